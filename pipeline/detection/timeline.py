@@ -1,0 +1,51 @@
+"""What a detection's pure conditions see and say.
+
+Invariants: a timeline's rows are in time order, ties in the order of their values, so that the same
+events give the same answer whatever order they arrived in; instants are milliseconds since the epoch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+Scalar = str | int | float | bool | None
+
+
+class Severity(StrEnum):
+    """How much an alert matters. The order of rank is that of definition."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """Return 0 for the lowest severity, rising."""
+        return tuple(Severity).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`count` events of one group at one instant that agree in all columns that the kind asked for."""
+
+    time_ms: int
+    count: int
+    values: tuple[Scalar, ...] = ()
+
+
+Timeline = Sequence[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """An event that completes a detection's condition.
+
+    `time_ms` is that event's instant, `first_ms` that of the first event of the evidence it completes,
+    `count` the measure reached (events, distinct values, …) and `severity` set where the count decides it.
+    """
+
+    time_ms: int
+    first_ms: int
+    count: int
+    severity: Severity | None = None
