@@ -89,31 +89,51 @@ def _default_cache() -> Path:
 class Settings(BaseSettings):
     """Every setting, by the lower-case form of its variable's name."""
 
-    model_config = SettingsConfigDict(env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     elasticsearch_url: Url | None = Field(None, description="Elasticsearch; unset means the embedded node")
     es_user: str | None = Field(None, description="user name for Elasticsearch")
     es_password: SecretStr | None = Field(None, description="password for `ES_USER`")
     es_api_key: SecretStr | None = Field(None, description="API key for Elasticsearch, instead of user and password")
-    es_ca_certs: Path | None = Field(None, description="file of the certificate authorities that Elasticsearch's is checked with")
+    es_ca_certs: Path | None = Field(
+        None, description="file of the certificate authorities that Elasticsearch's is checked with"
+    )
     slack_webhook: SecretUrl | None = Field(None, description="Slack incoming webhook that alerts go to")
     pagerduty_key: SecretStr | None = Field(None, description="routing key of a PagerDuty Events API v2 integration")
 
-    siemlite_home: Path = Field(default_factory=_default_home, description="what this machine keeps: node, spools, keys")
+    siemlite_home: Path = Field(
+        default_factory=_default_home, description="what this machine keeps: node, spools, keys"
+    )
     siemlite_cache: Path = Field(default_factory=_default_cache, description="downloads, shared by all homes")
-    siemlite_detections: Path | None = Field(None, description="folder of your own detections, beside the built-in ones")
+    siemlite_detections: Path | None = Field(
+        None, description="folder of your own detections, beside the built-in ones"
+    )
     siemlite_redact_keys: Words = Field((), description="further keys to redact, comma-separated")
     siemlite_pseudonymise: Words = Field((), description="fields replaced by a keyed hash that still groups and joins")
-    siemlite_retention: Duration = Field(90 * 86_400_000, description="age after which an event from a live source is dated at receipt")
+    siemlite_retention: Duration = Field(
+        90 * 86_400_000, description="age after which an event from a live source is dated at receipt"
+    )
     siemlite_interval: Duration = Field(5_000, ge=100, description="time between two passes of the scheduler")
-    siemlite_late_horizon: Duration = Field(86_400_000, description="how late an event may arrive and still be evaluated")
-    siemlite_page_max_age: Duration = Field(3_600_000, description="crossings found later than this reach people as one digest")
-    siemlite_storm: int = Field(20, ge=1, description="new alerts of one detection in a pass above which they become one roll-up")
-    siemlite_pagerduty_url: Url = Field("https://events.pagerduty.com/v2/enqueue", description="PagerDuty's Events API v2")
+    siemlite_late_horizon: Duration = Field(
+        86_400_000, description="how late an event may arrive and still be evaluated"
+    )
+    siemlite_page_max_age: Duration = Field(
+        3_600_000, description="crossings found later than this reach people as one digest"
+    )
+    siemlite_storm: int = Field(
+        20, ge=1, description="new alerts of one detection in a pass above which they become one roll-up"
+    )
+    siemlite_pagerduty_url: Url = Field(
+        "https://events.pagerduty.com/v2/enqueue", description="PagerDuty's Events API v2"
+    )
     siemlite_pagerduty_severities: Words = Field(("critical",), description="severities that go to PagerDuty")
     siemlite_kibana_url: Url | None = Field(None, description="Kibana, for links in alerts")
     siemlite_spool_max_bytes: Size = Field(1024**3, ge=1024**2, description="largest size of one spool")
-    siemlite_log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="siemlite's own log, on stderr")
+    siemlite_log_level: str = Field(
+        "info", pattern="^(debug|info|warning|error)$", description="siemlite's own log, on stderr"
+    )
 
     @cached_property
     def spool_folder(self) -> Path:
