@@ -1,0 +1,144 @@
+"""Bringing single values into the form that their field's type accepts.
+
+Invariant: what these functions return is never refused by the index; what cannot be brought into form
+is answered with `None`, and the caller keeps the value as metadata.
+"""
+
+import hashlib
+import ipaddress
+from datetime import UTC, datetime, timedelta
+
+import orjson
+
+from pipeline.events.fields import KEYWORD_MAX
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CACHE_MAX = 20_000
+_SECONDS_BELOW = 100_000_000_000
+_FIRST = datetime(1, 1, 2, tzinfo=UTC)
+_LAST = datetime(9999, 12, 30, tzinfo=UTC)
+_addresses: dict[str, tuple[str, str | None]] = {}
+
+
+def shortened(text: str, limit: int = KEYWORD_MAX) -> str:
+    """Return `text`, or its beginning and a hash of the whole where it is longer than `limit` characters."""
+    if len(text) <= limit:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return f"{text[: limit - 40]}…sha256:{digest}"
+
+
+def keyword(value: object) -> str | list[str] | None:
+    """Return a keyword, or a list of keywords for a list of scalars."""
+    if type(value) is str:
+        return value if len(value) <= KEYWORD_MAX else shortened(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, list) and value:
+        words = [keyword(item) for item in value]
+        if all(isinstance(word, str) for word in words):
+            return [word for word in words if isinstance(word, str)]
+    return None
+
+
+def text(value: object) -> str | None:
+    """Return the text of a scalar, or compact JSON of a structure."""
+    if type(value) is str:
+        return value
+    if isinstance(value, dict | list):
+        return orjson.dumps(value).decode()
+    word = keyword(value)
+    return word if isinstance(word, str) else None
+
+
+def whole_number(value: object) -> int | None:
+    """Return an integer that a `long` field holds."""
+    if isinstance(value, str) and len(value) <= 19 and value.isascii() and value.isdigit():
+        value = int(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63:
+        return value
+    return None
+
+
+def geo_point(value: object) -> dict[str, float] | None:
+    """Return `{"lat": …, "lon": …}` for a mapping with a latitude and a longitude on the globe."""
+    if not isinstance(value, dict):
+        return None
+    lat = value.get("lat", value.get("latitude"))
+    lon = value.get("lon", value.get("lng", value.get("longitude")))
+    if isinstance(lat, int | float) and isinstance(lon, int | float) and abs(lat) <= 90 and abs(lon) <= 180:
+        return {"lat": float(lat), "lon": float(lon)}
+    return None
+
+
+def address(value: str) -> tuple[str, str | None]:
+    """Return `(source.address, source.ip)`: canonical and an IP, or as given and `None`.
+
+    An IPv4 address mapped into IPv6 (`::ffff:192.0.2.1`) is unwrapped; a zone (`%eth0`) stays in the
+    address and is left out of the IP.
+    """
+    known = _addresses.get(value)
+    if known is None:
+        known = _address(value)
+        if len(_addresses) >= _CACHE_MAX:
+            _addresses.clear()
+        _addresses[value] = known
+    return known
+
+
+def _address(value: str) -> tuple[str, str | None]:
+    stripped = value.strip()
+    if stripped.startswith("[") and stripped.endswith("]"):
+        stripped = stripped[1:-1]
+    try:
+        parsed = ipaddress.ip_address(stripped)
+    except ValueError:
+        return shortened(value), None
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            parsed = parsed.ipv4_mapped
+        elif parsed.scope_id is not None:
+            return shortened(str(parsed)), str(parsed).partition("%")[0]
+    return str(parsed), str(parsed)
+
+
+def instant_ms(value: object) -> int | None:
+    """Return the milliseconds since the epoch that `value` names, or `None`.
+
+    Understood: RFC 3339 and ISO 8601 text (without an offset: UTC; a leap second is the last millisecond
+    of its minute), and numbers of seconds or milliseconds since the epoch (below 10^11: seconds).
+    """
+    if isinstance(value, str):
+        return _text_ms(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        number = value * 1000 if abs(value) < _SECONDS_BELOW else value
+        try:
+            found = _EPOCH + timedelta(milliseconds=number)
+        except (OverflowError, ValueError):
+            return None
+        return round(number) if _FIRST < found < _LAST else None
+    return None
+
+
+def _text_ms(value: str) -> int | None:
+    leap = value[17:19] == "60" and value[16:17] == ":"
+    try:
+        found = datetime.fromisoformat(f"{value[:17]}59{value[19:]}" if leap else value)
+    except ValueError:
+        return None
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=UTC)
+    if not _FIRST < found < _LAST:
+        return None
+    whole = (found - _EPOCH) // timedelta(milliseconds=1)
+    return whole // 1000 * 1000 + 999 if leap else whole
+
+
+def instant_text(time_ms: int) -> str:
+    """Return `time_ms` as RFC 3339 in UTC with milliseconds, the form of every date in a document."""
+    moment = _EPOCH + timedelta(milliseconds=time_ms)
+    return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"
