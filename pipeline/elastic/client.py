@@ -1,0 +1,122 @@
+"""The one way to a connection with Elasticsearch, and what its failures mean.
+
+Invariant: every failure of a request surfaces as a `ConfigurationError`, `RetryableError` or
+`PermanentError` whose text names the address without credentials; the client retries nothing by itself, so
+that each caller's policy is the only one.
+"""
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit, urlunsplit
+
+from elastic_transport import ConnectionError as TransportConnectionError
+from elastic_transport import ConnectionTimeout, SerializationError, TlsError, TransportError
+from elasticsearch import ApiError, Elasticsearch
+
+from pipeline.errors import ConfigurationError, PermanentError, RetryableError
+from pipeline.settings import Settings
+
+RETRYABLE_STATUS = frozenset({408, 409, 429, 500, 502, 503, 504})
+
+
+def connect(
+    settings: Settings, url: str | None = None, *, timeout: float = 30.0, connections: int = 8
+) -> Elasticsearch:
+    """Return a client for `url`, or for `ELASTICSEARCH_URL`; no request is made.
+
+    `timeout` is in seconds for one request. Raises `ConfigurationError` where the settings cannot make one.
+    """
+    address = url or settings.elasticsearch_url
+    if address is None:
+        raise ConfigurationError("ELASTICSEARCH_URL is unset and no embedded node runs; set it or run `siemlite up`")
+    parts = urlsplit(address)
+    if settings.es_api_key is not None and settings.es_user is not None:
+        raise ConfigurationError("ES_API_KEY and ES_USER are both set; unset one of them")
+    if (settings.es_user is None) != (settings.es_password is None):
+        raise ConfigurationError("ES_USER and ES_PASSWORD go together; set both or neither")
+    basic = None
+    if settings.es_user is not None and settings.es_password is not None:
+        basic = (settings.es_user, settings.es_password.get_secret_value())
+    elif parts.username and settings.es_api_key is None:
+        basic = (parts.username, parts.password or "")
+    context = _tls_context(settings) if parts.scheme == "https" else None
+    try:
+        return Elasticsearch(
+            [without_credentials(address)],
+            basic_auth=basic,
+            api_key=settings.es_api_key.get_secret_value() if settings.es_api_key is not None else None,
+            ssl_context=context,
+            request_timeout=timeout,
+            max_retries=0,
+            retry_on_timeout=False,
+            connections_per_node=connections,
+        )
+    except ValueError as error:
+        raise ConfigurationError(f"ELASTICSEARCH_URL cannot be used: {error}") from None
+
+
+def without_credentials(url: str) -> str:
+    """Return `url` with an explicit port and without user name and password."""
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return urlunsplit((parts.scheme, f"{host}:{port}", parts.path, "", ""))
+
+
+def _tls_context(settings: Settings) -> ssl.SSLContext:
+    if settings.es_ca_certs is None:
+        return ssl.create_default_context()
+    try:
+        return ssl.create_default_context(cafile=str(settings.es_ca_certs))
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(
+            f"ES_CA_CERTS {settings.es_ca_certs} cannot be read as certificates: {error}"
+        ) from None
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn the client's exceptions into siemlite's, naming `what` was being done."""
+    try:
+        yield
+    except ApiError as error:
+        raise failure(what, error.status_code, reason_of(error)) from error
+    except TlsError as error:
+        raise ConfigurationError(f"{what}: the TLS certificate is refused: {brief(error)}; see ES_CA_CERTS") from error
+    except (TransportConnectionError, ConnectionTimeout) as error:
+        raise RetryableError(f"{what}: Elasticsearch does not answer ({brief(error)})") from error
+    except SerializationError as error:
+        raise RetryableError(f"{what}: the answer is not Elasticsearch's ({brief(error)})") from error
+    except TransportError as error:
+        raise RetryableError(f"{what}: {brief(error)}") from error
+
+
+def failure(what: str, status: int, reason: str) -> ConfigurationError | RetryableError | PermanentError:
+    """Return the exception that HTTP `status` stands for."""
+    if status in (401, 403):
+        word = "refuses the credentials" if status == 401 else "does not permit this to these credentials"
+        return ConfigurationError(
+            f"{what}: Elasticsearch {word} ({status}); check ES_USER and ES_PASSWORD, or ES_API_KEY"
+        )
+    if status in RETRYABLE_STATUS:
+        return RetryableError(f"{what}: {status} {reason}")
+    return PermanentError(f"{what}: {status} {reason}")
+
+
+def reason_of(error: ApiError) -> str:
+    """Return the reason in an API error's body, on one line."""
+    body = error.body
+    if isinstance(body, dict):
+        inner = body.get("error")
+        if isinstance(inner, dict):
+            root = inner.get("root_cause") or [inner]
+            first = root[0] if isinstance(root, list) and root and isinstance(root[0], dict) else inner
+            return " ".join(str(first.get("reason") or first.get("type") or "")[:300].split())
+        return " ".join(str(inner)[:300].split())
+    return " ".join(str(body)[:300].split())
+
+
+def brief(error: BaseException) -> str:
+    """Return an exception's text on one short line."""
+    return " ".join(str(error)[:300].split())

@@ -1,0 +1,106 @@
+"""Installing the index templates that ship with siemlite.
+
+A file of `index_templates/` is the body of one request; its stem is the template's name, and a stem with
+`@` a component template's. Invariants: installing twice changes nothing; a higher `version` replaces a
+lower one; a lower one never replaces a higher one, because a newer siemlite is then at work beside us.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from elasticsearch import Elasticsearch, NotFoundError
+
+import pipeline
+from pipeline.elastic.client import translated
+from pipeline.errors import ConfigurationError
+
+FOLDER = Path(pipeline.__file__).parent.parent / "index_templates"
+LOGS = "security-logs"
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template: `kind` is `component` or `index`, `body` its request."""
+
+    name: str
+    kind: str
+    version: int
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What became of a template: `change` is `created`, `upgraded` or `unchanged`."""
+
+    name: str
+    version: int
+    change: str
+
+
+def shipped(folder: Path = FOLDER) -> tuple[Template, ...]:
+    """Return the templates of `folder`, component templates first."""
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            body = orjson.loads(path.read_bytes())
+            version = body["version"]
+        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+            raise ConfigurationError(f"{path} is not an index template with a version: {error!r}") from None
+        found.append(Template(path.stem, "component" if "@" in path.stem else "index", int(version), body))
+    if not found:
+        raise ConfigurationError(f"no index templates in {folder}; reinstall siemlite")
+    return tuple(sorted(found, key=lambda template: (template.kind != "component", template.name)))
+
+
+def install(client: Elasticsearch, templates: tuple[Template, ...] | None = None) -> tuple[Installed, ...]:
+    """Install `templates` (all that ship with siemlite) where they are missing or older.
+
+    Raises `ConfigurationError` where the cluster holds a newer version, before anything is changed.
+    """
+    wanted = shipped() if templates is None else templates
+    present = {template.name: _installed_version(client, template) for template in wanted}
+    for template in wanted:
+        version = present[template.name]
+        if version is not None and version > template.version:
+            raise ConfigurationError(
+                f"index template {template.name} is at version {version} in Elasticsearch and {template.version} here; "
+                "upgrade this siemlite rather than downgrade the template"
+            )
+    results = []
+    for template in wanted:
+        version = present[template.name]
+        if version == template.version:
+            results.append(Installed(template.name, template.version, "unchanged"))
+            continue
+        with translated(f"installing the index template {template.name}"):
+            if template.kind == "component":
+                client.perform_request(
+                    "PUT", f"/_component_template/{template.name}", body=template.body, headers=_JSON
+                )
+            else:
+                client.perform_request("PUT", f"/_index_template/{template.name}", body=template.body, headers=_JSON)
+        results.append(Installed(template.name, template.version, "created" if version is None else "upgraded"))
+    return tuple(results)
+
+
+def logs_template_ready(client: Elasticsearch) -> bool:
+    """Return whether the template for event indices is there, without which nothing may be sent."""
+    with translated("looking for the index template"):
+        return bool(client.indices.exists_index_template(name=LOGS))
+
+
+_JSON = {"content-type": "application/json", "accept": "application/json"}
+
+
+def _installed_version(client: Elasticsearch, template: Template) -> int | None:
+    with translated(f"reading the index template {template.name}"):
+        try:
+            if template.kind == "component":
+                answer = client.cluster.get_component_template(name=template.name)
+                return int(answer["component_templates"][0]["component_template"].get("version", 0))
+            answer = client.indices.get_index_template(name=template.name)
+            return int(answer["index_templates"][0]["index_template"].get("version", 0))
+        except NotFoundError:
+            return None
