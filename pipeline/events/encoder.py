@@ -26,9 +26,9 @@ _OPTIONS = orjson.OPT_NON_STR_KEYS
 
 
 class Encoded(NamedTuple):
-    """An event ready for `_bulk`: its index, its id, its level for shedding, its body of one line."""
+    """An event ready for `_bulk`: its target index, its id, its level for shedding, its body of one line."""
 
-    index: str
+    target: str
     event_id: str
     level: str
     body: bytes
@@ -36,7 +36,7 @@ class Encoded(NamedTuple):
     def lines(self) -> bytes:
         """Return the action and the body as two lines."""
         return b'{"create":{"_index":"%b","_id":"%b"}}\n%b\n' % (
-            self.index.encode("ascii"),
+            self.target.encode("ascii"),
             self.event_id.encode("ascii"),
             self.body,
         )

@@ -1,0 +1,105 @@
+"""Dead letters: events that Elasticsearch refuses, kept with the reason until somebody looks.
+
+Invariants: a letter is durable before its event leaves the spool; it is kept in the index
+`security-dead-letters`, and in a local file of the home where that fails too; the same event makes the same
+letter, however often it is written.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from elastic_transport import TransportError
+from elasticsearch import ApiError, Elasticsearch
+
+from pipeline.events.values import instant_text, shortened
+from pipeline.shipping.home import private_folder
+
+INDEX = "security-dead-letters-v1"
+_FILE = "dead-letters.jsonl"
+_HEADERS = {"content-type": "application/x-ndjson", "accept": "application/json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A refused event: where it was to go, why it was refused, and its redacted document as text."""
+
+    event_id: str
+    index: str
+    reason: str
+    document: str
+    time_ms: int
+
+    def body(self) -> dict[str, Any]:
+        """Return the letter as a document."""
+        return {
+            "@timestamp": instant_text(self.time_ms),
+            "event": {"id": self.event_id, "kind": "pipeline_error"},
+            "siemlite": {"letter": {"index": self.index, "document": self.document, "state": "kept"}},
+            "error": {"message": shortened(self.reason, 8000)},
+        }
+
+
+class DeadLetters:
+    """Keeps letters in Elasticsearch, else in `folder`."""
+
+    def __init__(self, client: Elasticsearch, folder: Path) -> None:
+        self._client = client
+        self._folder = folder
+        self.kept = 0
+
+    def keep(self, letters: Sequence[Letter]) -> None:
+        """Make `letters` durable. Raises `OSError` where neither the index nor the disk takes them."""
+        left = self._index(letters)
+        if left:
+            self._write(left)
+        self.kept += len(letters)
+
+    def _index(self, letters: Sequence[Letter]) -> list[Letter]:
+        lines = []
+        for letter in letters:
+            lines.append(orjson.dumps({"create": {"_index": INDEX, "_id": letter.event_id}}))
+            lines.append(orjson.dumps(letter.body()))
+        try:
+            answer = self._client.perform_request(
+                "POST", "/_bulk?filter_path=items.*.status", headers=_HEADERS, body=b"\n".join(lines) + b"\n"
+            )
+        except (ApiError, TransportError):
+            return list(letters)
+        items = answer.body.get("items", []) if isinstance(answer.body, dict) else []
+        if len(items) != len(letters):
+            return list(letters)
+        return [
+            letter
+            for letter, item in zip(letters, items, strict=True)
+            if item.get("create", {}).get("status") not in (200, 201, 409)
+        ]
+
+    def _write(self, letters: Sequence[Letter]) -> None:
+        path = private_folder(self._folder) / _FILE
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "ab") as file:
+            for letter in letters:
+                file.write(orjson.dumps({"id": letter.event_id, **letter.body()}) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def local_letters(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the letters in the local file, each once; a torn last line is passed over."""
+    path = folder / _FILE
+    if not path.exists():
+        return
+    seen = set()
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                letter = orjson.loads(line)
+            except orjson.JSONDecodeError:
+                continue
+            if letter["id"] not in seen:
+                seen.add(letter["id"])
+                yield letter

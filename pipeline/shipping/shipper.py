@@ -1,0 +1,343 @@
+"""The shipper: takes chunks from spools and gives them to Elasticsearch until they are settled.
+
+Invariants:
+- A chunk is in the hands of one worker at a time, and leaves its spool only when each of its events was
+  stored, or is kept in the dead letters with a skeleton behind it.
+- Nothing is sent before the index template is there.
+- A failed request says nothing of its events: they are sent again, after a delay with full jitter, by one
+  worker at a time until one succeeds. An event that must wait does not hold up the others.
+- Whatever holds the shipper up is said once when it starts and once when it ends.
+"""
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import orjson
+from elasticsearch import Elasticsearch
+
+from pipeline.clock import Clock
+from pipeline.elastic.templates import logs_template_ready
+from pipeline.errors import ConfigurationError, RetryableError
+from pipeline.events.encoder import INGESTED, stamped
+from pipeline.events.skeleton import skeleton
+from pipeline.shipping.backoff import Backoff
+from pipeline.shipping.bulk import Item, TooLargeError, Verdict, event_of, lines_of, send
+from pipeline.shipping.letters import DeadLetters, Letter
+from pipeline.shipping.spool import Chunk, Spool, Spooled
+
+_log = logging.getLogger(__name__)
+
+REQUEST_BYTES = 2 * 1024 * 1024
+_SMALLEST_REQUEST = 64 * 1024
+_REQUEST_SECONDS = 60.0
+_IDLE_SECONDS = 0.05
+_GIVE_BACK_EVERY = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """What a shipper did since it started; `held_up` is why it waits now, or empty."""
+
+    stored: int = 0
+    refused: int = 0
+    requests: int = 0
+    retries: int = 0
+    held_up: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    spool: Spool
+    chunks: tuple[Spooled, ...]
+
+    @property
+    def body(self) -> bytes:
+        return self.chunks[0].body if len(self.chunks) == 1 else b"".join(chunk.body for chunk in self.chunks)
+
+    @property
+    def events(self) -> int:
+        return sum(chunk.events for chunk in self.chunks)
+
+
+@dataclass(slots=True)
+class _Queue:
+    """What the shipper knows of one spool: the last id it claimed, and what waits in which way."""
+
+    spool: Spool
+    cursor: int = 0
+    in_flight: set[int] = field(default_factory=set)
+    delayed: dict[int, float] = field(default_factory=dict)
+    failures: int = 0
+
+
+class Shipper:
+    """Sends what its spools hold, with up to `workers` requests at once.
+
+    `notify` is told, in one line, what holds the shipper up and when it goes on. The caller holds each
+    spool's sender's lock.
+    """
+
+    def __init__(
+        self,
+        client: Elasticsearch,
+        letters: DeadLetters,
+        clock: Clock,
+        *,
+        notify: Callable[[str], None],
+        workers: int = 2,
+        backoff: Backoff | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._client = client
+        self._letters = letters
+        self._clock = clock
+        self._notify = notify
+        self._workers = workers
+        self._backoff = backoff or Backoff(ceiling=5.0)
+        self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
+        self._mutex = threading.Lock()
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._queues: list[_Queue] = []
+        self._turn = 0
+        self._allowed = float(workers)
+        self._active = 0
+        self._failures = 0
+        self._resume_at = 0.0
+        self._template_seen = False
+        self._request_bytes = REQUEST_BYTES
+        self._shipped = Shipped()
+
+    def add(self, spool: Spool) -> None:
+        """Send from `spool` too."""
+        with self._mutex:
+            self._queues.append(_Queue(spool))
+
+    def remove(self, spool: Spool) -> bool:
+        """Send no more from `spool`; return whether it was possible (nothing of it is in flight)."""
+        with self._mutex:
+            for queue in self._queues:
+                if queue.spool is spool:
+                    if queue.in_flight:
+                        return False
+                    self._queues.remove(queue)
+                    return True
+        return True
+
+    def start(self) -> None:
+        """Start the workers."""
+        for number in range(self._workers):
+            thread = threading.Thread(target=self._work, name=f"shipper-{number}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self, seconds: float = _REQUEST_SECONDS) -> None:
+        """Let the workers end what they do now, and wait for them up to `seconds`."""
+        self._stop.set()
+        deadline = self._clock.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - self._clock.monotonic()))
+
+    def drained(self) -> bool:
+        """Return whether the spools held nothing when this was asked."""
+        with self._mutex:
+            queues = list(self._queues)
+            if any(queue.in_flight for queue in queues):
+                return False
+        return all(queue.spool.depth().events == 0 for queue in queues)
+
+    def shipped(self) -> Shipped:
+        """Return the figures so far."""
+        with self._mutex:
+            return self._shipped
+
+    def _work(self) -> None:
+        settled = 0
+        while not self._stop.is_set():
+            claim = None
+            try:
+                claim = self._claim()
+                if claim is None:
+                    self._clock.wait(self._stop, _IDLE_SECONDS)
+                    continue
+                self._deliver(claim)
+                settled += 1
+                if settled % _GIVE_BACK_EVERY == 0:
+                    claim.spool.give_back()
+            except (RetryableError, ConfigurationError) as error:
+                self._held_up(str(error))
+            except Exception as error:
+                _log.exception("the shipper stumbled and goes on")
+                self._held_up(f"{type(error).__name__} in the shipper; see the log")
+            finally:
+                if claim is not None:
+                    self._release(claim)
+
+    def _claim(self) -> _Claim | None:
+        with self._mutex:
+            now = self._clock.monotonic()
+            if now < self._resume_at or self._active >= int(self._allowed):
+                return None
+            for step in range(len(self._queues)):
+                queue = self._queues[(self._turn + step) % len(self._queues)]
+                chunks = self._next(queue, now)
+                if chunks:
+                    self._turn += step + 1
+                    queue.in_flight.update(chunk.id for chunk in chunks)
+                    self._active += 1
+                    return _Claim(queue.spool, tuple(chunks))
+        return None
+
+    def _next(self, queue: _Queue, now: float) -> list[Spooled]:
+        due = [chunk_id for chunk_id, at in queue.delayed.items() if at <= now]
+        if due:
+            first = min(due)
+            del queue.delayed[first]
+            chunks = queue.spool.take(first - 1, 1)
+            return [chunk for chunk in chunks if chunk.id == first]
+        chunks = queue.spool.take(queue.cursor, self._request_bytes, skip=queue.delayed.keys() | queue.in_flight)
+        if chunks:
+            queue.cursor = chunks[-1].id
+        return chunks
+
+    def _release(self, claim: _Claim) -> None:
+        with self._mutex:
+            self._active -= 1
+            for queue in self._queues:
+                if queue.spool is claim.spool:
+                    queue.in_flight.difference_update(chunk.id for chunk in claim.chunks)
+
+    def _deliver(self, claim: _Claim) -> None:
+        if not self._template_seen:
+            self._await_template(claim)
+        body = claim.body
+        try:
+            items = send(self._client, stamped(body, self._clock.now_ms()), claim.events, timeout=_REQUEST_SECONDS)
+        except TooLargeError as error:
+            self._split(claim, body, str(error))
+            return
+        except (RetryableError, ConfigurationError):
+            self._again_later(claim)
+            raise
+        if items is None:
+            claim.spool.settle(claim.chunks)
+            self._succeeded(stored=claim.events)
+        else:
+            self._sort_out(claim, lines_of(body), items)
+
+    def _await_template(self, claim: _Claim) -> None:
+        try:
+            self._template_seen = logs_template_ready(self._client)
+        except ConfigurationError as error:
+            if "(403)" not in str(error):
+                self._again_later(claim)
+                raise
+            self._notify("these credentials may not look for the index template; trusting that `siemlite setup` ran")
+            self._template_seen = True
+        except RetryableError:
+            self._again_later(claim)
+            raise
+        if not self._template_seen:
+            self._again_later(claim)
+            raise RetryableError("the index template is missing; run `siemlite setup`")
+
+    def _sort_out(self, claim: _Claim, lines: Sequence[bytes], items: Sequence[Item]) -> None:
+        later: list[bytes] = []
+        skeletons: list[bytes] = []
+        letters: list[Letter] = []
+        waits = ""
+        for event, item in zip(lines, items, strict=True):
+            if item.verdict in (Verdict.LATER, Verdict.BLOCKED):
+                later.append(event)
+                waits = waits or item.reason
+            elif item.verdict is Verdict.REFUSED:
+                self._bury(event, item.reason, letters, skeletons)
+        if letters:
+            self._letters.keep(letters)
+        ids = claim.spool.settle(claim.chunks, [_chunk(part) for part in (later, skeletons) if part])
+        stored = claim.events - len(later) - len(letters)
+        if later:
+            self._delay(claim.spool, ids[0])
+            self._held_up(waits, stored=stored, refused=len(letters), whole=False)
+        else:
+            self._succeeded(stored=stored, refused=len(letters))
+
+    def _bury(self, event: bytes, reason: str, letters: list[Letter], skeletons: list[bytes]) -> None:
+        index, event_id, document = event_of(event)
+        document.pop("event.ingested", None)
+        if "skeleton" in document.get("siemlite", {}):
+            letters.append(Letter(event_id, index, reason, orjson.dumps(document).decode(), self._clock.now_ms()))
+            return
+        letters.append(Letter(event_id, index, reason, orjson.dumps(document).decode(), self._clock.now_ms()))
+        remains = skeleton(document, event_id, str(document.get("@timestamp")), reason)
+        action = event.partition(b"\n")[0]
+        skeletons.append(b"%b\n%b\n" % (action, INGESTED + orjson.dumps(remains)[1:]))
+
+    def _split(self, claim: _Claim, body: bytes, reason: str) -> None:
+        with self._mutex:
+            self._request_bytes = max(_SMALLEST_REQUEST, min(self._request_bytes, len(body)) // 2)
+        lines = lines_of(body)
+        if len(lines) == 1:
+            self._sort_out(claim, lines, [Item(Verdict.REFUSED, reason)])
+            return
+        half = len(lines) // 2
+        claim.spool.settle(claim.chunks, [_chunk(lines[:half]), _chunk(lines[half:])])
+
+    def _again_later(self, claim: _Claim) -> None:
+        """Put the claimed chunks back in line; the pause of the whole shipper delays them."""
+        with self._mutex:
+            for queue in self._queues:
+                if queue.spool is claim.spool:
+                    queue.delayed.update((chunk.id, 0.0) for chunk in claim.chunks)
+
+    def _delay(self, spool: Spool, chunk_id: int) -> None:
+        with self._mutex:
+            for queue in self._queues:
+                if queue.spool is spool:
+                    queue.failures += 1
+                    wait = self._backoff.delay(queue.failures, self._rng.random())
+                    queue.delayed[chunk_id] = self._clock.monotonic() + wait
+
+    def _held_up(self, reason: str, *, stored: int = 0, refused: int = 0, whole: bool = True) -> None:
+        with self._mutex:
+            self._failures += 1
+            self._allowed = 1.0
+            if whole:
+                wait = self._backoff.delay(self._failures, self._rng.random())
+                self._resume_at = self._clock.monotonic() + wait
+            fresh = not self._shipped.held_up
+            self._shipped = replace(
+                self._shipped,
+                stored=self._shipped.stored + stored,
+                refused=self._shipped.refused + refused,
+                requests=self._shipped.requests + 1,
+                retries=self._shipped.retries + 1,
+                held_up=reason,
+            )
+        if fresh:
+            self._notify(f"waiting: {reason}; nothing is lost, trying again")
+
+    def _succeeded(self, *, stored: int, refused: int = 0) -> None:
+        with self._mutex:
+            was_held_up = bool(self._shipped.held_up)
+            self._failures = 0
+            self._resume_at = 0.0
+            self._allowed = min(float(self._workers), self._allowed + 0.25)
+            for queue in self._queues:
+                queue.failures = 0
+            self._shipped = replace(
+                self._shipped,
+                stored=self._shipped.stored + stored,
+                refused=self._shipped.refused + refused,
+                requests=self._shipped.requests + 1,
+                held_up="",
+            )
+        if was_held_up:
+            self._notify("going on: Elasticsearch takes events again")
+
+
+def _chunk(lines: Sequence[bytes]) -> Chunk:
+    return Chunk(b"".join(lines), len(lines))

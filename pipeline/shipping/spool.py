@@ -1,0 +1,223 @@
+"""The spool: events on disk between the moment they are accepted and the moment Elasticsearch has them.
+
+Invariants:
+- One SQLite database in WAL mode belongs to one writing process, which holds its writer's lock (see
+  `spools`); a lock that nobody holds means that the process is gone and anyone may adopt the spool. One
+  process at a time sends from a spool and holds its sender's lock.
+- Writing: `append` is one transaction with `synchronous=FULL`; when it returns, chunks and positions are
+  durable together, and when it raises, neither is there.
+- A chunk is a row of bulk-ready, redacted lines, encoded once and never changed but by `settle`.
+- Settling: `settle` is one transaction that removes a chunk, or leaves exactly its unresolved remainder.
+  It may be forgotten by a power failure, because whatever is sent again is answered with 409.
+- Bytes held are counted in the rows themselves, so a bound on them needs no look at the file system.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.errors import RetryableError
+
+_SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE chunk (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    spooled_ms INTEGER NOT NULL,
+    events INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    rank INTEGER NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE TABLE position (source TEXT PRIMARY KEY, data TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE held (one INTEGER PRIMARY KEY CHECK (one = 1), events INTEGER NOT NULL, bytes INTEGER NOT NULL);
+INSERT INTO held VALUES (1, 0, 0);
+CREATE TRIGGER chunk_added AFTER INSERT ON chunk BEGIN
+    UPDATE held SET events = events + new.events, bytes = bytes + new.bytes;
+END;
+CREATE TRIGGER chunk_removed AFTER DELETE ON chunk BEGIN
+    UPDATE held SET events = events - old.events, bytes = bytes - old.bytes;
+END;
+"""
+_BUSY_SECONDS = 30.0
+_VACUUM_PAGES = 2_000
+
+
+class SpoolFullError(RetryableError):
+    """The disk, or the spool's bound, has no room; the events are still with the caller."""
+
+
+class Chunk(NamedTuple):
+    """Bulk-ready lines to be spooled: `rank` is the level of all of them (0 info, 1 warn, 2 error), or -1 mixed."""
+
+    body: bytes
+    events: int
+    rank: int = -1
+
+
+class Spooled(NamedTuple):
+    """A chunk as it lies in the spool."""
+
+    id: int
+    spooled_ms: int
+    events: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """What a spool holds: events and bytes not yet settled, and when the oldest of them was spooled."""
+
+    events: int
+    bytes: int
+    oldest_ms: int | None
+
+
+class Spool:
+    """One spool database. Safe to use from several threads of one process."""
+
+    def __init__(self, path: Path, *, max_bytes: int) -> None:
+        """Open or make the database at `path`; `max_bytes` bounds the unsettled bytes it takes."""
+        self.path = path
+        self.max_bytes = max_bytes
+        self._mutex = threading.Lock()
+        fresh = not path.exists()
+        if fresh:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self._db = _connect(path)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        with self._mutex:
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version == _SCHEMA_VERSION:
+                return
+            if version != 0:
+                raise RetryableError(
+                    f"spool {self.path} has format {version}, which a newer siemlite wrote; use that one"
+                )
+            self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("BEGIN IMMEDIATE")
+            if self._db.execute("PRAGMA user_version").fetchone()[0] == 0:
+                for statement in _statements(_SCHEMA):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+            self._db.execute("COMMIT")
+
+    def append(self, chunks: Sequence[Chunk], positions: Mapping[str, str], now_ms: int) -> None:
+        """Make `chunks` and `positions` durable together.
+
+        Raises `SpoolFullError`, and keeps nothing, where the bound or the disk has no room.
+        """
+        with self._mutex, self._transaction(durable=True):
+            if chunks:
+                held = self._db.execute("SELECT bytes FROM held").fetchone()[0]
+                if held + sum(len(chunk.body) for chunk in chunks) > self.max_bytes:
+                    raise SpoolFullError(f"spool {self.path.name} is full ({held} bytes; SIEMLITE_SPOOL_MAX_BYTES)")
+                self._db.executemany(
+                    "INSERT INTO chunk (spooled_ms, events, bytes, rank, body) VALUES (?, ?, ?, ?, ?)",
+                    [(now_ms, chunk.events, len(chunk.body), chunk.rank, chunk.body) for chunk in chunks],
+                )
+            if positions:
+                self._db.executemany("INSERT OR REPLACE INTO position VALUES (?, ?)", list(positions.items()))
+
+    def take(self, after_id: int, max_bytes: int, skip: Container[int] = ()) -> list[Spooled]:
+        """Return the oldest chunks with ids above `after_id` and not in `skip`.
+
+        They come to at most `max_bytes`, or are a single larger one.
+        """
+        taken: list[Spooled] = []
+        size = 0
+        with self._mutex:
+            rows = self._db.execute("SELECT id, bytes FROM chunk WHERE id > ? ORDER BY id", (after_id,))
+            wanted: list[int] = []
+            for chunk_id, chunk_bytes in rows:
+                if chunk_id in skip:
+                    continue
+                if wanted and size + chunk_bytes > max_bytes:
+                    break
+                wanted.append(chunk_id)
+                size += chunk_bytes
+            for chunk_id in wanted:
+                row = self._db.execute(
+                    "SELECT id, spooled_ms, events, body FROM chunk WHERE id = ?", (chunk_id,)
+                ).fetchone()
+                taken.append(Spooled(*row))
+        return taken
+
+    def settle(self, settled: Sequence[Spooled], remainder: Sequence[Chunk] = ()) -> list[int]:
+        """Remove chunks; `remainder` takes their place, with the age of the oldest. Return its ids."""
+        with self._mutex, self._transaction(durable=False):
+            self._db.executemany("DELETE FROM chunk WHERE id = ?", [(chunk.id,) for chunk in settled])
+            age = min(chunk.spooled_ms for chunk in settled)
+            return [
+                self._db.execute(
+                    "INSERT INTO chunk (spooled_ms, events, bytes, rank, body) VALUES (?, ?, ?, ?, ?) RETURNING id",
+                    (age, chunk.events, len(chunk.body), chunk.rank, chunk.body),
+                ).fetchone()[0]
+                for chunk in remainder
+            ]
+
+    def positions(self) -> dict[str, str]:
+        """Return what sources stored of where they are."""
+        with self._mutex:
+            return dict(self._db.execute("SELECT source, data FROM position").fetchall())
+
+    def depth(self) -> Depth:
+        """Return what the spool holds now."""
+        with self._mutex:
+            events, size = self._db.execute("SELECT events, bytes FROM held").fetchone()
+            oldest = self._db.execute("SELECT spooled_ms FROM chunk ORDER BY id LIMIT 1").fetchone()
+        return Depth(events, size, oldest[0] if oldest is not None else None)
+
+    def give_back(self) -> None:
+        """Return file space that settled chunks left behind to the file system, a bounded step at a time."""
+        with self._mutex:
+            free = self._db.execute("PRAGMA freelist_count").fetchone()[0]
+            if free > _VACUUM_PAGES:
+                self._db.execute(f"PRAGMA incremental_vacuum({free - _VACUUM_PAGES})").fetchall()
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def close(self) -> None:
+        """Close the database; what it holds stays."""
+        with self._mutex:
+            self._db.close()
+
+    @contextmanager
+    def _transaction(self, *, durable: bool) -> Iterator[None]:
+        try:
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE):
+                raise SpoolFullError(f"spool {self.path.name}: the disk is full") from error
+            raise RetryableError(f"spool {self.path}: {error}") from error
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA page_size = 16384")
+    db.execute("PRAGMA journal_size_limit = 16777216")
+    db.execute("PRAGMA cache_size = -4096")
+    return db
+
+
+def _statements(script: str) -> Iterator[str]:
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -1,0 +1,124 @@
+"""The spools of a home: who writes into which, and who sends from them.
+
+Invariants: a spool is `NAME.db`, its writer's lock `NAME.lock`, its sender's `NAME.send`, all in one
+folder; the spools of file readers (`files-N`) are kept for the positions in them, all others are removed
+once their writer is gone and they are empty.
+"""
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import RetryableError
+from pipeline.shipping.home import private_folder
+from pipeline.shipping.locks import FileLock
+from pipeline.shipping.spool import Spool
+
+_READERS = "files-"
+_MOST_READERS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedSpool:
+    """A spool and the writer's lock on it."""
+
+    spool: Spool
+    lock: FileLock
+
+    def close(self) -> None:
+        """Close the spool and let others adopt it."""
+        self.spool.close()
+        self.lock.release()
+
+
+class Spools:
+    """The spools in `folder`; each opened with the bound `max_bytes`."""
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self.folder = private_folder(folder)
+        self._max_bytes = max_bytes
+
+    def for_writer(self) -> OwnedSpool:
+        """Return a new spool for this process."""
+        while True:
+            owned = self._own(secrets.token_hex(8))
+            if owned is not None:
+                return owned
+
+    def for_reader(self) -> OwnedSpool:
+        """Return the first file readers' spool that no other process writes into."""
+        for number in range(1, _MOST_READERS):
+            owned = self._own(f"{_READERS}{number}")
+            if owned is not None:
+                return owned
+        raise RetryableError(f"{_MOST_READERS} processes read files for {self.folder} already")
+
+    def positions(self) -> dict[str, str]:
+        """Return the positions that file readers stored, in whichever spool."""
+        found: dict[str, str] = {}
+        for path in sorted(self.folder.glob(f"{_READERS}*.db")):
+            spool = Spool(path, max_bytes=self._max_bytes)
+            try:
+                found.update(spool.positions())
+            finally:
+                spool.close()
+        return found
+
+    def paths(self) -> list[Path]:
+        """Return the databases that are there."""
+        return sorted(self.folder.glob("*.db"))
+
+    def adopt(self, path: Path) -> "AdoptedSpool | None":
+        """Return the spool at `path` for sending, unless another process sends from it."""
+        lock = FileLock(path.with_suffix(".send"))
+        if not lock.acquire():
+            return None
+        if not path.exists():
+            lock.release()
+            return None
+        return AdoptedSpool(Spool(path, max_bytes=self._max_bytes), lock)
+
+    def discard(self, adopted: "AdoptedSpool") -> bool:
+        """Remove an adopted spool if its writer is gone and it is empty; return whether it was removed."""
+        path = adopted.spool.path
+        if path.name.startswith(_READERS):
+            return False
+        writer = FileLock(path.with_suffix(".lock"))
+        if not writer.acquire():
+            return False
+        try:
+            if adopted.spool.depth().events:
+                return False
+            adopted.spool.close()
+            for leftover in _files_of(path):
+                leftover.unlink(missing_ok=True)
+        finally:
+            writer.release()
+            adopted.lock.release()
+        return True
+
+    def _own(self, name: str) -> OwnedSpool | None:
+        path = self.folder / f"{name}.db"
+        lock = FileLock(path.with_suffix(".lock"))
+        if not lock.acquire():
+            return None
+        return OwnedSpool(Spool(path, max_bytes=self._max_bytes), lock)
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptedSpool:
+    """A spool and the sender's lock on it."""
+
+    spool: Spool
+    lock: FileLock
+
+    def close(self) -> None:
+        """Send no more from it."""
+        self.spool.close()
+        self.lock.release()
+
+
+def _files_of(path: Path) -> Iterator[Path]:
+    for suffix in (".db", ".db-wal", ".db-shm", ".lock", ".send"):
+        yield path.with_suffix(suffix)
