@@ -107,7 +107,9 @@ class Shaper:
                 self._take_numbers(draft, value)
             elif key in OURS:
                 draft.keep(key, value)
-            elif key in ROOTS or name in FIELDS:
+            elif FIELDS.get(name) == "text" and name not in draft.fields:
+                self._place(draft, key, name, "text", value)
+            elif key in ROOTS:
                 self._take_ecs(draft, key, value)
             else:
                 draft.keep(key, value)
@@ -115,7 +117,7 @@ class Shaper:
         if name == "source.geo":
             name = "source.geo.name"
         field_type = FIELDS.get(name)
-        if field_type is None or name in draft.fields:
+        if field_type is None or (name in draft.fields and name != "tags"):
             if key in self.measured and kind in (int, float):
                 draft.numbers[key] = float(value)
             draft.keep(key, value)

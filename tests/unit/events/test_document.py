@@ -1,0 +1,203 @@
+"""The shape of an event document."""
+
+from typing import Any
+
+import pytest
+
+from pipeline.events.catalogue import CATALOGUE, EventType
+from pipeline.events.document import FUTURE_MS, Shaper, clean_key, clean_tree
+from pipeline.events.values import instant_text
+
+NOW = 1_795_485_600_000
+DAY = 86_400_000
+
+
+def shape(raw: dict[str, Any], *, live: bool = True, **options: Any) -> dict[str, Any]:
+    return Shaper(90 * DAY, **options).shape(raw, "the-id", NOW, live=live).body
+
+
+def test_the_common_format_becomes_ecs() -> None:
+    body = shape(
+        {
+            "timestamp": "2026-11-24T03:00:00.250+01:00",
+            "level": "WARNING",
+            "message": "Login failed",
+            "event": "LOGIN_FAILURE",
+            "service": "auth-api",
+            "traceId": "t-1",
+            "context": {
+                "userId": 42,
+                "email": "a@example.org",
+                "ip": "::ffff:192.0.2.7",
+                "userAgent": "curl/8",
+                "geoLocation": "Berlin",
+                "reason": "invalid_password",
+                "attempt": 3,
+            },
+        }
+    )
+    assert body == {
+        "@timestamp": "2026-11-24T02:00:00.250Z",
+        "event": {
+            "id": "the-id",
+            "code": "LOGIN_FAILURE",
+            "action": "login-failure",
+            "category": ("authentication",),
+            "type": ("start",),
+            "outcome": "failure",
+            "reason": "invalid_password",
+            "kind": "event",
+        },
+        "log": {"level": "warn"},
+        "message": "Login failed",
+        "service": {"name": "auth-api"},
+        "trace": {"id": "t-1"},
+        "user": {"id": "42", "email": "a@example.org"},
+        "source": {"address": "192.0.2.7", "ip": "192.0.2.7", "geo": {"name": "Berlin"}},
+        "user_agent": {"original": "curl/8"},
+        "siemlite": {"data": {"attempt": 3}},
+    }
+
+
+def test_the_flat_form_equals_the_form_with_context() -> None:
+    inner = {"userId": "u", "ip": "192.0.2.1", "reason": "r", "other": "x"}
+    assert shape({"event": "LOGOUT", **inner}) == shape({"event": "LOGOUT", "context": inner})
+
+
+def test_ecs_input_nested_or_dotted_keeps_its_fields() -> None:
+    nested = {
+        "event": {"code": "X", "action": "did"},
+        "source": {"ip": "2001:DB8::1"},
+        "http": {"request": {"method": "GET"}},
+    }
+    dotted = {"event.code": "X", "event.action": "did", "source.ip": "2001:DB8::1", "http.request.method": "GET"}
+    assert shape(nested) == shape(dotted)
+    assert shape(nested)["source"] == {"address": "2001:db8::1", "ip": "2001:db8::1"}
+
+
+def test_what_is_no_address_is_still_grouped() -> None:
+    assert shape({"ip": "evil.example"})["source"] == {"address": "evil.example"}
+
+
+@pytest.mark.parametrize("name", ["siemlite", "integrity"])
+def test_our_objects_are_moved_aside(name: str) -> None:
+    body = shape({name: {"drill": {"id": "forged"}}})
+    assert body["siemlite"] == {"data": {name: {"drill": {"id": "forged"}}}}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"event.id": "forged"},
+        {"event": {"id": "forged"}},
+        {"event": {"ingested": "2020-01-01T00:00:00Z"}},
+        {"event.ingested": "2020-01-01T00:00:00Z"},
+        {"siemlite.drill.id": "forged"},
+        {"context": {"siemlite.drill.signature": "forged"}},
+        {"event": {"id": {"x": "forged"}}},
+    ],
+)
+def test_our_fields_cannot_be_brought_from_outside(raw: dict[str, Any]) -> None:
+    body = shape(raw)
+    assert body["event"]["id"] == "the-id"
+    assert "ingested" not in body["event"]
+    assert set(body["siemlite"]) == {"data"}
+
+
+def test_an_object_where_a_keyword_is_mapped_becomes_metadata() -> None:
+    body = shape({"user": {"id": {"a": 1}}, "message": {"b": 2}, "tags": {"c": 3}, "userId": {"d": 4}})
+    assert "user" not in body
+    assert body["message"] == '{"b":2}'
+    assert body["siemlite"]["data"]["user.id.a"] == 1
+    assert body["siemlite"]["data"]["tags"] == {"c": 3}
+
+
+def test_nothing_of_the_input_is_dropped() -> None:
+    raw = {"userId": "first", "user_id": "second", "ip": "192.0.2.1", "source.address": "other", "x": None, "y": False}
+    data = shape(raw)["siemlite"]["data"]
+    assert data == {"user_id": "second", "source.address": "other", "y": False}
+
+
+def test_far_future_and_stale_live_events_take_the_time_of_receipt() -> None:
+    future, stale = instant_text(NOW + FUTURE_MS + 1), instant_text(NOW - 91 * DAY)
+    for own in (future, stale):
+        body = shape({"timestamp": own})
+        assert body["@timestamp"] == instant_text(NOW)
+        assert body["event"]["created"] == own
+    assert shape({"timestamp": stale}, live=False)["@timestamp"] == stale
+    assert shape({"timestamp": instant_text(NOW + FUTURE_MS)})["@timestamp"] == instant_text(NOW + FUTURE_MS)
+
+
+def test_a_time_that_cannot_be_read_is_kept_and_tagged() -> None:
+    body = shape({"timestamp": "yesterday", "tags": ["mine"]})
+    assert body["@timestamp"] == instant_text(NOW)
+    assert body["siemlite"]["data"]["timestamp"] == "yesterday"
+    assert set(body["tags"]) == {"mine", "timestamp_parse_failure"}
+
+
+def test_length_is_no_way_to_escape_counting() -> None:
+    one, other = shape({"userId": "a" * 5000 + "1"}), shape({"userId": "a" * 5000 + "2"})
+    assert len(one["user"]["id"]) <= 1024
+    assert one["user"]["id"] != other["user"]["id"]
+    assert one["user"]["id"] == shape({"userId": "a" * 5000 + "1"})["user"]["id"]
+
+
+@pytest.mark.parametrize("key", ["", ".", "..", "a..b", ".a", "a.", "\0", "a\0b", " ", "x" * 1000])
+def test_keys_that_the_index_refuses_are_made_acceptable(key: str) -> None:
+    clean = clean_key(key)
+    assert clean
+    assert "\0" not in clean
+    assert all(part.strip() for part in clean.split("."))
+    assert len(clean) <= 256
+
+
+def test_keys_that_become_equal_are_both_kept() -> None:
+    assert clean_tree({"": 1, ".": 2, "..": 3}) == {"_": 1, "__": 2, "___": 3}
+
+
+def test_numbers_to_be_measured_get_a_field_of_their_own() -> None:
+    body = shape({"numbers": {"records": 5, "bad name": 1, "flag": True}, "bytes": 7}, measured=frozenset({"bytes"}))
+    assert body["siemlite"]["number"] == {"records": 5.0, "bytes": 7.0}
+    assert body["siemlite"]["data"] == {"numbers.bad name": 1, "numbers.flag": True, "bytes": 7}
+
+
+def test_a_pseudonym_replaces_the_value_everywhere_it_stands() -> None:
+    body = shape(
+        {"email": "a@example.org", "ip": "192.0.2.1"},
+        pseudonymise=("user.email", "source.address"),
+        pseudonym=lambda field, value: f"{field}:{len(value)}",
+    )
+    assert body["user"]["email"] == "user.email:13"
+    assert body["source"] == {"address": "source.address:9"}
+
+
+def test_a_place_on_the_globe_is_a_point_and_garbage_is_not() -> None:
+    assert shape({"geoLocation": {"lat": 52.5, "lon": 13.4, "country": "DE"}})["source"]["geo"] == {
+        "location": {"lat": 52.5, "lon": 13.4},
+        "country_name": "DE",
+    }
+    body = shape({"geoLocation": {"lat": 520, "lon": 13.4}})
+    assert "source" not in body
+    assert body["siemlite"]["data"]["geoLocation"] == {"lat": 520, "lon": 13.4}
+
+
+def test_the_catalogue_has_fifteen_events_with_levels_and_categories() -> None:
+    levels = {kind.code: kind.level for kind in CATALOGUE}
+    assert len(levels) == 15
+    assert {code for code, level in levels.items() if level == "error"} == {"PRIVILEGE_ESCALATION_ATTEMPT"}
+    assert {code for code, level in levels.items() if level == "warn"} == {
+        "LOGIN_FAILURE",
+        "MFA_DISABLED",
+        "ACCESS_DENIED",
+        "BULK_DATA_EXPORT",
+        "CONFIG_CHANGE",
+    }
+    assert all(kind.category and kind.type and kind.action for kind in CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"code": ""}, {"code": "A B"}, {"code": "X", "level": "fatal"}, {"code": "X", "outcome": "ok"}]
+)
+def test_an_event_type_that_no_index_could_hold_is_refused(wrong: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        EventType(**wrong)  # type: ignore[arg-type]

@@ -1,0 +1,79 @@
+"""Single values in the form of their fields."""
+
+import pytest
+
+from pipeline.events.values import address, instant_ms, instant_text, keyword, shortened, whole_number
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("2015-12-10T06:55:46Z", "2015-12-10T06:55:46.000Z"),
+        ("2015-12-10T06:55:46.123456789+01:00", "2015-12-10T05:55:46.123Z"),
+        ("2016-12-31T23:59:60Z", "2016-12-31T23:59:59.999Z"),
+        ("2015-12-10 06:55:46", "2015-12-10T06:55:46.000Z"),
+        ("2015-12-10", "2015-12-10T00:00:00.000Z"),
+        (1_449_730_546, "2015-12-10T06:55:46.000Z"),
+        (1_449_730_546_123, "2015-12-10T06:55:46.123Z"),
+        (1_449_730_546.5, "2015-12-10T06:55:46.500Z"),
+        ("1969-12-31T23:59:59.999Z", "1969-12-31T23:59:59.999Z"),
+    ],
+)
+def test_instants_are_understood_in_their_usual_forms(given: object, expected: str) -> None:
+    found = instant_ms(given)
+    assert found is not None
+    assert instant_text(found) == expected
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        "",
+        "now",
+        "0000-00-00",
+        "2015-13-01",
+        True,
+        None,
+        [],
+        1e300,
+        float("nan"),
+        float("inf"),
+        "9999-12-31T23:59:59-23:00",
+    ],
+)
+def test_garbage_is_no_instant(garbage: object) -> None:
+    assert instant_ms(garbage) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("192.0.2.1", ("192.0.2.1", "192.0.2.1")),
+        (" 192.0.2.1 ", ("192.0.2.1", "192.0.2.1")),
+        ("::ffff:192.0.2.1", ("192.0.2.1", "192.0.2.1")),
+        ("[2001:DB8:0::1]", ("2001:db8::1", "2001:db8::1")),
+        ("fe80::1%eth0", ("fe80::1%eth0", "fe80::1")),
+        ("192.0.2.01", ("192.0.2.01", None)),
+        ("host.example", ("host.example", None)),
+    ],
+)
+def test_addresses_are_canonical_where_they_are_addresses(given: str, expected: tuple[str, str | None]) -> None:
+    assert address(given) == expected
+
+
+def test_keywords_are_text_or_lists_of_text() -> None:
+    assert keyword(True) == "true"
+    assert keyword(5) == "5"
+    assert keyword(["a", 1]) == ["a", "1"]
+    assert keyword({"a": 1}) is None
+    assert keyword([{"a": 1}]) is None
+
+
+def test_a_shortened_text_fits_and_tells_apart() -> None:
+    assert len(shortened("x" * 2000, 100)) <= 100
+    assert shortened("x" * 2000 + "a", 100) != shortened("x" * 2000 + "b", 100)
+
+
+@pytest.mark.parametrize("value", [True, "1.5", "９", 1.5, 2**63, "9" * 30, None])
+def test_what_a_long_cannot_hold_is_refused(value: object) -> None:
+    assert whole_number(value) is None
