@@ -44,7 +44,7 @@ CREATE TRIGGER chunk_removed AFTER DELETE ON chunk BEGIN
 END;
 """
 _BUSY_SECONDS = 30.0
-_VACUUM_PAGES = 2_000
+_VACUUM_PAGES = 256
 
 
 class SpoolFullError(RetryableError):
@@ -180,7 +180,8 @@ class Spool:
         with self._mutex:
             free = self._db.execute("PRAGMA freelist_count").fetchone()[0]
             if free > _VACUUM_PAGES:
-                self._db.execute(f"PRAGMA incremental_vacuum({free - _VACUUM_PAGES})").fetchall()
+                # Only a script is stepped to its end: a single statement would free one page.
+                self._db.executescript(f"PRAGMA incremental_vacuum({free - _VACUUM_PAGES})")
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def close(self) -> None:

@@ -1,0 +1,199 @@
+"""The promises of the spool."""
+
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.shipping.spool import Chunk, Spool, SpoolFullError
+from pipeline.shipping.spools import Spools
+
+MEGABYTE = 1024 * 1024
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path / "a.db", max_bytes=MEGABYTE)
+
+
+def bodies(spool: Spool) -> list[bytes]:
+    return [chunk.body for chunk in spool.take(0, 10**9)]
+
+
+def test_chunks_come_back_in_the_order_they_went_in(spool: Spool) -> None:
+    spool.append([Chunk(b"1", 1), Chunk(b"2", 1)], {}, 5)
+    spool.append([Chunk(b"3", 1)], {}, 6)
+    assert bodies(spool) == [b"1", b"2", b"3"]
+    assert [chunk.spooled_ms for chunk in spool.take(0, 10**9)] == [5, 5, 6]
+
+
+def test_a_settled_chunk_is_gone_and_its_remainder_takes_its_place_and_age(spool: Spool) -> None:
+    spool.append([Chunk(b"12", 2)], {}, 5)
+    (ids,) = [spool.settle(spool.take(0, 10), [Chunk(b"2", 1)])]
+    (left,) = spool.take(0, 10)
+    assert (left.id, left.body, left.spooled_ms) == (ids[0], b"2", 5)
+    spool.settle([left])
+    assert spool.depth().events == 0
+
+
+def test_ids_are_never_used_again(spool: Spool) -> None:
+    spool.append([Chunk(b"1", 1)], {}, 1)
+    (first,) = spool.take(0, 10)
+    spool.settle([first])
+    spool.append([Chunk(b"2", 1)], {}, 1)
+    assert spool.take(0, 10)[0].id > first.id
+
+
+def test_take_stays_within_its_bytes_but_always_takes_one(spool: Spool) -> None:
+    spool.append([Chunk(b"x" * 10, 1) for _ in range(3)], {}, 1)
+    assert len(spool.take(0, 25)) == 2
+    assert len(spool.take(0, 1)) == 1
+    first = spool.take(0, 1)[0].id
+    assert [chunk.id for chunk in spool.take(0, 100, skip={first})] == [first + 1, first + 2]
+
+
+def test_a_full_spool_takes_nothing_and_moves_no_position(spool: Spool) -> None:
+    spool.append([Chunk(b"x" * (MEGABYTE - 5), 7)], {"file": "1"}, 1)
+    with pytest.raises(SpoolFullError, match="SIEMLITE_SPOOL_MAX_BYTES"):
+        spool.append([Chunk(b"y" * 6, 1)], {"file": "2"}, 1)
+    assert spool.positions() == {"file": "1"}
+    assert spool.depth().events == 7
+
+
+def test_depth_counts_what_is_held_through_reopening(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "a.db", max_bytes=MEGABYTE)
+    spool.append([Chunk(b"abc", 3), Chunk(b"de", 2)], {}, 9)
+    spool.close()
+    depth = Spool(tmp_path / "a.db", max_bytes=MEGABYTE).depth()
+    assert (depth.events, depth.bytes, depth.oldest_ms) == (5, 5, 9)
+
+
+def test_files_are_for_their_owner_alone(spool: Spool) -> None:
+    spool.append([Chunk(b"secret", 1)], {}, 1)
+    for path in spool.path.parent.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+
+
+def test_commits_of_events_are_synchronous(spool: Spool) -> None:
+    levels: list[int] = []
+    original = spool._db
+
+    class Watching:
+        def __getattr__(self, name: str) -> object:
+            return getattr(original, name)
+
+        def execute(self, sql: str, *rest: Any) -> sqlite3.Cursor:
+            if sql == "COMMIT":
+                levels.append(original.execute("PRAGMA synchronous").fetchone()[0])
+            return original.execute(sql, *rest)
+
+    spool._db = Watching()  # type: ignore[assignment]
+    spool.append([Chunk(b"1", 1)], {}, 1)
+    full = 2
+    assert levels == [full]
+    assert original.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+
+
+def test_file_space_is_given_back_after_a_backlog(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "a.db", max_bytes=200 * MEGABYTE)
+    for _ in range(80):
+        spool.append([Chunk(os.urandom(MEGABYTE), 1)], {}, 1)
+    full = sum(path.stat().st_size for path in tmp_path.iterdir())
+    spool.settle(spool.take(0, 10**9))
+    spool.give_back()
+    left = sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert full > 80 * MEGABYTE
+    assert left < full / 2
+
+
+def test_what_append_returned_from_survives_sigkill(tmp_path: Path) -> None:
+    script = textwrap.dedent("""
+        import sys
+        from pathlib import Path
+from typing import Any
+        from pipeline.shipping.spool import Chunk, Spool
+        spool = Spool(Path(sys.argv[1]), max_bytes=10**9)
+        number = 0
+        while True:
+            number += 1
+            spool.append([Chunk(b"%d" % number, 1)], {"file": str(number)}, 1)
+            print(number, flush=True)
+    """)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "a.db")], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    acknowledged = 0
+    for line in process.stdout:
+        acknowledged = int(line)
+        if acknowledged == 200:
+            process.send_signal(signal.SIGKILL)
+            break
+    acknowledged = max([acknowledged, *(int(line) for line in process.stdout.read().split())])
+    process.wait()
+    spool = Spool(tmp_path / "a.db", max_bytes=10**9)
+    found = [int(body) for body in bodies(spool)]
+    assert found[:acknowledged] == list(range(1, acknowledged + 1))
+    assert spool.positions() == {"file": str(found[-1])}
+
+
+def test_a_spool_is_written_by_one_process_and_adopted_when_that_is_gone(tmp_path: Path) -> None:
+    spools = Spools(tmp_path, MEGABYTE)
+    first = spools.for_reader()
+    second = spools.for_reader()
+    assert first.spool.path != second.spool.path
+    first.close()
+    assert Spools(tmp_path, MEGABYTE).for_reader().spool.path == first.spool.path
+
+
+def test_one_sender_at_a_time(tmp_path: Path) -> None:
+    spools = Spools(tmp_path, MEGABYTE)
+    owned = spools.for_writer()
+    adopted = spools.adopt(owned.spool.path)
+    assert adopted is not None
+    assert spools.adopt(owned.spool.path) is None
+    adopted.close()
+    assert spools.adopt(owned.spool.path) is not None
+
+
+def test_an_empty_spool_goes_with_its_writer_and_a_full_one_stays(tmp_path: Path) -> None:
+    spools = Spools(tmp_path, MEGABYTE)
+    owned = spools.for_writer()
+    owned.spool.append([Chunk(b"1", 1)], {}, 1)
+    adopted = spools.adopt(owned.spool.path)
+    assert adopted is not None
+    assert not spools.discard(adopted)
+    owned.close()
+    assert not spools.discard(adopted)
+    adopted.spool.settle(adopted.spool.take(0, 10))
+    assert spools.discard(adopted)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_ends_with_its_process_and_a_fork_does_not_keep_it(tmp_path: Path) -> None:
+    spools = Spools(tmp_path, MEGABYTE)
+    owned = spools.for_writer()
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+    try:
+        owned.close()
+        assert spools._own(owned.spool.path.stem) is not None
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_a_spool_of_a_newer_format_is_left_alone(tmp_path: Path) -> None:
+    db = sqlite3.connect(tmp_path / "a.db")
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(Exception, match="newer siemlite"):
+        Spool(tmp_path / "a.db", max_bytes=MEGABYTE)
