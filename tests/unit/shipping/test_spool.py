@@ -180,10 +180,13 @@ def test_an_empty_spool_goes_with_its_writer_and_a_full_one_stays(tmp_path: Path
 def test_a_lock_ends_with_its_process_and_a_fork_does_not_keep_it(tmp_path: Path) -> None:
     spools = Spools(tmp_path, MEGABYTE)
     owned = spools.for_writer()
+    ready, tell = os.pipe()
     child = os.fork()
     if child == 0:
+        os.write(tell, b"!")
         signal.pause()
     try:
+        os.read(ready, 1)
         owned.close()
         assert spools._own(owned.spool.path.stem) is not None
     finally:
