@@ -1,8 +1,7 @@
 """From a raw event to the bytes that are spooled and sent: redact, shape, encode once.
 
 Invariants: nothing that has not been redacted leaves this module; an event that cannot be handled whole
-leaves it as a skeleton, never as an exception and never not at all; an encoded body is one line that
-begins with `INGESTED`, so that the time of sending can be set in a whole chunk without decoding it.
+leaves it as a skeleton, never as an exception and never not at all.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,33 +12,12 @@ import orjson
 
 from pipeline.events import values
 from pipeline.events.document import Document, Shaper
+from pipeline.events.encoded import INGESTED, Encoded, index_of
 from pipeline.events.mark import DrillMarker
 from pipeline.events.redaction import Redactor
 from pipeline.events.skeleton import skeleton
 
-INDEX_PREFIX = "security-logs-"
-_UNSENT = b"0000-00-00T00:00:00.000Z"
-INGESTED = b'{"event.ingested":"' + _UNSENT + b'",'
-"""How every body begins until it is sent; the shape of a document lets nobody else write this field."""
-
 _OPTIONS = orjson.OPT_NON_STR_KEYS
-
-
-class Encoded(NamedTuple):
-    """An event ready for `_bulk`: its target index, its id, its level for shedding, its body of one line."""
-
-    target: str
-    event_id: str
-    level: str
-    body: bytes
-
-    def lines(self) -> bytes:
-        """Return the action and the body as two lines."""
-        return b'{"create":{"_index":"%b","_id":"%b"}}\n%b\n' % (
-            self.target.encode("ascii"),
-            self.event_id.encode("ascii"),
-            self.body,
-        )
 
 
 class Draft(NamedTuple):
@@ -99,14 +77,3 @@ class Encoder:
     @staticmethod
     def _dump(document: Document) -> bytes:
         return INGESTED + orjson.dumps(document.body, option=_OPTIONS)[1:]
-
-
-def index_of(time_ms: int) -> str:
-    """Return the daily index of an event at `time_ms`, by UTC."""
-    return INDEX_PREFIX + values.instant_text(time_ms)[:10].replace("-", ".")
-
-
-def stamped(chunk: bytes, sent_ms: int) -> bytes:
-    """Return `chunk` (lines of `Encoded.lines`) with `event.ingested` set to `sent_ms`."""
-    before = b"\n" + INGESTED
-    return chunk.replace(before, before.replace(_UNSENT, values.instant_text(sent_ms).encode("ascii")))

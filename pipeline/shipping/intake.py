@@ -9,7 +9,8 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from pipeline.clock import Clock
-from pipeline.events.encoder import Draft, Encoded, Encoder
+from pipeline.events.encoded import Encoded
+from pipeline.events.encoder import Draft, Encoder
 from pipeline.shipping.spool import Chunk, Spool, SpoolFullError
 
 CHUNK_BYTES = 1024 * 1024

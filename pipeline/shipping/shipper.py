@@ -21,7 +21,7 @@ from elasticsearch import Elasticsearch
 from pipeline.clock import Clock
 from pipeline.elastic.templates import logs_template_ready
 from pipeline.errors import ConfigurationError, RetryableError
-from pipeline.events.encoder import INGESTED, stamped
+from pipeline.events.encoded import INGESTED, stamped
 from pipeline.events.skeleton import skeleton
 from pipeline.shipping.backoff import Backoff
 from pipeline.shipping.bulk import Item, TooLargeError, Verdict, event_of, lines_of, send

@@ -1,0 +1,217 @@
+"""The shipper against a real Elasticsearch, with the faults that networks and servers have."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from elasticsearch import Elasticsearch
+
+from pipeline.clock import SystemClock
+from pipeline.elastic.client import connect
+from pipeline.elastic.templates import install
+from pipeline.events.encoded import INGESTED, Encoded
+from pipeline.settings import Settings
+from pipeline.shipping.backoff import Backoff
+from pipeline.shipping.letters import INDEX as LETTERS
+from pipeline.shipping.letters import DeadLetters, local_letters
+from pipeline.shipping.shipper import Shipper
+from pipeline.shipping.spool import Chunk, Spool
+from tests.proxy import (
+    DROP_ANSWER,
+    DROP_REQUEST,
+    GARBAGE,
+    HALF_ANSWER,
+    RESET_AFTER,
+    Fault,
+    FaultProxy,
+    Kind,
+    fault_proxy,
+)
+
+INDEX = "security-logs-2026.11.24"
+WAIT_SECONDS = 30.0
+
+
+def event(number: int, **fields: Any) -> bytes:
+    name = f"id-{number:06d}"
+    document = {"@timestamp": "2026-11-24T01:00:00.000Z", "event": {"id": name, "code": "X"}, **fields}
+    return Encoded(INDEX, name, "info", INGESTED + orjson.dumps(document)[1:]).lines()
+
+
+def chunk(*numbers: int, **fields: Any) -> Chunk:
+    return Chunk(b"".join(event(number, **fields) for number in numbers), len(numbers))
+
+
+class Harness:
+    """A spool, a shipper and what was said."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.client = connect(Settings(_env_file=None), url)
+        self.said: list[str] = []
+        self.folder = folder
+        self.spool = Spool(folder / "test.db", max_bytes=10**9)
+        self.letters = DeadLetters(self.client, folder)
+        self.shipper = Shipper(
+            self.client, self.letters, SystemClock(), notify=self.said.append, backoff=Backoff(0.01, 0.05, 0.01)
+        )
+        self.shipper.add(self.spool)
+
+    def until(self, true: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not true():
+            assert time.monotonic() < deadline, f"not within {WAIT_SECONDS} s; said: {self.said}"
+            time.sleep(0.01)
+
+    def ids(self) -> list[str]:
+        return found_ids(self.client)
+
+
+def found_ids(client: Elasticsearch, index: str = "security-logs-*") -> list[str]:
+    client.indices.refresh(index=index)
+    answer = client.search(index=index, size=10_000, source=False)
+    return sorted(hit["_id"] for hit in answer["hits"]["hits"])
+
+
+def names(*numbers: int) -> list[str]:
+    return [f"id-{number:06d}" for number in numbers]
+
+
+@pytest.fixture
+def proxy(es_url: str) -> Iterator[FaultProxy]:
+    with fault_proxy(es_url) as running:
+        yield running
+
+
+@pytest.fixture
+def harness(es_url: str, proxy: FaultProxy, tmp_path: Path) -> Iterator[Harness]:
+    built = Harness(proxy.url, tmp_path)
+    install(built.client)
+    yield built
+    built.shipper.stop(5)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        DROP_REQUEST,
+        DROP_ANSWER,
+        RESET_AFTER,
+        HALF_ANSWER,
+        GARBAGE,
+        Fault(Kind.DELAY, seconds=0.3),
+        *(Fault(Kind.STATUS, status) for status in (408, 429, 500, 502, 503, 504, 401, 403)),
+    ],
+    ids=lambda fault: f"{fault.kind.name}{fault.status or ''}",
+)
+def test_after_a_failed_request_every_event_is_there_exactly_once(
+    harness: Harness, proxy: FaultProxy, fault: Fault
+) -> None:
+    proxy.plan.extend([fault, fault])
+    harness.spool.append([chunk(1, 2, 3)], {}, 1)
+    harness.shipper.start()
+    harness.until(harness.shipper.drained)
+    assert harness.ids() == names(1, 2, 3)
+    assert len(proxy.requests) >= (1 if fault.kind is Kind.DELAY else 3)
+    if fault.kind is not Kind.DELAY:
+        assert [line.split(":")[0] for line in harness.said] == ["waiting", "going on"]
+
+
+def test_a_request_that_is_too_large_is_split(harness: Harness, proxy: FaultProxy) -> None:
+    proxy.plan.extend([Fault(Kind.STATUS, 413)] * 2)
+    harness.spool.append([chunk(*range(8))], {}, 1)
+    harness.shipper.start()
+    harness.until(harness.shipper.drained)
+    assert harness.ids() == names(*range(8))
+
+
+def test_a_refused_event_is_a_letter_and_a_skeleton_and_its_neighbours_go_on(harness: Harness) -> None:
+    harness.spool.append([Chunk(event(1) + event(2, source={"address": {"not": "a word"}}) + event(3), 3)], {}, 1)
+    harness.shipper.start()
+    harness.until(harness.shipper.drained)
+    assert harness.ids() == names(1, 2, 3)
+    harness.client.indices.refresh(index=LETTERS)
+    letter = harness.client.get(index=LETTERS, id="id-000002")["_source"]
+    assert orjson.loads(letter["siemlite"]["letter"]["document"])["source"] == {"address": {"not": "a word"}}
+    assert "document_parsing_exception" in letter["error"]["message"]
+    remains = harness.client.get(index=INDEX, id="id-000002")["_source"]
+    assert remains["event"] == {"id": "id-000002", "kind": "event", "code": "X"}
+    assert "skeleton" in remains["siemlite"]
+
+
+def test_a_letter_goes_to_a_local_file_where_its_index_refuses_it(harness: Harness) -> None:
+    harness.client.indices.create(index=LETTERS)
+    harness.client.indices.put_settings(index=LETTERS, settings={"index.blocks.write": True})
+    harness.spool.append([chunk(1, source={"address": {"x": 1}})], {}, 1)
+    harness.shipper.start()
+    harness.until(harness.shipper.drained)
+    assert harness.ids() == names(1)
+    assert [letter["id"] for letter in local_letters(harness.folder)] == names(1)
+
+
+def test_a_blocked_index_holds_up_its_own_events_alone_and_loses_none(harness: Harness) -> None:
+    harness.client.indices.create(index=INDEX)
+    harness.client.indices.put_settings(index=INDEX, settings={"index.blocks.write": True})
+    other = event(2).replace(b"2026.11.24", b"2026.11.25")
+    harness.spool.append([Chunk(event(1) + other, 2)], {}, 1)
+    harness.shipper.start()
+    harness.until(lambda: harness.ids() == names(2))
+    assert harness.spool.depth().events == 1
+    assert "cluster_block_exception" in harness.said[0]
+    harness.client.indices.put_settings(index=INDEX, settings={"index.blocks.write": False})
+    harness.until(harness.shipper.drained)
+    assert harness.ids() == names(1, 2)
+
+
+def test_nothing_is_sent_before_the_index_template_exists(es_url: str, tmp_path: Path) -> None:
+    built = Harness(es_url, tmp_path)
+    built.spool.append([chunk(1)], {}, 1)
+    built.shipper.start()
+    built.until(lambda: bool(built.said))
+    assert "siemlite setup" in built.said[0]
+    assert built.spool.depth().events == 1
+    assert not built.client.indices.exists(index=INDEX)
+    install(built.client)
+    built.until(built.shipper.drained)
+    built.shipper.stop(5)
+    assert built.ids() == names(1)
+
+
+def test_sending_the_same_again_adds_nothing_and_is_success(harness: Harness) -> None:
+    harness.spool.append([chunk(1, 2), chunk(1, 2)], {}, 1)
+    harness.shipper.start()
+    harness.until(harness.shipper.drained)
+    assert harness.ids() == names(1, 2)
+
+
+def test_the_time_of_sending_is_stamped_on_every_event(harness: Harness) -> None:
+    before = SystemClock().now_ms()
+    harness.spool.append([chunk(1, 2)], {}, 1)
+    harness.shipper.start()
+    harness.until(harness.shipper.drained)
+    harness.client.indices.refresh(index=INDEX)
+    found = harness.client.search(
+        index=INDEX, query={"range": {"event.ingested": {"gte": before, "lte": SystemClock().now_ms()}}}
+    )
+    assert found["hits"]["total"]["value"] == 2
+
+
+def test_events_of_many_spools_and_many_chunks_all_arrive(harness: Harness, tmp_path: Path) -> None:
+    others = [Spool(tmp_path / f"other-{n}.db", max_bytes=10**9) for n in range(5)]
+    for at, spool in enumerate(others):
+        harness.shipper.add(spool)
+        spool.append([chunk(at * 100 + n) for n in range(50)], {}, 1)
+    harness.shipper.start()
+    writers = [
+        threading.Thread(target=lambda s=spool, b=at: [s.append([chunk(b * 100 + 50 + n)], {}, 1) for n in range(50)])
+        for at, spool in enumerate(others)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    harness.until(harness.shipper.drained)
+    assert harness.ids() == names(*range(500))
