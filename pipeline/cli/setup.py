@@ -5,15 +5,18 @@ from typing import Annotated
 import typer
 
 
-def setup(json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
+def setup(json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> int:
     """Install the index templates in Elasticsearch; run it again after every upgrade."""
-    from pipeline.app import App
-    from pipeline.cli.output import say, show, show_json
+    from pipeline.cli.output import show, show_json
+    from pipeline.cli.start import application, stop_on_signals
 
-    app = App.load(notify=say)
+    app = application()
+    if not app.await_server(stop_on_signals()):
+        return 130
     installed = app.set_up()
     if json:
         show_json({"templates": [{"name": t.name, "version": t.version, "change": t.change} for t in installed]})
-        return
+        return 0
     for template in installed:
         show(f"{template.name} version {template.version}: {template.change}")
+    return 0

@@ -5,12 +5,16 @@ positions become durable in the same transaction as the last event that they cov
 bounded in events and bytes.
 """
 
+import secrets
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
+from typing import Protocol
 
 from pipeline.clock import Clock
 from pipeline.events.encoded import Encoded
 from pipeline.events.encoder import Draft, Encoder
+from pipeline.events.identity import WRITER_BYTES, WriterIdentity
 from pipeline.shipping.spool import Chunk, Spool, SpoolFullError
 
 CHUNK_BYTES = 1024 * 1024
@@ -18,8 +22,29 @@ CHUNK_EVENTS = 2_000
 _RETRY_SECONDS = 0.1
 
 
+class Record(Protocol):
+    """A raw event of a source; without an id of its own it is numbered here."""
+
+    @property
+    def event(self) -> Mapping[str, object]: ...
+    @property
+    def event_id(self) -> str | None: ...
+
+
+class Batch(Protocol):
+    """What a source yields: events, and the positions behind them."""
+
+    @property
+    def records(self) -> Sequence[Record]: ...
+    @property
+    def positions(self) -> Mapping[str, str]: ...
+
+
 class Intake:
-    """Encodes drafts and appends them to `spool`; for one thread."""
+    """Encodes events and appends them to `spool`; for one thread.
+
+    `live` sources produce events as they happen: each batch becomes durable at once.
+    """
 
     def __init__(self, spool: Spool, encoder: Encoder, clock: Clock, *, live: bool) -> None:
         self._spool = spool
@@ -30,6 +55,21 @@ class Intake:
         self._size = 0
         self._positions: dict[str, str] = {}
         self.events = 0
+        self._identity = WriterIdentity(secrets.token_bytes(WRITER_BYTES))
+        self._numbers = count(1)
+
+    def drain(self, batches: Iterable[Batch], stop: threading.Event) -> bool:
+        """Take everything that a source yields; return whether all that was taken is durable."""
+        for batch in batches:
+            drafts = [
+                Draft(record.event, record.event_id or self._identity.event_id(next(self._numbers)))
+                for record in batch.records
+            ]
+            if not self.take(drafts, batch.positions, stop) or (self._live and not self.flush(stop)):
+                return False
+            if stop.is_set():
+                break
+        return self.flush(stop)
 
     @property
     def pending(self) -> bool:

@@ -169,7 +169,7 @@ class Shipper:
                     claim.spool.give_back()
             except (RetryableError, ConfigurationError) as error:
                 self._held_up(str(error))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - a worker that died would hold up everything unseen
                 _log.exception("the shipper stumbled and goes on")
                 self._held_up(f"{type(error).__name__} in the shipper; see the log")
             finally:

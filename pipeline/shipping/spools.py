@@ -79,6 +79,15 @@ class Spools:
             return None
         return AdoptedSpool(Spool(path, max_bytes=self._max_bytes), lock)
 
+    def orphaned(self, path: Path) -> bool:
+        """Return whether the spool at `path` may be removed once it is empty: its writer is gone for good."""
+        if path.name.startswith(_READERS):
+            return False
+        writer = FileLock(path.with_suffix(".lock"))
+        free = writer.acquire()
+        writer.release()
+        return free
+
     def discard(self, adopted: "AdoptedSpool") -> bool:
         """Remove an adopted spool if its writer is gone and it is empty; return whether it was removed."""
         path = adopted.spool.path

@@ -1,0 +1,30 @@
+"""How a command begins: settings, log, application, signals."""
+
+import signal
+import threading
+from types import FrameType
+
+from pipeline.app import App
+from pipeline.cli.output import say, set_up_logging
+from pipeline.settings import load_settings
+
+
+def application() -> App:
+    """Return the application for the environment's settings, with its log on stderr."""
+    settings = load_settings()
+    set_up_logging(settings)
+    return App(settings, say)
+
+
+def stop_on_signals() -> threading.Event:
+    """Return an event that SIGTERM and SIGINT set; a second signal ends the process at once."""
+    stop = threading.Event()
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise SystemExit(128 + number)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+    return stop
