@@ -1,0 +1,43 @@
+"""`siemlite dead-letters`: see the events that Elasticsearch refused, and send them again."""
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Events that Elasticsearch refused.")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON lines.")]
+
+
+@app.command("list")
+def list_(json: Json = False, replayed: Annotated[bool, typer.Option(help="Also those sent again.")] = False) -> int:
+    """List the dead letters, the oldest first."""
+    from dataclasses import asdict
+
+    from pipeline.cli.output import show, show_json
+    from pipeline.cli.start import application
+    from pipeline.shipping.replay import kept_letters
+
+    app_ = application()
+    for letter in kept_letters(app_.client, app_.settings.siemlite_home, replayed=replayed):
+        if json:
+            show_json(asdict(letter))
+        else:
+            show(f"{letter.kept_at}  {letter.event_id}  {letter.index}  {letter.state}  {letter.reason[:200]}")
+    return 0
+
+
+@app.command()
+def replay(json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> int:
+    """Send the dead letters again, once what refused them is mended; exit 1 if any is refused still."""
+    from pipeline.cli.output import show, show_json
+    from pipeline.cli.start import application
+    from pipeline.shipping.replay import replay as replay_letters
+
+    app_ = application()
+    result = replay_letters(app_.client, app_.settings.siemlite_home, app_.clock.now_ms())
+    if json:
+        show_json({"stored": result.stored, "refused": result.refused})
+    else:
+        show(f"{result.stored} stored, {result.refused} still refused")
+    return 1 if result.refused else 0
