@@ -7,7 +7,7 @@ has one and fits, else under `siemlite.data`; fields that are siemlite's own can
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.events import values
@@ -18,6 +18,7 @@ from pipeline.events.fields import (
     DATA_LEAF_MAX,
     FIELDS,
     GEO_ALIASES,
+    KEYWORD_MAX,
     LEVEL_NAMES,
     OURS,
     OURS_PREFIXES,
@@ -39,7 +40,25 @@ _COERCE: dict[str, Callable[[object], object | None]] = {
     "long": values.whole_number,
     "geo_point": values.geo_point,
 }
+_COORDINATES = frozenset({"lat", "latitude", "lon", "lng", "longitude"})
+_ECS_DEPTH = 4
+_LEVEL_CACHE_MAX = 100
+_levels: dict[str, str] = {}
 _clean_keys: dict[str, str] = {}
+
+_NO_KIND: dict[str, Plain] = {"kind": "event"}
+_KINDS: dict[str, dict[str, Plain]] = {
+    kind.code: {"kind": "event", "action": kind.action, "category": kind.category, "type": kind.type}
+    | ({} if kind.outcome is None else {"outcome": kind.outcome})
+    for kind in BY_CODE.values()
+}
+
+_WORD_SLOTS: dict[str, tuple[str, str]] = {
+    key: (PATHS[name][0], PATHS[name][1])
+    for key, name in ({name: name for name in FIELDS} | ALIASES).items()
+    if FIELDS.get(name) == "keyword" and len(PATHS[name]) == 2 and name != "source.address"
+}
+"""Where text goes whose key names a keyword field of two steps: nearly all there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +70,31 @@ class Document:
     level: str
 
 
-@dataclass(slots=True)
 class _Draft:
-    fields: dict[str, Plain] = field(default_factory=dict)
-    data: dict[str, Plain] = field(default_factory=dict)
-    numbers: dict[str, float] = field(default_factory=dict)
+    """A document while its input is being walked."""
+
+    __slots__ = ("body", "data", "instant", "numbers")
+
+    def __init__(self, event_id: str) -> None:
+        self.body: dict[str, Plain] = {"@timestamp": "", "event": {"id": event_id}}
+        self.data: dict[str, Plain] = {}
+        self.numbers: dict[str, float] = {}
+        self.instant: values.Instant | None = None
 
     def keep(self, key: str, value: Plain) -> None:
+        """Keep what has no field of its own as metadata."""
         name = clean_key(key)
         while name in self.data:
             name += "_"
         self.data[name] = clean_tree(value)
+
+    def put(self, name: str, value: Plain) -> bool:
+        """Set the field `name` unless it is set; return whether it was done."""
+        *branches, leaf = PATHS[name]
+        place = self.body
+        for step in branches:
+            place = place.setdefault(step, {})
+        return place.setdefault(leaf, value) is value
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +116,29 @@ class Shaper:
 
         `live` sources produce events as they happen; history that is read on purpose keeps its old dates.
         """
-        draft = _Draft()
-        take = self._take
-        for key, value in plain.items():
-            if key == "context" and type(value) is dict:
-                continue
-            take(draft, key, value)
+        draft = _Draft(event_id)
         context = plain.get("context")
         if type(context) is dict:
-            for key, value in context.items():
-                take(draft, key, value)
-        return self._finish(draft, event_id, received_ms, live)
+            self._walk(draft, {key: value for key, value in plain.items() if key != "context"})
+            self._walk(draft, context)
+        else:
+            self._walk(draft, plain)
+        return self._finish(draft, received_ms, live)
+
+    def _walk(self, draft: _Draft, tree: Mapping[str, Plain]) -> None:
+        body = draft.body
+        for key, value in tree.items():
+            slot = _WORD_SLOTS.get(key)
+            if slot is not None and type(value) is str and len(value) <= KEYWORD_MAX:
+                root, leaf = slot
+                branch = body.get(root)
+                if branch is None:
+                    body[root] = {leaf: value}
+                    continue
+                if leaf not in branch:
+                    branch[leaf] = value
+                    continue
+            self._take(draft, key, value)
 
     def _take(self, draft: _Draft, key: str, value: Plain) -> None:
         if value is None:
@@ -101,48 +146,56 @@ class Shaper:
         kind = type(value)
         name = ALIASES.get(key, key)
         if kind is dict:
-            if name == "source.geo":
-                self._take_geo(draft, value)
-            elif key == "numbers":
-                self._take_numbers(draft, value)
-            elif key in OURS:
-                draft.keep(key, value)
-            elif FIELDS.get(name) == "text" and name not in draft.fields:
-                self._place(draft, key, name, "text", value)
-            elif key in ROOTS:
-                self._take_ecs(draft, key, value)
-            else:
-                draft.keep(key, value)
+            self._take_object(draft, key, name, value)
             return
         if name == "source.geo":
             name = "source.geo.name"
         field_type = FIELDS.get(name)
-        if field_type is None or (name in draft.fields and name != "tags"):
-            if key in self.measured and kind in (int, float):
-                draft.numbers[key] = float(value)
-            draft.keep(key, value)
+        if field_type is not None:
+            self._place(draft, key, name, field_type, value)
             return
-        self._place(draft, key, name, field_type, value)
+        if key in self.measured and kind in (int, float):
+            draft.numbers[key] = float(value)
+        draft.keep(key, value)
+
+    def _take_object(self, draft: _Draft, key: str, name: str, value: dict[str, Plain]) -> None:
+        if name == "source.geo":
+            self._take_geo(draft, value)
+        elif key == "numbers":
+            self._take_numbers(draft, value)
+        elif key in OURS:
+            draft.keep(key, value)
+        elif FIELDS.get(name) == "text":
+            self._place(draft, key, name, "text", value)
+        elif key in ROOTS:
+            self._take_ecs(draft, key, value)
+        else:
+            draft.keep(key, value)
 
     def _place(self, draft: _Draft, key: str, name: str, field_type: str, value: Plain) -> None:
         if name in ("source.ip", "source.address"):
             self._place_address(draft, key, value)
-            return
-        if field_type == "date":
-            found = values.instant_ms(value)
-            if found is None:
-                draft.keep(key, value)
-                draft.fields.setdefault("tags", []).append("timestamp_parse_failure")
-            else:
-                draft.fields[name] = found
-            return
-        coerced = _COERCE[field_type](value)
-        if coerced is None:
-            draft.keep(key, value)
-        elif name == "tags":
-            draft.fields.setdefault("tags", []).extend(coerced if isinstance(coerced, list) else [coerced])
+        elif field_type == "date":
+            self._place_instant(draft, key, name, value)
         else:
-            draft.fields[name] = coerced
+            coerced = _COERCE[field_type](value)
+            if coerced is None:
+                draft.keep(key, value)
+            elif name == "tags":
+                draft.body.setdefault("tags", []).extend(coerced if isinstance(coerced, list) else [coerced])
+            elif not draft.put(name, coerced):
+                draft.keep(key, value)
+
+    @staticmethod
+    def _place_instant(draft: _Draft, key: str, name: str, value: Plain) -> None:
+        found = values.instant(value)
+        if found is None:
+            draft.keep(key, value)
+            draft.body.setdefault("tags", []).append("timestamp_parse_failure")
+        elif name == "@timestamp" and draft.instant is None:
+            draft.instant = found
+        elif name == "@timestamp" or not draft.put(name, found.text):
+            draft.keep(key, value)
 
     @staticmethod
     def _place_address(draft: _Draft, key: str, value: Plain) -> None:
@@ -150,14 +203,15 @@ class Shaper:
         if not isinstance(word, str) or not word:
             draft.keep(key, value)
             return
-        known = draft.fields.get("source.address")
         address, ip = values.address(word)
-        if known is None or (ip is not None and "source.ip" not in draft.fields and key in ("source.ip", "ip")):
-            if known is not None and known != address:
+        source = draft.body.setdefault("source", {})
+        known = source.get("address")
+        if known is None or (ip is not None and "ip" not in source and key in ("source.ip", "ip")):
+            if known is not None:
                 draft.keep("source.address", known)
-            draft.fields["source.address"] = address
+            source["address"] = address
             if ip is not None:
-                draft.fields["source.ip"] = ip
+                source["ip"] = ip
         elif known != address:
             draft.keep(key, value)
 
@@ -165,12 +219,14 @@ class Shaper:
         rest = {}
         point = values.geo_point(geo)
         if point is not None:
-            draft.fields["source.geo.location"] = point
+            draft.put("source.geo.location", point)
         for key, value in geo.items():
             name = GEO_ALIASES.get(key)
-            if name is not None and name not in draft.fields and value is not None:
+            if value is None or (point is not None and key in _COORDINATES):
+                continue
+            if name is not None:
                 self._place(draft, f"geoLocation.{key}", name, FIELDS[name], value)
-            elif value is not None and (point is None or key not in ("lat", "latitude", "lon", "lng", "longitude")):
+            else:
                 rest[key] = value
         if rest:
             draft.keep("geoLocation", rest)
@@ -183,7 +239,7 @@ class Shaper:
                 draft.keep(f"numbers.{key}", value)
 
     def _take_ecs(self, draft: _Draft, prefix: str, tree: dict[str, Plain]) -> None:
-        """Take the fields of an ECS object; what has no field of its own stays together as metadata."""
+        """Take the fields of an ECS object; what has no field of its own becomes metadata under its full name."""
         for key, value in tree.items():
             name = f"{prefix}.{key}"
             if value is None:
@@ -191,84 +247,72 @@ class Shaper:
             field_type = FIELDS.get(name)
             if name in OURS or name.startswith(OURS_PREFIXES):
                 draft.keep(name, value)
-            elif (
-                field_type is not None
-                and name not in draft.fields
-                and (type(value) is not dict or field_type == "geo_point")
-            ):
+            elif field_type is not None and (type(value) is not dict or field_type in ("geo_point", "text")):
                 self._place(draft, name, name, field_type, value)
-            elif type(value) is dict and name.count(".") < 4:
+            elif type(value) is dict and name.count(".") < _ECS_DEPTH:
                 self._take_ecs(draft, name, value)
             else:
                 if name in self.measured and type(value) in (int, float):
                     draft.numbers[name.replace(".", "_")] = float(value)
                 draft.keep(name, value)
 
-    def _finish(self, draft: _Draft, event_id: str, received_ms: int, live: bool) -> Document:
-        found = draft.fields
-        own_ms = found.pop("@timestamp", None)
-        time_ms = received_ms if own_ms is None else own_ms
-        if own_ms is not None and (
-            own_ms > received_ms + FUTURE_MS or (live and own_ms < received_ms - self.retention_ms)
-        ):
-            found["event.created"] = own_ms
-            time_ms = received_ms
-        created = found.get("event.created")
-        if created is not None:
-            found["event.created"] = values.instant_text(created)
-        level = self._describe(found)
-        for name in self.pseudonymise:
-            value = found.get(name)
-            if self.pseudonym is not None and value is not None:
-                self._replace(found, name, value)
-        body: dict[str, Plain] = {"@timestamp": values.instant_text(time_ms), "event": {"id": event_id}}
-        for name, value in found.items():
-            path = PATHS[name]
-            if len(path) == 1:
-                body[name] = value
-                continue
-            place = body
-            for step in path[:-1]:
-                place = place.setdefault(step, {})
-            place[path[-1]] = value
-        ours: dict[str, Plain] = {}
-        if draft.numbers:
-            ours["number"] = draft.numbers
-        if draft.data:
-            ours["data"] = draft.data
-        if ours:
-            body["siemlite"] = ours
-        return Document(body, time_ms, level)
+    def _finish(self, draft: _Draft, received_ms: int, live: bool) -> Document:
+        body = draft.body
+        own = draft.instant
+        if own is None:
+            own = values.Instant(received_ms, values.instant_text(received_ms))
+        elif own.ms > received_ms + FUTURE_MS or (live and own.ms < received_ms - self.retention_ms):
+            body["event"]["created"] = own.text
+            own = values.Instant(received_ms, values.instant_text(received_ms))
+        body["@timestamp"] = own.text
+        level = _describe(body)
+        if self.pseudonym is not None:
+            for name in self.pseudonymise:
+                _replace(body, name, self.pseudonym)
+        if draft.numbers or draft.data:
+            ours = body["siemlite"] = {}
+            if draft.numbers:
+                ours["number"] = draft.numbers
+            if draft.data:
+                ours["data"] = draft.data
+        return Document(body, own.ms, level)
 
-    @staticmethod
-    def _describe(found: dict[str, Plain]) -> str:
-        """Add what the catalogue knows of the event's code; return the level."""
-        kind = BY_CODE.get(found["event.code"]) if type(found.get("event.code")) is str else None
-        if kind is not None:
-            found.setdefault("event.action", kind.action)
-            found.setdefault("event.category", kind.category)
-            found.setdefault("event.type", kind.type)
-            if kind.outcome is not None:
-                found.setdefault("event.outcome", kind.outcome)
-        level = found.get("log.level")
-        if type(level) is str:
-            level = level.lower()
-            level = LEVEL_NAMES.get(level, level)
-        else:
-            level = kind.level if kind is not None else "info"
-        found["log.level"] = level
-        found.setdefault("event.kind", "event")
-        return level
 
-    def _replace(self, found: dict[str, Plain], name: str, value: Plain) -> None:
-        if self.pseudonym is None:
+def _describe(body: dict[str, Plain]) -> str:
+    """Add what the catalogue knows of the event's code; return the level."""
+    event = body["event"]
+    code = event.get("code")
+    kind = BY_CODE.get(code) if type(code) is str else None
+    body["event"] = {**(_NO_KIND if kind is None else _KINDS[kind.code]), **event}
+    log = body.setdefault("log", {})
+    level = log.get("level")
+    if type(level) is not str:
+        level = kind.level if kind is not None else "info"
+    log["level"] = level = _levels.get(level) or _level(level)
+    return level
+
+
+def _level(word: str) -> str:
+    level = LEVEL_NAMES.get(word.lower(), word.lower())
+    if len(_levels) < _LEVEL_CACHE_MAX:
+        _levels[word] = level
+    return level
+
+
+def _replace(body: dict[str, Plain], name: str, pseudonym: Callable[[str, str], str]) -> None:
+    *branches, leaf = PATHS.get(name, (name,))
+    place: Plain = body
+    for step in branches:
+        place = place.get(step)
+        if not isinstance(place, dict):
             return
-        if isinstance(value, list):
-            found[name] = [self.pseudonym(name, str(item)) for item in value]
-        else:
-            found[name] = self.pseudonym(name, str(value))
-        if name in ("source.address", "source.ip"):
-            found.pop("source.ip", None)
+    value = place.get(leaf)
+    if isinstance(value, list):
+        place[leaf] = [pseudonym(name, str(item)) for item in value]
+    elif value is not None:
+        place[leaf] = pseudonym(name, str(value))
+        if name == "source.address":
+            place.pop("ip", None)
 
 
 def clean_key(key: str) -> str:

@@ -7,6 +7,7 @@ is answered with `None`, and the caller keeps the value as metadata.
 import hashlib
 import ipaddress
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import orjson
 
@@ -106,21 +107,33 @@ def _address(value: str) -> tuple[str, str | None]:
     return str(parsed), str(parsed)
 
 
-def instant_ms(value: object) -> int | None:
-    """Return the milliseconds since the epoch that `value` names, or `None`.
+class Instant(NamedTuple):
+    """An instant in milliseconds since the epoch, and as RFC 3339 in UTC with milliseconds."""
+
+    ms: int
+    text: str
+
+
+def instant(value: object) -> Instant | None:
+    """Return the instant that `value` names, or `None`.
 
     Understood: RFC 3339 and ISO 8601 text (without an offset: UTC; a leap second is the last millisecond
     of its minute), and numbers of seconds or milliseconds since the epoch (below 10^11: seconds).
     """
     if isinstance(value, str):
-        return _text_ms(value)
+        time_ms = _text_ms(value)
+        if time_ms is None:
+            return None
+        if len(value) == 24 and value[4::3][:2] == "--" and value[10::9][:2] == "T." and value[23] == "Z":
+            return Instant(time_ms, value)
+        return Instant(time_ms, instant_text(time_ms))
     if isinstance(value, int | float) and not isinstance(value, bool):
         number = value * 1000 if abs(value) < _SECONDS_BELOW else value
         try:
             found = _EPOCH + timedelta(milliseconds=number)
         except (OverflowError, ValueError):
             return None
-        return round(number) if _FIRST < found < _LAST else None
+        return Instant(round(number), instant_text(round(number))) if _FIRST < found < _LAST else None
     return None
 
 
@@ -134,8 +147,9 @@ def _text_ms(value: str) -> int | None:
         found = found.replace(tzinfo=UTC)
     if not _FIRST < found < _LAST:
         return None
-    whole = (found - _EPOCH) // timedelta(milliseconds=1)
-    return whole // 1000 * 1000 + 999 if leap else whole
+    since = found - _EPOCH
+    seconds = since.days * 86_400 + since.seconds
+    return seconds * 1000 + (999 if leap else since.microseconds // 1000)
 
 
 def instant_text(time_ms: int) -> str:
