@@ -1,0 +1,61 @@
+"""What the author of a detection imports."""
+
+from pipeline.detection.detection import Detection
+from pipeline.detection.durations import days, hours, milliseconds, minutes, seconds
+from pipeline.detection.examples import Example, burst, event, late
+from pipeline.detection.kind import by_count
+from pipeline.detection.kinds.distinct_count import DistinctCount
+from pipeline.detection.kinds.threshold import Threshold
+from pipeline.detection.timeline import Crossing, Row, Severity, Timeline
+from pipeline.detection.where import (
+    above,
+    all_of,
+    any_of,
+    at_least,
+    at_most,
+    below,
+    between,
+    cidr,
+    exists,
+    missing,
+    none_of,
+    not_,
+    one_of,
+    prefix,
+    raw,
+)
+
+__all__ = [
+    "Crossing",
+    "Detection",
+    "DistinctCount",
+    "Example",
+    "Row",
+    "Severity",
+    "Threshold",
+    "Timeline",
+    "above",
+    "all_of",
+    "any_of",
+    "at_least",
+    "at_most",
+    "below",
+    "between",
+    "burst",
+    "by_count",
+    "cidr",
+    "days",
+    "event",
+    "exists",
+    "hours",
+    "late",
+    "milliseconds",
+    "minutes",
+    "missing",
+    "none_of",
+    "not_",
+    "one_of",
+    "prefix",
+    "raw",
+    "seconds",
+]

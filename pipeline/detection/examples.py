@@ -1,0 +1,79 @@
+"""Examples that a detection carries: events at relative times, each in a group of its own.
+
+An event's fields are those that the author names; what its detection's `where` and `group_by` want is
+filled in when the example is run, so that `burst(5)` is five events that match. Late arrivals and outages
+are events that `arrive` in a later pass than others.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pipeline.detection.durations import seconds
+from pipeline.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleEvent:
+    """An event at `at_ms` of its example's own time, found by the engine's pass number `arrives`."""
+
+    at_ms: int
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    arrives: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Events that together fire or stay quiet. `a + b` holds the events of both."""
+
+    events: tuple[ExampleEvent, ...]
+    name: str = ""
+
+    def __add__(self, other: "Example") -> "Example":
+        names = [name for name in (self.name, other.name) if name]
+        return Example(self.events + other.events, ", ".join(names))
+
+    @property
+    def end_ms(self) -> int:
+        """Return the instant of the last event."""
+        return max((event.at_ms for event in self.events), default=0)
+
+
+def event(fields: Mapping[str, Any] | None = None, *, at: int = 0) -> Example:
+    """Return one event `at` milliseconds into the example, with `fields` beside or instead of the fitting ones."""
+    return Example((ExampleEvent(at, dict(fields or {})),))
+
+
+def burst(
+    count: int,
+    *,
+    every: int | None = None,
+    over: int | None = None,
+    at: int = 0,
+    vary: str | None = None,
+    fields: Mapping[str, Any] | None = None,
+) -> Example:
+    """Return `count` events from `at` on, `every` so many milliseconds (a second) or spread `over` so many.
+
+    With `over` the last event is `over` after the first. `vary` names a field with another value in each.
+    """
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise ConfigurationError(f"burst({count!r}): give a whole number of at least 1")
+    if every is not None and over is not None:
+        raise ConfigurationError("burst(…): give either every or over")
+    step = (over / (count - 1) if count > 1 else 0.0) if over is not None else (seconds(1) if every is None else every)
+    return Example(
+        tuple(
+            ExampleEvent(at + round(step * number), {**(fields or {}), **({vary: f"{vary}-{number}"} if vary else {})})
+            for number in range(count)
+        ),
+        f"burst of {count}",
+    )
+
+
+def late(example: Example) -> Example:
+    """Return `example` as arriving in a later pass than the events before it."""
+    return Example(
+        tuple(replace(item, arrives=item.arrives + 1) for item in example.events),
+        f"{example.name or 'events'}, late",
+    )

@@ -1,0 +1,216 @@
+"""What all kinds of detection share, and what the engine asks of one.
+
+A kind is a frozen dataclass of pure functions. The engine reads a group's events as a timeline and asks for
+crossings; everything else here lets it read no more than it must, and never less. Invariants:
+
+- an arrival at `t` can make a crossing only at an instant of `[t, t + influence_ms]`;
+- whether `t` is a crossing, and what it says, depends only on the group's events in `[t - evidence_ms, t]`,
+  and of those before the first instant that is judged only on what `memory` keeps;
+- `may_fire` is false only where no crossing is possible.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from typing import ClassVar
+
+from pipeline.detection.durations import minutes
+from pipeline.detection.examples import Example
+from pipeline.detection.timeline import Crossing, Severity, Timeline
+from pipeline.detection.where import All, Clause, Exists, Field, Where, compile_where
+from pipeline.errors import ConfigurationError
+
+_TECHNIQUE = re.compile(r"T\d{4}(\.\d{3})?")
+_FIELD = re.compile(r"[@\w][\w@.-]*", re.ASCII)
+WINDOW_MAX_MS = 366 * 86_400_000
+
+
+class Memory(Enum):
+    """Which of a group's earlier events decide about an instant: all in reach, the last few, the last of each value."""
+
+    ALL = "all"
+    LAST = "last"
+    LAST_OF_EACH = "last of each"
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How many events of a group lie within reach: in all, and for each of the kind's streams."""
+
+    events: int
+    streams: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ByCount:
+    """A severity that rises with the count: that of the highest level reached."""
+
+    levels: tuple[tuple[int, Severity], ...]
+
+    def reached(self, count: int) -> tuple[int, Severity] | None:
+        """Return the highest level not above `count`."""
+        found = None
+        for level in self.levels:
+            if level[0] <= count:
+                found = level
+        return found
+
+    @property
+    def lowest(self) -> Severity:
+        """Return the severity of the first level."""
+        return self.levels[0][1]
+
+    @property
+    def top(self) -> int:
+        """Return the count of the highest level."""
+        return self.levels[-1][0]
+
+
+def by_count(levels: Mapping[int, Severity]) -> ByCount:
+    """Return the severity for counts, such as `{5: Severity.MEDIUM, 100: Severity.CRITICAL}`."""
+    if not levels:
+        raise ConfigurationError("by_count(…) takes at least one level")
+    for count, severity in levels.items():
+        if isinstance(count, bool) or not isinstance(count, int) or not isinstance(severity, Severity):
+            raise ConfigurationError(f"by_count: {count!r}: {severity!r} must be a whole number and a Severity")
+    return ByCount(tuple(sorted(levels.items())))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """The common part of all kinds.
+
+    `where` selects the events, `group_by` the fields whose values are watched apart; an event that lacks one
+    of them belongs to no group. `suppress_for` (milliseconds) is the silence after which a new crossing is a
+    new episode. `fires` and `quiet` are examples that `siemlite test` runs.
+    """
+
+    severity: Severity | ByCount
+    where: Where = field(default_factory=dict)
+    group_by: str | tuple[str, ...] = ()
+    suppress_for: int = minutes(60)
+    attack: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    fires: Sequence[Example] = ()
+    quiet: Sequence[Example] = ()
+
+    follows_clock: ClassVar[bool] = False
+    memory: ClassVar[Memory] = Memory.ALL
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.severity, Severity | ByCount):
+            raise wrong("severity", self.severity, "use Severity.HIGH or by_count({…})")
+        if isinstance(self.group_by, list):
+            object.__setattr__(self, "group_by", tuple(self.group_by))
+        for name in self.group:
+            field_name("group_by", name)
+        if len(set(self.group)) != len(self.group):
+            raise wrong("group_by", self.group_by, "name each field once")
+        if isinstance(self.attack, str):
+            raise wrong("attack", self.attack, f"give a tuple such as ({self.attack!r},)")
+        for technique in self.attack:
+            if not isinstance(technique, str) or _TECHNIQUE.fullmatch(technique) is None:
+                raise wrong("attack", technique, "give ATT&CK technique ids such as T1110 or T1110.003")
+        if isinstance(self.tags, str) or not all(isinstance(tag, str) for tag in self.tags):
+            raise wrong("tags", self.tags, "give a tuple of texts")
+        duration("suppress_for", self.suppress_for, zero=True)
+        for name, examples in (("fires", self.fires), ("quiet", self.quiet)):
+            if not isinstance(examples, list | tuple) or not all(isinstance(example, Example) for example in examples):
+                raise wrong(name, type(examples).__name__, "give a list of examples such as [burst(5)]")
+        compile_where(self.where)
+
+    @cached_property
+    def group(self) -> tuple[str, ...]:
+        """Return the fields to group by."""
+        return (self.group_by,) if isinstance(self.group_by, str) else tuple(self.group_by)
+
+    @cached_property
+    def clause(self) -> Clause:
+        """Return which events the detection looks at: `where`, and every field that it needs."""
+        needed = tuple(Field(name, Exists()) for name in (*self.group, *self.required))
+        given = compile_where(self.where)
+        return All((given, *needed)) if needed else given
+
+    @property
+    def base_severity(self) -> Severity:
+        """Return the severity of an alert whose crossings bring none of their own."""
+        return self.severity.lowest if isinstance(self.severity, ByCount) else self.severity
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Return the fields, beyond the group's, without which an event is not looked at."""
+        return ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the fields whose values `crossings` needs to see in each row, in that order."""
+        return ()
+
+    @property
+    def streams(self) -> tuple[Clause, ...]:
+        """Return the clauses that tell the kind's events apart; each event is in the first that fits."""
+        return ()
+
+    @property
+    def evidence_ms(self) -> int:
+        """Return how far back an instant's evidence reaches."""
+        raise NotImplementedError
+
+    @property
+    def influence_ms(self) -> int:
+        """Return how far ahead an event can make a crossing."""
+        return self.evidence_ms
+
+    @property
+    def depth(self) -> int:
+        """Return how many earlier events (or values) `memory` keeps where it keeps the last ones."""
+        return 0
+
+    def may_fire(self, totals: Totals) -> bool:
+        """Return whether a group with `totals` can have a crossing."""
+        raise NotImplementedError
+
+    def crossings(self, timeline: Timeline, now_ms: int | None = None) -> Iterator[Crossing]:
+        """Yield the crossings of one group's `timeline`, in time order, at most one for each instant.
+
+        `now_ms` bounds the kinds that follow the clock.
+        """
+        raise NotImplementedError
+
+    def summary(self) -> str:
+        """Return the condition in a few words, such as `5 events within 15 minutes`."""
+        raise NotImplementedError
+
+
+def wrong(name: str, value: object, repair: str) -> ConfigurationError:
+    """Return the error for the field `name` of a definition."""
+    shown = repr(value)
+    return ConfigurationError(f"{name} is {shown if len(shown) <= 80 else shown[:77] + '…'}; {repair}")
+
+
+def whole(name: str, value: object, least: int = 1) -> None:
+    """Raise `ConfigurationError` unless `value` is a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise wrong(name, value, f"give a whole number of at least {least}")
+
+
+def duration(name: str, value: object, *, zero: bool = False) -> None:
+    """Raise `ConfigurationError` unless `value` is a duration in whole milliseconds."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < (0 if zero else 1):
+        raise wrong(name, value, "give a duration such as minutes(15)")
+    if value > WINDOW_MAX_MS:
+        raise wrong(name, value, "give a duration of at most 366 days")
+
+
+def field_name(name: str, value: object) -> None:
+    """Raise `ConfigurationError` unless `value` is the name of a field."""
+    if not isinstance(value, str) or _FIELD.fullmatch(value) is None:
+        raise wrong(name, value, "give a field name such as 'source.address'")
+
+
+def levels_fit(severity: Severity | ByCount, at_least: int) -> None:
+    """Raise `ConfigurationError` where counts that fire have no severity."""
+    if isinstance(severity, ByCount) and severity.levels[0][0] != at_least:
+        raise wrong("severity", severity.levels, f"let the first level of by_count be at_least, {at_least}")

@@ -1,0 +1,1 @@
+"""The kinds of detection, one file each."""

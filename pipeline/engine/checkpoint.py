@@ -1,0 +1,115 @@
+"""What a detection has evaluated: sequence numbers, per index and shard.
+
+Invariants: a sequence number is counted as evaluated only when its event was; what was skipped to look at
+the present first is kept as a gap until it is evaluated too; an index is known by its UUID, so that one
+that was deleted and made again starts from nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from pipeline.errors import PermanentError
+
+
+class ShardId(NamedTuple):
+    """A shard of an index, by the index's UUID."""
+
+    uuid: str
+    shard: int
+
+
+class SeqRange(NamedTuple):
+    """Sequence numbers above `after`, up to and including `upto`."""
+
+    after: int
+    upto: int
+
+    @property
+    def size(self) -> int:
+        """Return how many sequence numbers there are."""
+        return max(0, self.upto - self.after)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """All up to `seen` is evaluated but for `gaps`, which are in rising order and do not touch."""
+
+    seen: int = -1
+    gaps: tuple[SeqRange, ...] = ()
+
+    def pending(self, upto: int) -> tuple[SeqRange, ...]:
+        """Return what is not evaluated up to the sequence number `upto`, oldest first."""
+        newest = (SeqRange(self.seen, upto),) if upto > self.seen else ()
+        return (*self.gaps, *newest)
+
+    def after(self, evaluated: Iterable[SeqRange], upto: int) -> "Position":
+        """Return the position once `evaluated`, ranges of `pending(upto)`, are done."""
+        left = list(self.pending(upto))
+        for done in evaluated:
+            left = [piece for range_ in left for piece in _without(range_, done)]
+        return Position(max(self.seen, upto), _joined(left))
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where a detection stands. `Checkpoint()` has evaluated nothing.
+
+    `caught_up_ms` is the instant of the last pass that left nothing pending, from which lateness is reckoned;
+    `clock_ms` the instant up to which conditions that follow the clock were evaluated. None means never.
+    """
+
+    positions: Mapping[ShardId, Position] = field(default_factory=dict)
+    caught_up_ms: int | None = None
+    clock_ms: int | None = None
+
+    @property
+    def behind(self) -> int:
+        """Return how many sequence numbers were passed over and are still to be evaluated."""
+        return sum(gap.size for position in self.positions.values() for gap in position.gaps)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the checkpoint as a JSON-safe value."""
+        return {
+            "shards": {
+                f"{shard.uuid}/{shard.shard}": [position.seen, [list(gap) for gap in position.gaps]]
+                for shard, position in sorted(self.positions.items())
+            },
+            "caught_up_ms": self.caught_up_ms,
+            "clock_ms": self.clock_ms,
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Checkpoint":
+        """Return the checkpoint that `to_json` wrote; raises `PermanentError` for anything else."""
+        try:
+            positions = {}
+            for name, (seen, gaps) in document["shards"].items():
+                uuid, _, shard = name.rpartition("/")
+                position = Position(int(seen), tuple(SeqRange(int(after), int(upto)) for after, upto in gaps))
+                positions[ShardId(uuid, int(shard))] = position
+            instants = (document["caught_up_ms"], document["clock_ms"])
+            caught_up, clock = (None if instant is None else int(instant) for instant in instants)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise PermanentError(f"a stored checkpoint cannot be read: {error!r}") from None
+        return cls(positions, caught_up, clock)
+
+
+def _without(whole: SeqRange, part: SeqRange) -> tuple[SeqRange, ...]:
+    pieces = (
+        SeqRange(whole.after, min(whole.upto, part.after)),
+        SeqRange(max(whole.after, part.upto), whole.upto),
+    )
+    if part.upto <= whole.after or part.after >= whole.upto:
+        return (whole,)
+    return tuple(piece for piece in pieces if piece.size)
+
+
+def _joined(ranges: Iterable[SeqRange]) -> tuple[SeqRange, ...]:
+    joined: list[SeqRange] = []
+    for range_ in sorted(range_ for range_ in ranges if range_.size):
+        if joined and range_.after <= joined[-1].upto:
+            joined[-1] = SeqRange(joined[-1].after, max(joined[-1].upto, range_.upto))
+        else:
+            joined.append(range_)
+    return tuple(joined)

@@ -1,0 +1,66 @@
+"""What the scheduler, the alerts and the commands may ask of the engine."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from pipeline.detection.detection import Detection
+from pipeline.engine.checkpoint import Checkpoint
+from pipeline.engine.finding import Group
+from pipeline.engine.result import PassResult, Sample
+
+VerifyMark = Callable[[str, str, str, int, str], bool]
+"""`(index, event id, drill id, instant in ms, signature)`: whether the signature is this installation's."""
+
+
+class Evaluator(Protocol):
+    """The engine. All methods raise `RetryableError` where Elasticsearch as a whole cannot be asked."""
+
+    def evaluate(
+        self, detections: Sequence[Detection], since: Mapping[str, Checkpoint], now_ms: int
+    ) -> Iterator[PassResult]:
+        """Evaluate what arrived for each of `detections` since its checkpoint, in one bounded step.
+
+        `since` holds checkpoints by detection id; one that is missing has evaluated nothing. Each detection
+        gives exactly one result, the quick ones first; one that failed has `complete` false, its checkpoint
+        unmoved. For each result the caller writes the alerts, calls `settle`, then stores the checkpoint.
+        """
+        ...
+
+    def settle(self, result: PassResult) -> None:
+        """Remember what the detection learned in `result`. Call it once the result's alerts are written."""
+        ...
+
+    def over(
+        self,
+        detection: Detection,
+        from_ms: int,
+        to_ms: int,
+        progress: Callable[[float], None] | None = None,
+    ) -> PassResult:
+        """Evaluate history: all crossings in `[from_ms, to_ms)`, whose evidence may reach back before it.
+
+        The result's checkpoint means nothing. `progress` is told the share that is done, from 0 to 1.
+        """
+        ...
+
+    def count(
+        self, detection: Detection, group: Group, first_ms: int, last_ms: int, *, drill: str | None = None
+    ) -> int:
+        """Return how many of the group's events lie in `[first_ms, last_ms]`, exactly.
+
+        `drill` is that of the finding: its signed events alone are counted, and else all but signed ones.
+        """
+        ...
+
+    def samples(
+        self,
+        detection: Detection,
+        group: Group,
+        first_ms: int,
+        last_ms: int,
+        *,
+        size: int = 5,
+        drill: str | None = None,
+    ) -> tuple[Sample, ...]:
+        """Return up to `size` of the group's latest events in `[first_ms, last_ms]`, the latest first."""
+        ...

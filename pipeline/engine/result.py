@@ -1,0 +1,63 @@
+"""What the engine answers: the outcome of one pass of one detection.
+
+Invariant: an answer is exact or says that it is not: `complete` is false, `error` names the reason, and the
+checkpoint has not moved over what was not evaluated.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.detection.detection import Detection
+from pipeline.engine.checkpoint import Checkpoint
+from pipeline.engine.finding import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What a pass looked at: numbers of events unless said otherwise.
+
+    `arrived` sequence numbers were evaluated, `behind` are still to be; `touched` groups received events and
+    `suspects` of them were looked at event by event. Not evaluated: `too_late` events came later than the
+    late horizon, `misfiled` ones lie in an index that is not their day's. `marked` carry a drill's signature
+    that is valid, `forged` one that is not (those count as real).
+    """
+
+    arrived: int = 0
+    behind: int = 0
+    touched: int = 0
+    suspects: int = 0
+    too_late: int = 0
+    misfiled: int = 0
+    marked: int = 0
+    forged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PassResult:
+    """The outcome of one pass of `detection`.
+
+    `checkpoint` is to be stored once the alerts for `findings` are written and `Engine.settle` has been
+    called with this result. `complete` says that all that was due was evaluated; where not, `error` says why
+    on one line. `more` says that arrivals remain that this bounded step did not reach: evaluate again soon.
+    """
+
+    detection: Detection
+    checkpoint: Checkpoint
+    findings: tuple[Finding, ...] = ()
+    complete: bool = True
+    more: bool = False
+    error: str | None = None
+    coverage: Coverage = Coverage()
+    learned: tuple[tuple[str, int], ...] = ()
+    """What `Engine.settle` has to remember: opaque to the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """An event as stored; `source` is its document, `time_ms` its instant."""
+
+    index: str
+    id: str
+    time_ms: int
+    source: Mapping[str, Any] = field(default_factory=dict)
