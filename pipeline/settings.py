@@ -132,6 +132,25 @@ class Settings(BaseSettings):
     siemlite_pagerduty_severities: Words = Field(("critical",), description="severities that go to PagerDuty")
     siemlite_kibana_url: Url | None = Field(None, description="Kibana, for links in alerts")
     siemlite_spool_max_bytes: Size = Field(1024**3, ge=1024**2, description="largest size of one spool")
+    siemlite_queue_max_bytes: Size = Field(
+        32 * 1024**2, ge=64 * 1024, description="memory for events of an application that are not yet in its spool"
+    )
+    siemlite_security_log: Path | None = Field(
+        None, description="file that security loggers also write, one JSON document a line"
+    )
+    siemlite_security_log_max_bytes: Size = Field(
+        10 * 1024**2, ge=1024, description="size at which `SIEMLITE_SECURITY_LOG` is rotated"
+    )
+    siemlite_security_log_backups: int = Field(
+        5, ge=1, le=1000, description="rotated files of `SIEMLITE_SECURITY_LOG` that are kept"
+    )
+    siemlite_console: bool = Field(False, description="whether security loggers also write to standard error")
+    siemlite_ship_in_process: bool = Field(
+        False, description="whether an application sends what it logs itself, without `siemlite ship` beside it"
+    )
+    siemlite_trusted_proxies: Words = Field(
+        (), description="addresses and networks of proxies whose forwarding header is believed; `unix` for a socket"
+    )
     siemlite_log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="siemlite's own log, on stderr"
     )
