@@ -44,7 +44,10 @@ _COORDINATES = frozenset({"lat", "latitude", "lon", "lng", "longitude"})
 _ECS_DEPTH = 4
 _LEVEL_CACHE_MAX = 100
 _levels: dict[str, str] = {}
+_SCALARS = frozenset({int, float, bool})
+_NAMED = frozenset({*FIELDS, *ALIASES, *ROOTS, "context", "numbers"})
 _clean_keys: dict[str, str] = {}
+_data_names: dict[str, str] = {}
 
 _NO_KIND: dict[str, Plain] = {"kind": "event"}
 _KINDS: dict[str, dict[str, Plain]] = {
@@ -66,7 +69,7 @@ class Document:
     """An event document as a nested dict, its instant, and its level for shedding."""
 
     body: dict[str, Plain]
-    time_ms: int
+    instant: values.Instant
     level: str
 
 
@@ -119,24 +122,38 @@ class Shaper:
         draft = _Draft(event_id)
         context = plain.get("context")
         if type(context) is dict:
-            self._walk(draft, {key: value for key, value in plain.items() if key != "context"})
-            self._walk(draft, context)
+            self._walk(draft, plain, "context")
+            self._walk(draft, context, None)
         else:
-            self._walk(draft, plain)
+            self._walk(draft, plain, None)
         return self._finish(draft, received_ms, live)
 
-    def _walk(self, draft: _Draft, tree: Mapping[str, Plain]) -> None:
-        body = draft.body
+    def _walk(self, draft: _Draft, tree: Mapping[str, Plain], passed: str | None) -> None:
+        """Put each value in its place; the usual ones here, all others by `_take`."""
+        body, data, measured = draft.body, draft.data, self.measured
         for key, value in tree.items():
+            kind = type(value)
             slot = _WORD_SLOTS.get(key)
-            if slot is not None and type(value) is str and len(value) <= KEYWORD_MAX:
-                root, leaf = slot
-                branch = body.get(root)
-                if branch is None:
-                    body[root] = {leaf: value}
+            if slot is not None:
+                if kind is str and len(value) <= KEYWORD_MAX:
+                    root, leaf = slot
+                    branch = body.get(root)
+                    if branch is None:
+                        body[root] = {leaf: value}
+                        continue
+                    if leaf not in branch:
+                        branch[leaf] = value
+                        continue
+            elif key == "message":
+                if kind is str and "message" not in body:
+                    body["message"] = value
                     continue
-                if leaf not in branch:
-                    branch[leaf] = value
+            elif key == passed:
+                continue
+            else:
+                name = _data_names.get(key)
+                if name is not None and name not in data and value is not None and key not in measured:
+                    data[name] = value if kind in _SCALARS else clean_tree(value)
                     continue
             self._take(draft, key, value)
 
@@ -156,6 +173,7 @@ class Shaper:
             return
         if key in self.measured and kind in (int, float):
             draft.numbers[key] = float(value)
+        _remember_metadata(key)
         draft.keep(key, value)
 
     def _take_object(self, draft: _Draft, key: str, name: str, value: dict[str, Plain]) -> None:
@@ -170,6 +188,7 @@ class Shaper:
         elif key in ROOTS:
             self._take_ecs(draft, key, value)
         else:
+            _remember_metadata(key)
             draft.keep(key, value)
 
     def _place(self, draft: _Draft, key: str, name: str, field_type: str, value: Plain) -> None:
@@ -199,7 +218,7 @@ class Shaper:
 
     @staticmethod
     def _place_address(draft: _Draft, key: str, value: Plain) -> None:
-        word = values.keyword(value)
+        word = value if type(value) is str else values.keyword(value)
         if not isinstance(word, str) or not word:
             draft.keep(key, value)
             return
@@ -260,10 +279,10 @@ class Shaper:
         body = draft.body
         own = draft.instant
         if own is None:
-            own = values.Instant(received_ms, values.instant_text(received_ms))
+            own = values.instant_of(received_ms)
         elif own.ms > received_ms + FUTURE_MS or (live and own.ms < received_ms - self.retention_ms):
             body["event"]["created"] = own.text
-            own = values.Instant(received_ms, values.instant_text(received_ms))
+            own = values.instant_of(received_ms)
         body["@timestamp"] = own.text
         level = _describe(body)
         if self.pseudonym is not None:
@@ -275,7 +294,7 @@ class Shaper:
                 ours["number"] = draft.numbers
             if draft.data:
                 ours["data"] = draft.data
-        return Document(body, own.ms, level)
+        return Document(body, own, level)
 
 
 def _describe(body: dict[str, Plain]) -> str:
@@ -315,6 +334,14 @@ def _replace(body: dict[str, Plain], name: str, pseudonym: Callable[[str, str], 
             place.pop("ip", None)
 
 
+def _remember_metadata(key: str) -> None:
+    """Note that `key` names no field, so that the next event's value goes straight to the metadata."""
+    if key not in _NAMED and key not in OURS and not key.startswith(OURS_PREFIXES) and len(key) <= DATA_KEY_MAX:
+        if len(_data_names) >= _KEY_CACHE_MAX:
+            _data_names.clear()
+        _data_names[key] = clean_key(key)
+
+
 def clean_key(key: str) -> str:
     """Return `key` in a form that a `flattened` field accepts, the same for the same key."""
     clean = _clean_keys.get(key)
@@ -347,8 +374,12 @@ def clean_tree(value: Plain) -> Plain:
 def _clean_dict(tree: dict[str, Plain]) -> dict[str, Plain]:
     result: dict[str, Plain] = {}
     for key, value in tree.items():
-        name = clean_key(key)
+        name = _clean_keys.get(key) or clean_key(key)
         while name in result:
             name += "_"
-        result[name] = value if type(value) in (int, float, bool) else clean_tree(value)
+        kind = type(value)
+        if kind is str and len(value) <= DATA_LEAF_MAX:
+            result[name] = value
+        else:
+            result[name] = value if kind in _SCALARS else clean_tree(value)
     return result

@@ -24,16 +24,12 @@ class Encoded(NamedTuple):
 
     def lines(self) -> bytes:
         """Return the action and the body as two lines."""
-        return b'{"create":{"_index":"%b","_id":"%b"}}\n%b\n' % (
-            self.target.encode("ascii"),
-            self.event_id.encode("ascii"),
-            self.body,
-        )
+        return f'{{"create":{{"_index":"{self.target}","_id":"{self.event_id}"}}}}\n'.encode() + self.body + b"\n"
 
 
-def index_of(time_ms: int) -> str:
-    """Return the daily index of an event at `time_ms`, by UTC."""
-    return INDEX_PREFIX + values.instant_text(time_ms)[:10].replace("-", ".")
+def index_of(instant: values.Instant) -> str:
+    """Return the daily index of an event at `instant`, by UTC."""
+    return INDEX_PREFIX + instant.text[:10].replace("-", ".")
 
 
 def stamped(chunk: bytes, sent_ms: int) -> bytes:

@@ -44,7 +44,7 @@ class Encoder:
             documents[position] = self._closer_look(documents[position])
             bodies[position] = self._dump(documents[position])
         return [
-            Encoded(index_of(document.time_ms), draft.event_id, document.level, body)
+            Encoded(index_of(document.instant), draft.event_id, document.level, body)
             for draft, document, body in zip(drafts, documents, bodies, strict=True)
         ]
 
@@ -53,10 +53,10 @@ class Encoder:
             plain = self.redactor.keys(draft.event)
             document = self.shaper.shape(plain, draft.event_id, received_ms, live=live)
         except Exception as error:  # noqa: BLE001 - whatever an application hands over, its event still counts
-            return self._failed({}, draft.event_id, received_ms, f"shape: {type(error).__name__}")
+            return self._failed({}, draft.event_id, values.instant_of(received_ms), f"shape: {type(error).__name__}")
         if draft.drill is not None and self.marker is not None:
-            index = index_of(document.time_ms)
-            signature = self.marker.sign(index, draft.event_id, draft.drill, document.time_ms)
+            index = index_of(document.instant)
+            signature = self.marker.sign(index, draft.event_id, draft.drill, document.instant.ms)
             document.body.setdefault("siemlite", {})["drill"] = {"id": draft.drill, "signature": signature}
         return document
 
@@ -66,13 +66,12 @@ class Encoder:
         except Exception as error:  # noqa: BLE001 - fails closed: what cannot be redacted is left out
             safe = {"source": {"ip": document.body.get("source", {}).get("ip")}}
             event_id = document.body["event"]["id"]
-            return self._failed(safe, event_id, document.time_ms, f"redact: {type(error).__name__}")
-        return Document(body, document.time_ms, document.level)
+            return self._failed(safe, event_id, document.instant, f"redact: {type(error).__name__}")
+        return Document(body, document.instant, document.level)
 
     @staticmethod
-    def _failed(body: Mapping[str, Any], event_id: str, time_ms: int, reason: str) -> Document:
-        remains = skeleton(body, event_id, values.instant_text(time_ms), reason)
-        return Document(remains, time_ms, "warn")
+    def _failed(body: Mapping[str, Any], event_id: str, instant: values.Instant, reason: str) -> Document:
+        return Document(skeleton(body, event_id, instant.text, reason), instant, "warn")
 
     @staticmethod
     def _dump(document: Document) -> bytes:

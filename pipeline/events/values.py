@@ -152,6 +152,11 @@ def _text_ms(value: str) -> int | None:
     return seconds * 1000 + (999 if leap else since.microseconds // 1000)
 
 
+def instant_of(time_ms: int) -> Instant:
+    """Return the instant `time_ms`."""
+    return Instant(time_ms, instant_text(time_ms))
+
+
 def instant_text(time_ms: int) -> str:
     """Return `time_ms` as RFC 3339 in UTC with milliseconds, the form of every date in a document."""
     moment = _EPOCH + timedelta(milliseconds=time_ms)
