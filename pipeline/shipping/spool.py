@@ -9,6 +9,7 @@ Invariants:
 - A chunk is a row of bulk-ready, redacted lines, encoded once and never changed but by `settle`.
 - Settling: `settle` is one transaction that removes a chunk, or leaves exactly its unresolved remainder.
   It may be forgotten by a power failure, because whatever is sent again is answered with 409.
+- On a full disk settling goes on, in the room that the reserve gives up.
 - Bytes held are counted in the rows themselves, so a bound on them needs no look at the file system.
 """
 
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.errors import RetryableError
+from pipeline.shipping.reserve import Reserve
 
 _SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -80,10 +82,14 @@ class Depth:
 class Spool:
     """One spool database. Safe to use from several threads of one process."""
 
-    def __init__(self, path: Path, *, max_bytes: int) -> None:
-        """Open or make the database at `path`; `max_bytes` bounds the unsettled bytes it takes."""
+    def __init__(self, path: Path, *, max_bytes: int, reserve: Reserve | None = None) -> None:
+        """Open or make the database at `path`.
+
+        `max_bytes` bounds the unsettled bytes it takes; `reserve` is given up where settling finds the disk full.
+        """
         self.path = path
         self.max_bytes = max_bytes
+        self._reserve = reserve
         self._mutex = threading.Lock()
         fresh = not path.exists()
         if fresh:
@@ -152,6 +158,14 @@ class Spool:
 
     def settle(self, settled: Sequence[Spooled], remainder: Sequence[Chunk] = ()) -> list[int]:
         """Remove chunks; `remainder` takes their place, with the age of the oldest. Return its ids."""
+        try:
+            return self._settle(settled, remainder)
+        except SpoolFullError:
+            if self._reserve is None or not self._reserve.give_up():
+                raise
+            return self._settle(settled, remainder)
+
+    def _settle(self, settled: Sequence[Spooled], remainder: Sequence[Chunk]) -> list[int]:
         with self._mutex, self._transaction(durable=False):
             self._db.executemany("DELETE FROM chunk WHERE id = ?", [(chunk.id,) for chunk in settled])
             age = min(chunk.spooled_ms for chunk in settled)
@@ -183,6 +197,8 @@ class Spool:
                 # Only a script is stepped to its end: a single statement would free one page.
                 self._db.executescript(f"PRAGMA incremental_vacuum({free - _VACUUM_PAGES})")
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        if self._reserve is not None:
+            self._reserve.take()
 
     def close(self) -> None:
         """Close the database; what it holds stays."""

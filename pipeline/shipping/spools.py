@@ -13,6 +13,7 @@ from pathlib import Path
 from pipeline.errors import RetryableError
 from pipeline.shipping.home import private_folder
 from pipeline.shipping.locks import FileLock
+from pipeline.shipping.reserve import Reserve
 from pipeline.shipping.spool import Spool
 
 _READERS = "files-"
@@ -38,6 +39,8 @@ class Spools:
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self.folder = private_folder(folder)
         self._max_bytes = max_bytes
+        self._reserve = Reserve(self.folder / "reserve")
+        self._reserve.take()
 
     def for_writer(self) -> OwnedSpool:
         """Return a new spool for this process."""
@@ -58,7 +61,7 @@ class Spools:
         """Return the positions that file readers stored, in whichever spool."""
         found: dict[str, str] = {}
         for path in sorted(self.folder.glob(f"{_READERS}*.db")):
-            spool = Spool(path, max_bytes=self._max_bytes)
+            spool = Spool(path, max_bytes=self._max_bytes, reserve=self._reserve)
             try:
                 found.update(spool.positions())
             finally:
@@ -77,7 +80,7 @@ class Spools:
         if not path.exists():
             lock.release()
             return None
-        return AdoptedSpool(Spool(path, max_bytes=self._max_bytes), lock)
+        return AdoptedSpool(Spool(path, max_bytes=self._max_bytes, reserve=self._reserve), lock)
 
     def orphaned(self, path: Path) -> bool:
         """Return whether the spool at `path` may be removed once it is empty: its writer is gone for good."""
@@ -112,7 +115,7 @@ class Spools:
         lock = FileLock(path.with_suffix(".lock"))
         if not lock.acquire():
             return None
-        return OwnedSpool(Spool(path, max_bytes=self._max_bytes), lock)
+        return OwnedSpool(Spool(path, max_bytes=self._max_bytes, reserve=self._reserve), lock)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """The promises of the spool."""
 
 import os
+import shlex
+import shutil
 import signal
 import sqlite3
 import stat
@@ -174,7 +176,7 @@ def test_an_empty_spool_goes_with_its_writer_and_a_full_one_stays(tmp_path: Path
     assert not spools.discard(adopted)
     adopted.spool.settle(adopted.spool.take(0, 10))
     assert spools.discard(adopted)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["reserve"]
 
 
 def test_a_lock_ends_with_its_process_and_a_fork_does_not_keep_it(tmp_path: Path) -> None:
@@ -200,3 +202,67 @@ def test_a_spool_of_a_newer_format_is_left_alone(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(Exception, match="newer siemlite"):
         Spool(tmp_path / "a.db", max_bytes=MEGABYTE)
+
+
+def full_disk(size_mb: int, script: str) -> subprocess.CompletedProcess[str]:
+    """Run `script` (Python) with its argument a folder on a file system of `size_mb` MB of its own."""
+    python = f"{sys.executable} -c {shlex.quote(textwrap.dedent(script))}"
+    return subprocess.run(
+        [
+            "unshare",
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "sh",
+            "-ec",
+            f"d=$(mktemp -d); mount -t tmpfs -o size={size_mb}m siemlite-test $d; {python} $d",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.skipif(
+    subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "true"], capture_output=True, check=False
+    ).returncode
+    != 0
+    if shutil.which("unshare")
+    else True,
+    reason="a small file system of one's own needs unshare(1) and user namespaces",
+)
+def test_a_full_disk_refuses_events_loses_none_and_can_be_worked_off() -> None:
+    done = full_disk(
+        40,
+        """
+        import os, sys
+        from pathlib import Path
+        from pipeline.shipping.spool import Chunk, SpoolFullError
+        from pipeline.shipping.spools import Spools
+        spool = Spools(Path(sys.argv[1]) / "spool", 10**9).for_writer().spool
+        taken = 0
+        try:
+            while True:
+                spool.append([Chunk(b"%08d" % taken + os.urandom(200_000), 1)], {"file": str(taken)}, 1)
+                taken += 1
+        except SpoolFullError:
+            pass
+        filler = os.open(Path(sys.argv[1]) / "filler", os.O_WRONLY | os.O_CREAT)
+        try:
+            while True:
+                os.write(filler, b"x" * 4096)
+        except OSError:
+            pass
+        assert spool.positions() == {"file": str(taken - 1)}
+        seen = []
+        while chunks := spool.take(0, 1):
+            seen.append(int(chunks[0].body[:8]))
+            spool.settle(chunks)
+        assert seen == list(range(taken)), (taken, seen)
+        print("worked off", taken)
+        """,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("worked off")
