@@ -1,0 +1,145 @@
+"""Loading detections from folders of Python files.
+
+A detection file is content: it is executed by path, under a name of its own that is not left in
+`sys.modules`, and always from its source, so that an edit within the same second is seen. Invariants: a file
+that cannot be loaded is a `ConfigurationError` naming file and repair, and costs no other detection; an id
+is given once, and the first folder that gives it wins.
+"""
+
+import importlib.machinery
+import importlib.util
+import re
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, ModuleType
+
+import pipeline
+from pipeline.detection.detection import Detection
+from pipeline.detection.kind import Kind
+from pipeline.errors import ConfigurationError
+
+BUILT_IN = Path(pipeline.__file__).parent.parent / "detections"
+_ID = re.compile(r"[a-z][a-z0-9_]{0,99}")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The detections that could be loaded, by id in order, and an error for each file that could not."""
+
+    detections: tuple[Detection, ...]
+    failures: tuple[ConfigurationError, ...] = ()
+
+    def __getitem__(self, detection_id: str) -> Detection:
+        """Return the detection `detection_id`; raises `ConfigurationError` that lists the ids there are."""
+        for detection in self.detections:
+            if detection.id == detection_id:
+                return detection
+        known = ", ".join(detection.id for detection in self.detections)
+        raise ConfigurationError(f"there is no detection {detection_id!r}; known are: {known or 'none'}")
+
+
+def folders(own: Path | None) -> tuple[Path, ...]:
+    """Return where detections are: the built-in folder, and `own` (`SIEMLITE_DETECTIONS`) where it is set."""
+    if own is None:
+        return (BUILT_IN,)
+    if not own.is_dir():
+        raise ConfigurationError(f"SIEMLITE_DETECTIONS is {own}, which is not a folder; make it or unset the variable")
+    return (BUILT_IN, own)
+
+
+def load_detections(where: Sequence[Path]) -> Loaded:
+    """Load every `*.py` of the folders `where` whose name does not begin with an underscore."""
+    found: dict[str, Detection] = {}
+    failures: list[ConfigurationError] = []
+    for folder in where:
+        for path in sorted(folder.glob("*.py")):
+            if path.name.startswith("_"):
+                continue
+            known = found.get(path.stem)
+            if known is not None:
+                failures.append(
+                    ConfigurationError(f"{path}: {known.path} is already called {known.id}; rename this file")
+                )
+                continue
+            try:
+                found[path.stem] = load_detection(path)
+            except ConfigurationError as error:
+                failures.append(error)
+    return Loaded(tuple(found[name] for name in sorted(found)), tuple(failures))
+
+
+def load_detection(path: Path) -> Detection:
+    """Load one file; raises `ConfigurationError` naming it, the field or line, and the repair."""
+    if _ID.fullmatch(path.stem) is None:
+        raise ConfigurationError(f"{path}: name the file in lower case letters, digits and underscores: it is the id")
+    module = _execute(path)
+    kind = getattr(module, "detection", None)
+    if kind is None:
+        raise ConfigurationError(f"{path}: has no `detection`; add `detection = Threshold(…)`")
+    if not isinstance(kind, Kind):
+        raise ConfigurationError(
+            f"{path}: `detection` is a {type(kind).__name__}; make it a kind from pipeline.detection, such as Threshold"
+        )
+    title, guide = _words(path, module.__doc__)
+    return Detection(path.stem, title, guide, path, kind)
+
+
+class _SourceLoader(importlib.machinery.SourceFileLoader):
+    """Compiles the source each time: a cached compilation misses an edit within its clock's tick."""
+
+    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
+def _execute(path: Path) -> ModuleType:
+    name = f"siemlite_detection_{path.stem}"
+    spec = importlib.util.spec_from_loader(name, _SourceLoader(name, str(path)))
+    if spec is None or spec.loader is None:
+        raise ConfigurationError(f"{path}: cannot be loaded as Python")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise ConfigurationError(f"{path}:{error.lineno or 1}: syntax error: {error.msg}") from None
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}:{_line(error, path)}: {error}") from None
+    except TypeError as error:
+        raise ConfigurationError(f"{path}:{_line(error, path)}: {_plain(error)}") from None
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a file does, the others still load
+        what = " ".join(str(error).split())[:300]
+        raise ConfigurationError(f"{path}:{_line(error, path)}: {type(error).__name__}: {what}") from None
+    return module
+
+
+def _line(error: BaseException, path: Path) -> int:
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return lines[-1] or 1 if lines else 1
+
+
+def _plain(error: TypeError) -> str:
+    text = " ".join(str(error).split())
+    unexpected = re.fullmatch(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", text)
+    if unexpected:
+        return f"{unexpected[1]} has no field {unexpected[2]!r}; correct or remove it"
+    missing = re.fullmatch(r"(\w+)\.__init__\(\) missing \d+ required keyword-only arguments?: (.*)", text)
+    if missing:
+        return f"{missing[1]} needs {missing[2]}; add it"
+    positional = re.fullmatch(r"(\w+)\.__init__\(\) takes 1 positional argument but .*", text)
+    if positional:
+        return f"{positional[1]} takes named fields only, such as at_least=5"
+    return text
+
+
+def _words(path: Path, docstring: str | None) -> tuple[str, str]:
+    if docstring is None or not docstring.strip():
+        raise ConfigurationError(f"{path}: has no docstring; its first line is the title, the rest the triage guide")
+    lines = [line.strip() for line in docstring.strip().splitlines()]
+    for line in lines:
+        if not line.isprintable():
+            raise ConfigurationError(f"{path}: the docstring has characters that cannot be printed: {line!r}")
+    title = lines[0].rstrip(".")
+    if len(title) > 200:
+        raise ConfigurationError(f"{path}: the title has {len(title)} characters; keep it below 200")
+    return title, "\n".join(lines[1:]).strip()
