@@ -141,6 +141,13 @@ def node_status(home: Path) -> Node | None:
     return _running(home, find(home))
 
 
+def node_url(home: Path) -> str | None:
+    """Return the address of the node of `home` if it runs, be it healthy, still starting, or out of breath."""
+    layout = find(home.absolute())
+    state = read_state(layout) if held(layout.run_lock) else None
+    return None if state is None else str(state["url"])
+
+
 def _settled(home: Path, clock: Clock) -> Node | None:
     """Return the node that runs, or None when nothing does; wait for one that is about to end."""
     layout = find(home)
