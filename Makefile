@@ -1,0 +1,61 @@
+# Set-up and the main jobs of siemlite. `make help` lists them.
+# Needs Python 3.11 or newer, make, and Java 17 or newer unless ELASTICSEARCH_URL names a server.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+export FOLLOW FORMAT
+
+help: ## Show the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
+
+run: $(VENV)/.installed ## Set up and run everything until Ctrl-C; FOLLOW=/var/log/auth.log FORMAT=authlog follows a file
+	@exec $(BIN)/siemlite up $${FOLLOW:+--follow "$$FOLLOW"} $${FORMAT:+--format "$$FORMAT"}
+
+test: $(VENV)/.installed-dev ## Set up and check everything: ruff, mypy, import-linter, all tests; PYTEST="-k name" narrows
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@test -n "$$TEST_ELASTICSEARCH_URL" || $(BIN)/python -m pipeline.node.java
+	@$(BIN)/pytest $(PYTEST)
+
+clean: ## Remove the virtual environment and all caches; what siemlite stored stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps are newer than pyproject.toml for as long as what it asks for is installed.
+$(VENV)/.installed: pyproject.toml
+	@$(make_venv)
+	@echo "siemlite: installing into $(VENV)" >&2
+	@$(PIP) install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml
+	@$(make_venv)
+	@echo "siemlite: installing into $(VENV), with the tools for development" >&2
+	@$(PIP) install --quiet --editable '.[dev]'
+	@touch $(VENV)/.installed $@
+
+# A Python counts only if it starts (a version manager's shim may not), is new enough, and can make environments.
+define make_venv
+if $(BIN)/python -c 'import pip' 2>/dev/null; then exit 0; fi; \
+bare=; \
+for python in $(PYTHON) python3.13 python3.12 python3.11 python3.14 python3; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	if "$$python" -c 'import ensurepip, venv' 2>/dev/null; then exec "$$python" -m venv --clear $(VENV); fi; \
+	bare=$$python; \
+done; \
+if test -n "$$bare"; then \
+	echo "siemlite: $$bare cannot make virtual environments: \`apt install python3-venv\` on Debian" >&2; \
+else \
+	echo "siemlite: Python 3.11 or newer is needed and was not found: \`apt install python3 python3-venv\` on" \
+		"Debian 12 or newer, \`brew install python@3.13\` on macOS" >&2; \
+fi; \
+exit 1
+endef
