@@ -19,8 +19,10 @@ from pipeline.errors import ConfigurationError, PermanentError, RetryableError, 
 _HEADERS = {"content-type": "application/x-ndjson", "accept": "application/json"}
 _TARGET = "/_bulk?filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by"
 _CREATED = (200, 201, 409)
+_REFUSED = 400
 _LATER = (408, 429, 500, 502, 503, 504)
 _BLOCKED = "cluster_block_exception"
+_NOT_THE_EVENTS_FAULT = frozenset({_BLOCKED, "validation_exception", "index_closed_exception", "security_exception"})
 
 
 class Verdict(Enum):
@@ -97,11 +99,11 @@ def _verdict(item: Any) -> Item:
     error = result.get("error") or {}
     cause = error.get("caused_by") or {}
     reason = " ".join(f"{status} {error.get('type', '')}: {error.get('reason', '')} {cause.get('reason', '')}".split())
-    if error.get("type") == _BLOCKED or status in (401, 403):
+    if error.get("type") in _NOT_THE_EVENTS_FAULT:
         return Item(Verdict.BLOCKED, reason)
     if not isinstance(status, int) or status in _LATER:
         return Item(Verdict.LATER, reason)
-    return Item(Verdict.REFUSED, reason)
+    return Item(Verdict.REFUSED if status == _REFUSED else Verdict.BLOCKED, reason)
 
 
 def lines_of(body: bytes) -> list[bytes]:
