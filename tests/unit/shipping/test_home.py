@@ -35,7 +35,7 @@ def test_threads_that_start_together_agree_on_the_keys(tmp_path: Path) -> None:
 def test_a_damaged_key_is_named_and_never_replaced(tmp_path: Path) -> None:
     load_keys(tmp_path)
     (tmp_path / "drill.key").write_bytes(b"short")
-    with pytest.raises(ConfigurationError, match="drill.key is not a key of 32 bytes"):
+    with pytest.raises(ConfigurationError, match=r"drill\.key is not a key of 32 bytes"):
         load_keys(tmp_path)
 
 
