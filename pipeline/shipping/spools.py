@@ -7,6 +7,7 @@ once their writer is gone and they are empty.
 
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,12 +62,18 @@ class Spools:
         """Return the positions that file readers stored, in whichever spool."""
         found: dict[str, str] = {}
         for path in sorted(self.folder.glob(f"{_READERS}*.db")):
-            spool = Spool(path, max_bytes=self._max_bytes, reserve=self._reserve)
-            try:
+            with self.opened(path) as spool:
                 found.update(spool.positions())
-            finally:
-                spool.close()
         return found
+
+    @contextmanager
+    def opened(self, path: Path) -> Iterator[Spool]:
+        """Open the spool at `path` to look at it."""
+        spool = Spool(path, max_bytes=self._max_bytes)
+        try:
+            yield spool
+        finally:
+            spool.close()
 
     def paths(self) -> list[Path]:
         """Return the databases that are there."""

@@ -1,0 +1,103 @@
+"""From raw events to bytes."""
+
+import re
+from typing import Any
+
+import orjson
+import pytest
+
+from pipeline.events.document import Shaper
+from pipeline.events.encoded import INGESTED, Encoded, stamped
+from pipeline.events.encoder import Draft, Encoder
+from pipeline.events.mark import DrillMarker
+from pipeline.events.redaction import Redactor
+
+NOW = 1_795_485_600_000
+DAY = 86_400_000
+
+
+@pytest.fixture
+def encoder() -> Encoder:
+    return Encoder(Redactor(), Shaper(90 * DAY), DrillMarker(b"k" * 32))
+
+
+def encode(encoder: Encoder, raw: dict[str, Any], **options: Any) -> Encoded:
+    return encoder.encode([Draft(raw, "an-id", **options)], NOW, live=True)[0]
+
+
+def document(encoded: Encoded) -> dict[str, Any]:
+    assert encoded.body.startswith(INGESTED)
+    body: dict[str, Any] = orjson.loads(encoded.body)
+    return body
+
+
+def test_an_event_goes_to_the_index_of_its_own_day(encoder: Encoder) -> None:
+    assert encode(encoder, {"timestamp": "2026-11-23T23:59:59.999Z"}).target == "security-logs-2026.11.23"
+    assert encode(encoder, {"timestamp": "2026-11-24T00:30:00+01:00"}).target == "security-logs-2026.11.23"
+
+
+def test_secrets_are_gone_before_there_are_bytes(encoder: Encoder) -> None:
+    encoded = encode(encoder, {"context": {"password": "hunter2", "body": [{"apiKey": "hunter2", "n": 1}]}})
+    assert b"hunter2" not in encoded.lines()
+    assert document(encoded)["siemlite"]["data"]["body"] == [{"apiKey": "[REDACTED]", "n": 1}]
+
+
+def test_a_body_is_one_line_whatever_is_in_it(encoder: Encoder) -> None:
+    encoded = encode(encoder, {"message": "a\nb\r\u2028c\0", "x\n": ["\n"]})
+    assert encoded.lines().count(b"\n") == 2
+
+
+def test_the_time_of_sending_is_set_in_bodies_alone(encoder: Encoder) -> None:
+    forged = INGESTED.decode()
+    encoded = encode(encoder, {"message": f"\n{forged}", "x": {"event.ingested": "0000-00-00T00:00:00.000Z"}})
+    chunk = stamped(encoded.lines() * 2, NOW)
+    bodies = [orjson.loads(line) for line in chunk.splitlines()[1::2]]
+    assert [body["event.ingested"] for body in bodies] == ["2026-11-24T02:00:00.000Z"] * 2
+    assert bodies[0]["message"] == f"\n{forged}"
+    assert bodies[0]["siemlite"]["data"]["x"] == {"event.ingested": "0000-00-00T00:00:00.000Z"}
+
+
+class Hostile(dict[str, Any]):
+    """A mapping whose every use fails."""
+
+    def items(self) -> Any:
+        raise RuntimeError("hunter2")
+
+    __iter__ = keys = values = get = __getitem__ = __len__ = items  # type: ignore[assignment]
+
+
+def test_what_cannot_be_handled_is_a_skeleton_and_never_an_exception(encoder: Encoder) -> None:
+    encoded = encode(encoder, Hostile())
+    body = document(encoded)
+    assert body["event"]["id"] == "an-id"
+    assert body["@timestamp"] == "2026-11-24T02:00:00.000Z"
+    assert body["siemlite"]["skeleton"] == "shape: RuntimeError"
+    assert b"hunter2" not in encoded.body
+
+
+def test_an_event_that_cannot_be_redacted_fails_closed(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_self: Redactor, _tree: object) -> object:
+        raise ValueError
+
+    monkeypatch.setattr(Redactor, "suspects", lambda _self, bodies: range(len(bodies)))
+    monkeypatch.setattr(Redactor, "values", fail)
+    encoded = encode(encoder, {"event": "LOGIN_FAILURE", "ip": "192.0.2.1", "message": "card 4111 1111 1111 1111"})
+    assert b"4111" not in encoded.body
+    assert document(encoded)["source"] == {"ip": "192.0.2.1"}
+
+
+def test_a_drills_mark_verifies_for_its_own_event_alone(encoder: Encoder) -> None:
+    encoded = encode(encoder, {"event": "LOGIN_FAILURE"}, drill="drill-1")
+    mark = document(encoded)["siemlite"]["drill"]
+    marker = DrillMarker(b"k" * 32)
+    assert marker.verify(encoded.target, "an-id", "drill-1", NOW, mark["signature"])
+    assert not marker.verify("security-logs-2026.11.25", "an-id", "drill-1", NOW, mark["signature"])
+    assert not marker.verify(encoded.target, "other-id", "drill-1", NOW, mark["signature"])
+    assert not marker.verify(encoded.target, "an-id", "drill-2", NOW, mark["signature"])
+    assert not marker.verify(encoded.target, "an-id", "drill-1", NOW + 1, mark["signature"])
+    assert not DrillMarker(b"x" * 32).verify(encoded.target, "an-id", "drill-1", NOW, mark["signature"])
+
+
+def test_ids_need_no_escaping_in_an_action_line(encoder: Encoder) -> None:
+    action = encode(encoder, {}).lines().partition(b"\n")[0]
+    assert re.fullmatch(rb'\{"create":\{"_index":"security-logs-[\d.]+","_id":"[\w-]+"\}\}', action)
