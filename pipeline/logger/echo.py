@@ -1,0 +1,97 @@
+"""Copies of the events for people on this machine: `security.log` and the console, when asked for.
+
+Invariants: only encoded, that is redacted, bodies are written; a line cannot steer a terminal (control
+characters are escaped); a copy that fails is told once and never keeps events from the spool.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from pipeline.events.encoded import INGESTED, Encoded
+from pipeline.logger.local import RotatingFile
+from pipeline.logger.notices import Notices
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_FILE = "security.log"
+_CONSOLE = "console"
+
+
+class Echo:
+    """Writes the copies; `file` and `console` are off where they are `None` and false. For one thread."""
+
+    def __init__(self, file: RotatingFile | None, notices: Notices, *, console: bool) -> None:
+        self._file = file
+        self._console = console
+        self._notices = notices
+        self._missing = 0
+
+    def write(self, events: Sequence[Encoded]) -> None:
+        """Write each of `events` once."""
+        if self._file is not None and events:
+            self._write_file(self._file, [line_of(event) for event in events])
+        if self._console and events:
+            self._write_console(events)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def _write_file(self, file: RotatingFile, lines: Sequence[bytes]) -> None:
+        try:
+            file.write(lines)
+        except OSError as error:
+            self._missing += len(lines)
+            self._notices.trouble(_FILE, f"SIEMLITE_SECURITY_LOG cannot be written: {os.strerror(error.errno or 0)}")
+        else:
+            self._notices.over(
+                _FILE, f"SIEMLITE_SECURITY_LOG is written again; {self._missing} lines are missing in it"
+            )
+            self._missing = 0
+
+    def _write_console(self, events: Sequence[Encoded]) -> None:
+        stream = sys.stderr
+        if stream is None:
+            return
+        try:
+            if stream.isatty():
+                text = "".join(f"{readable(orjson.loads(event.body))}\n" for event in events)
+            else:
+                text = b"".join(line_of(event) for event in events).decode()
+            stream.write(text)
+            stream.flush()
+        except Exception as error:  # noqa: BLE001 - an application may have put anything in its place
+            self._notices.trouble(_CONSOLE, f"SIEMLITE_CONSOLE: standard error cannot be written: {error}")
+
+
+def line_of(event: Encoded) -> bytes:
+    """Return the document of `event` as a line of JSON, without the field that is set at sending."""
+    return b"{" + event.body[len(INGESTED) :] + b"\n"
+
+
+def readable(document: dict[str, Any]) -> str:
+    """Return one line for a person: time, level, code, who, from where, message."""
+    parts = [document["@timestamp"], _at(document, "log", "level").upper().ljust(5), _at(document, "event", "code")]
+    for label, *path in (
+        ("service", "service", "name"),
+        ("user", "user", "id"),
+        ("from", "source", "address"),
+        ("reason", "event", "reason"),
+    ):
+        value = _at(document, *path)
+        if value:
+            parts.append(f"{label}={value}")
+    parts.append(_at(document, "message"))
+    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", " ".join(part for part in parts if part))
+
+
+def _at(document: dict[str, Any], *path: str) -> str:
+    value: Any = document
+    for step in path:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value if isinstance(value, str) else ""

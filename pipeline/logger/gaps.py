@@ -1,0 +1,97 @@
+"""The account of what was shed: nothing is ever missing without a `LOG_GAP` event that counts it.
+
+Invariants: every shed event is counted once, by service and level, until an event that states the count is
+durable; counting takes no disk and may interrupt itself (a signal handler).
+"""
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.events.catalogue import EventType
+from pipeline.events.values import instant_text
+
+LOG_GAP = EventType("LOG_GAP", "error", type=("error",))
+"""Events were shed; `siemlite.number.shed_info`, `shed_warn` and `shed_error` say how many of each level."""
+
+_LEVELS = ("info", "warn", "error")
+
+
+@dataclass(slots=True)
+class Gap:
+    """What was shed of one service's events: counts by rank, first and last receipt, and why."""
+
+    counts: list[int] = field(default_factory=lambda: [0, 0, 0])
+    first_ms: int = 0
+    last_ms: int = 0
+    reasons: set[str] = field(default_factory=set)
+
+    @property
+    def total(self) -> int:
+        """How many events were shed."""
+        return sum(self.counts)
+
+    def raw(self, service: str) -> dict[str, Any]:
+        """Return the event that states this gap, in the form that is redacted and shaped like any other."""
+        by_level = dict(zip(_LEVELS, self.counts, strict=True))
+        listed = ", ".join(f"{count} {level}" for level, count in by_level.items() if count)
+        return {
+            "event.code": LOG_GAP.code,
+            "event.action": LOG_GAP.action,
+            "event.type": list(LOG_GAP.type),
+            "log.level": LOG_GAP.level,
+            "service.name": service,
+            "message": f"{self.total} events were shed and are lost: {listed}",
+            "event.reason": ", ".join(sorted(self.reasons)),
+            "event.start": instant_text(self.first_ms),
+            "event.end": instant_text(self.last_ms),
+            "numbers": {"shed": self.total, **{f"shed_{level}": count for level, count in by_level.items()}},
+        }
+
+
+class GapLedger:
+    """The gaps not yet stated, by service."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._gaps: dict[str, Gap] = {}
+        self.changes = 0
+
+    def add(self, service: str, rank: int, received_ms: int, reason: str) -> None:
+        """Count one shed event."""
+        with self._lock:
+            gap = self._gaps.setdefault(service, Gap())
+            gap.reasons.add(reason)
+            # No call between reading and writing: a signal handler that runs in between would be forgotten.
+            gap.counts[rank] += 1
+            self.changes += 1
+            if not gap.first_ms or received_ms < gap.first_ms:
+                gap.first_ms = received_ms
+            gap.last_ms = max(gap.last_ms, received_ms)
+
+    def take(self) -> dict[str, Gap]:
+        """Return the gaps and begin anew."""
+        with self._lock:
+            gaps, self._gaps = self._gaps, {}
+            return gaps
+
+    def put_back(self, gaps: dict[str, Gap]) -> None:
+        """Take back gaps that could not be stated."""
+        with self._lock:
+            for service, gap in gaps.items():
+                known = self._gaps.setdefault(service, Gap())
+                known.counts = [one + other for one, other in zip(known.counts, gap.counts, strict=True)]
+                known.reasons |= gap.reasons
+                known.first_ms = min(gap.first_ms, known.first_ms or gap.first_ms)
+                known.last_ms = max(gap.last_ms, known.last_ms)
+
+    @property
+    def total(self) -> int:
+        """How many shed events wait to be stated."""
+        with self._lock:
+            return sum(gap.total for gap in self._gaps.values())
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits to be stated."""
+        return not self._gaps

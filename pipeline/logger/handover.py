@@ -1,0 +1,156 @@
+"""The handover: what calling threads share with the writer thread.
+
+Invariants: nothing here touches a disk, a socket or the clock; a caller never waits for the writer; a signal
+handler may interrupt any of it and call it again, so the only lock is re-entrant and guards a few
+instructions; what is waiting is bounded in bytes, and the last of the bound is kept for the graver events.
+"""
+
+import threading
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
+
+from pipeline.events.encoded import Encoded
+
+RANKS = {"warn": 1, "error": 2, "critical": 2, "fatal": 2, "alert": 2, "emergency": 2, "emerg": 2, "panic": 2}
+"""How grave a level is: 2 is shed last; every level not named here has 0 and is shed first."""
+
+_SHARES = (0.5, 0.75, 1.0)
+_OVERHEAD = 400
+
+
+class Ticket:
+    """What a caller waits on until the writer has dealt with everything up to its place in the queue."""
+
+    __slots__ = ("_lock", "_resolved", "error", "stop")
+
+    def __init__(self, *, stop: bool = False) -> None:
+        """Make an unresolved ticket; `stop` asks the writer to end behind it."""
+        self._lock = threading.Lock()
+        self._lock.acquire()
+        self._resolved = False
+        self.error: Exception | None = None
+        self.stop = stop
+
+    def resolve(self, error: Exception | None = None) -> None:
+        """Let the caller go on, with `error` where its event is not durable. Only the first call counts.
+
+        For the writer alone.
+        """
+        if not self._resolved:
+            self._resolved = True
+            self.error = error
+            self._lock.release()
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether the ticket was resolved within `seconds`."""
+        if not self._lock.acquire(timeout=min(max(0.0, seconds), threading.TIMEOUT_MAX)):
+            return False
+        self._lock.release()
+        return True
+
+
+class Item(NamedTuple):
+    """An encoded event on its way to the spool; `ticket` where a caller waits until it is durable."""
+
+    encoded: Encoded
+    rank: int
+    service: str
+    received_ms: int
+    ticket: Ticket | None = None
+
+    @property
+    def weight(self) -> int:
+        """The memory that it takes while it waits, in bytes."""
+        return len(self.encoded.body) + _OVERHEAD
+
+
+@dataclass(slots=True)
+class Taken:
+    """What the writer took out of the queue at once, in order: events, then tickets that wait for them."""
+
+    items: list[Item] = field(default_factory=list)
+    tickets: list[Ticket] = field(default_factory=list)
+
+    @property
+    def stop(self) -> bool:
+        """Whether the writer is asked to end."""
+        return any(ticket.stop for ticket in self.tickets)
+
+
+class Handover:
+    """A queue of at most `max_bytes` of events, many callers to one writer."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._limits = tuple(int(max_bytes * share) for share in _SHARES)
+        self._queue: SimpleQueue[Item | Ticket] = SimpleQueue()
+        self._lock = threading.RLock()
+        self._held = 0
+        self._bell = threading.Lock()
+        self._bell.acquire()
+
+    def offer(self, item: Item) -> bool:
+        """Take `item` unless its level's share of the bound is used up; return whether it was taken."""
+        weight = item.weight
+        with self._lock:
+            # No call between reading and writing: a signal handler that runs in between would be forgotten.
+            held = self._held + weight
+            fits = held <= self._limits[item.rank]
+            if fits:
+                self._held = held
+        if fits:
+            self._queue.put(item)
+        return fits
+
+    def put_ticket(self, ticket: Ticket) -> None:
+        """Queue `ticket` behind everything that was offered before."""
+        self._queue.put(ticket)
+
+    def ring(self) -> None:
+        """End the writer's `nap`: somebody waits."""
+        try:
+            self._bell.release()
+        except RuntimeError:
+            return  # It rings already.
+
+    def nap(self, seconds: float) -> None:
+        """Let more events gather for `seconds`, or until somebody rings."""
+        self._bell.acquire(timeout=seconds)
+
+    def await_some(self, seconds: float | None) -> Taken | None:
+        """Return the next event or ticket, or `None` when none came within `seconds`."""
+        try:
+            first = self._queue.get(timeout=seconds)
+        except Empty:
+            return None
+        taken = Taken()
+        self._sort(first, taken)
+        return taken
+
+    def drain(self, taken: Taken, most: int) -> Taken:
+        """Add what is queued to `taken`, up to `most` events and no further than a ticket to stop."""
+        while len(taken.items) < most and not (taken.tickets and taken.tickets[-1].stop):
+            try:
+                entry = self._queue.get_nowait()
+            except Empty:
+                break
+            self._sort(entry, taken)
+        return taken
+
+    def release(self, item: Item) -> None:
+        """Give back the room of an event that the writer has dealt with."""
+        weight = item.weight
+        with self._lock:
+            self._held -= weight
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is queued."""
+        return self._queue.empty()
+
+    @staticmethod
+    def _sort(entry: Item | Ticket, taken: Taken) -> None:
+        if isinstance(entry, Ticket):
+            taken.tickets.append(entry)
+        else:
+            taken.items.append(entry)

@@ -1,0 +1,180 @@
+"""`SecurityLogger`: one call makes a security event and returns before any disk has seen it.
+
+Invariants: `log` redacts and encodes before it returns, so that its arguments may change afterwards; it waits
+for no disk and no server unless `durable=True` asks it to, holds no lock that a signal handler could wait on,
+and raises nothing but the failure of a durable event; an event is written, counted in a `LOG_GAP`, or told
+through the standard logger `pipeline.logger`, never silently missing. Until the commit that follows within
+about 10 ms, an event that is not durable is lost when the process is killed.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from pipeline.clock import Clock, SystemClock
+from pipeline.events.catalogue import BY_CODE, EventType
+from pipeline.events.encoded import Encoded
+from pipeline.events.encoder import Draft
+from pipeline.logger import capture
+from pipeline.logger.encoding import encoder_of
+from pipeline.logger.handover import RANKS, Item, Ticket
+from pipeline.logger.notices import LOG
+from pipeline.logger.request import CURRENT
+from pipeline.logger.writer import writer_for
+from pipeline.settings import Settings, load_settings
+
+_FLUSH_SECONDS = 5.0
+
+
+class SecurityLogger:
+    """Logs the security events of one service. Make it once and share it; it is safe in threads and forks."""
+
+    def __init__(
+        self,
+        service: str,
+        *,
+        settings: Settings | None = None,
+        durable: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
+        """Make the logger of `service`.
+
+        `settings` default to the environment's and `.env`'s; `durable` is the default of `log`'s argument of
+        that name. Opens no spool and starts no thread. Raises `ConfigurationError` for a wrong setting.
+        """
+        self.settings = settings if settings is not None else load_settings()
+        self.service = str(service)
+        self._durable = durable
+        self._clock = clock if clock is not None else SystemClock()
+        self._encoder = encoder_of(self.settings)
+        self._writer = writer_for(self.settings, self._encoder, self._clock)
+        self._writer.use(id(self))
+
+    def log(
+        self,
+        event: EventType,
+        *,
+        message: str | None = None,
+        user_id: object = None,
+        email: str | None = None,
+        ip: str | None = None,
+        user_agent: str | None = None,
+        trace_id: str | None = None,
+        geo_location: str | Mapping[str, object] | None = None,
+        reason: str | None = None,
+        level: str | None = None,
+        numbers: Mapping[str, float] | None = None,
+        timestamp: datetime | str | float | None = None,
+        durable: bool | None = None,
+        **metadata: object,
+    ) -> None:
+        """Log `event`.
+
+        `level` replaces the event's own; `numbers` are kept so that they can be measured; `timestamp` (default:
+        now) is a `datetime`, RFC 3339 text or seconds or milliseconds since the epoch; anything else becomes
+        metadata. What the current request knows (see `bind_user` and the middleware) is filled in where an
+        argument is missing. With `durable=True` the call returns when the event is on disk.
+
+        Raises only when `durable`: `RetryableError`, and then the event is not kept (or, after 30 s without an
+        answer from the disk, perhaps not).
+        """
+        raw = _describe(event, level)
+        raw["service.name"] = self.service
+        request = CURRENT.get()
+        if request is not None:
+            ip = request.ip if ip is None else ip
+            user_id = request.user_id if user_id is None else user_id
+            email = request.email if email is None else email
+            user_agent = request.user_agent if user_agent is None else user_agent
+            trace_id = request.trace_id if trace_id is None else trace_id
+        if message is not None:
+            raw["message"] = message
+        if user_id is not None:
+            raw["user.id"] = user_id
+        if email is not None:
+            raw["user.email"] = email
+        if ip is not None:
+            raw["ip"] = ip
+        if user_agent is not None:
+            raw["user_agent.original"] = user_agent
+        if trace_id is not None:
+            raw["trace.id"] = trace_id
+        if reason is not None:
+            raw["event.reason"] = reason
+        if geo_location is not None:
+            raw["geo_location"] = geo_location
+        if timestamp is not None:
+            raw["@timestamp"] = timestamp.isoformat() if isinstance(timestamp, datetime) else timestamp
+        if numbers is not None:
+            raw["numbers"] = numbers
+        if metadata:
+            for key, value in metadata.items():
+                raw.setdefault(key, value)
+        self._submit(raw, self._durable if durable is None else durable)
+
+    def submit(self, fields: Mapping[str, object], event: EventType, *, level: str | None = None) -> None:
+        """Log `event` with `fields` in the common application format or ECS: for adapters. Never raises."""
+        raw = _describe(event, level)
+        raw["service.name"] = self.service
+        for key, value in fields.items():
+            raw.setdefault(key, value)
+        request = CURRENT.get()
+        if request is not None:
+            for key, value in request.fields():
+                raw.setdefault(key, value)
+        self._submit(raw, durable=False)
+
+    def flush(self, timeout: float = _FLUSH_SECONDS) -> bool:
+        """Wait until all that was logged before is on disk; return whether it is, within `timeout` seconds."""
+        return self._writer.flush(timeout)
+
+    def close(self, timeout: float = _FLUSH_SECONDS) -> bool:
+        """Flush, and as the last logger of this home in the process give the spool up; return as `flush`.
+
+        Called at the interpreter's end for you. A logger that is used again opens a new spool.
+        """
+        return self._writer.leave(id(self), timeout)
+
+    def _submit(self, raw: dict[str, Any], durable: bool) -> None:
+        line = self._writer.line()
+        now_ms = self._clock.now_ms()
+        event_id = line.next_id()
+        try:
+            (encoded,) = self._encoder.encode((Draft(raw, event_id),), now_ms, live=True)
+        except Exception as error:  # noqa: BLE001 - arguments may be hostile; the event still counts
+            encoded = self._remains(raw, event_id, now_ms, error)
+        if capture.active:
+            capture.add(encoded)
+            return
+        item = Item(encoded, RANKS.get(encoded.level, 0), self.service, now_ms, Ticket() if durable else None)
+        self._writer.write(line, item)
+
+    def _remains(self, raw: Mapping[str, Any], event_id: str, now_ms: int, error: Exception) -> Encoded:
+        """Return what is left of an event that cannot be encoded: that it happened."""
+        LOG.error("an event of %s cannot be encoded (%s) and keeps only its code", self.service, type(error).__name__)
+        kept = {key: raw[key] for key in ("event.code", "event.action", "log.level", "service.name") if key in raw}
+        kept["message"] = "This event could not be encoded; only its code is kept."
+        (encoded,) = self._encoder.encode((Draft(kept, event_id),), now_ms, live=True)
+        return encoded
+
+
+def _describe(event: EventType, level: str | None) -> dict[str, Any]:
+    """Return the fields that say what `event` is; those of the catalogue's own are added by the shaper."""
+    kind: object = event
+    if not isinstance(kind, EventType):
+        # An application's mistake must not become an exception in the middle of a login.
+        code = kind if isinstance(kind, str) and kind else f"INVALID_{type(kind).__name__}"
+        known = BY_CODE.get(code)
+        if known is None:
+            return {"event.code": code, "log.level": "info" if level is None else level}
+        kind = known
+    fields: dict[str, Any] = {"event.code": kind.code, "log.level": kind.level if level is None else level}
+    if BY_CODE.get(kind.code) is not kind:
+        fields["event.action"] = kind.action
+        if kind.category:
+            fields["event.category"] = list(kind.category)
+        if kind.type:
+            fields["event.type"] = list(kind.type)
+        if kind.outcome is not None:
+            fields["event.outcome"] = kind.outcome
+    return fields
