@@ -1,0 +1,179 @@
+"""Which names are those of secrets: the one table, and the verdicts remembered from it.
+
+A name is compared after NFKC and case folding, without anything that is neither letter nor digit. Its words
+are split at camelCase, at digits and at every other character. A name is sensitive when it
+
+- contains one of `FRAGMENTS` (their words joined), wherever that stands: `userPassword2`, `X-Api-Key`;
+- has one of `WORDS` as a whole word: `user_ssn`, `cardCVV2`, but not `class_name`, `shipping`, `process_name`;
+- ends in one of `LAST_WORDS`: `db_pass`, `aws.credentials`, but not `pass_rate`, `credential_type`.
+
+The identifier of a key is not the key: a final `key id` is left out of the comparison, so `api_key_id`
+survives; the identifier of a secret or of a token is as good as it, so `secret_id` and `token_id` do not.
+
+Invariant: the defaults are constants; what a user adds is added, and nothing can be taken away.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from pipeline.errors import ConfigurationError
+
+FRAGMENTS: tuple[str, ...] = (
+    # what everybody expects
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "credit card",
+    "api key",
+    "authorization",
+    "cookie",
+    "private key",
+    "session id",
+    # the same things by other names
+    "passcode",
+    "passphrase",
+    "passwort",
+    "sess id",
+    "session key",
+    "card number",
+    "card no",
+    "social security",
+    "access key",
+    "account key",
+    "auth key",
+    "encryption key",
+    "master key",
+    "priv key",
+    "shared key",
+    "signing key",
+    "shared access",
+    "backup code",
+    "recovery code",
+    "security code",
+    "verification code",
+)
+"""Contained anywhere. Two words are joined, also over a nested object: `{"api": {"key": …}}`."""
+
+WORDS: frozenset[str] = frozenset(
+    {"ssn", "ssns", "pin", "pwd", "pwds", "pswd", "cvv", "cvc", "otp", "totp", "jwt", "bearer"}
+)
+"""Whole words."""
+
+LAST_WORDS: frozenset[str] = frozenset({"pass", "pw", "credential", "credentials", "creds"})
+"""Whole words, where they end the name."""
+
+SHORT = 4
+"""Letters up to which an added name is matched as whole words; longer ones are matched wherever they stand."""
+
+PLAIN, SENSITIVE, SPECIAL = 0, 1, 2
+"""Verdicts. `SPECIAL` names need a look at what stands around them: see `Names`."""
+
+NAME_SLOTS: tuple[str, ...] = ("name", "key", "header", "field", "param", "parameter", "variable", "id", "k")
+"""Keys under which objects such as `{"name": "Authorization", "value": …}` say what their value is."""
+
+VALUE_SLOTS: frozenset[str] = frozenset({"value", "values", "val", "content", "v"})
+"""Keys under which such objects hold the value; both are compared without regard to case."""
+
+_CACHE_MAX = 20_000
+_CACHED_KEY_MAX = 200
+_OPENERS = frozenset(fragment.split()[0] for fragment in FRAGMENTS if " " in fragment)
+_JOINED = tuple(fragment.replace(" ", "") for fragment in FRAGMENTS)
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
+_NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
+_KEY_ID = re.compile(r"keyids?\Z")
+_EXTRA = re.compile(r"[\w .-]{1,100}")
+
+
+class _Verdicts(dict[str, int]):
+    """Verdicts by name, computed when missing; bounded against distinct names made up by an attacker."""
+
+    __slots__ = ("_names",)
+
+    def __init__(self, names: "Names") -> None:
+        super().__init__()
+        self._names = names
+
+    def __missing__(self, key: str) -> int:
+        verdict = self._names.judge(key)
+        if len(key) <= _CACHED_KEY_MAX:
+            if len(self) >= _CACHE_MAX:
+                self.clear()
+            self[key] = verdict
+        return verdict
+
+
+class Names:
+    """The table with a user's additions, and `verdicts`: a mapping from every name to its verdict.
+
+    A verdict is `SPECIAL` for a name that is not sensitive by itself but that cannot be passed over: it is a
+    value slot, opens a fragment that a nested key may complete (`session`), or cannot be encoded as UTF-8.
+    """
+
+    __slots__ = ("_extra_words", "_fragments", "_openers", "verdicts")
+
+    def __init__(self, extra: Iterable[str] = ()) -> None:
+        added = [_extra_name(name) for name in extra]
+        self._fragments = _JOINED + tuple(name for name in added if len(name) > SHORT)
+        self._extra_words = frozenset(name for name in added if len(name) <= SHORT)
+        self._openers = _OPENERS
+        self.verdicts: dict[str, int] = _Verdicts(self)
+
+    def is_sensitive(self, key: str) -> bool:
+        """Return whether a value named `key` is a secret."""
+        return self.verdicts[key] == SENSITIVE
+
+    def opens(self, key: str) -> bool:
+        """Return whether a key nested under `key` may complete a fragment."""
+        words = split_words(key)
+        return bool(words) and words[-1] in self._openers
+
+    def judge(self, key: str) -> int:
+        """Return the verdict for `key`, without remembering it."""
+        if self._matches(key):
+            return SENSITIVE
+        if key.casefold() in VALUE_SLOTS or self.opens(key) or not _encodable(key):
+            return SPECIAL
+        return PLAIN
+
+    def _matches(self, key: str) -> bool:
+        folded = unicodedata.normalize("NFKC", key).casefold()
+        joined = _KEY_ID.sub("", _NOT_ALPHANUMERIC.sub("", folded))
+        if any(fragment in joined for fragment in self._fragments):
+            return True
+        words = split_words(key)
+        if not words:
+            return False
+        if words[-1] in LAST_WORDS or not WORDS.isdisjoint(words):
+            return True
+        return bool(self._extra_words) and not self._extra_words.isdisjoint(_neighbours(words))
+
+
+def split_words(key: str) -> list[str]:
+    """Return the words of `key`, case-folded: split at camelCase, at digits and at other characters."""
+    return [word.casefold() for word in _WORD.findall(unicodedata.normalize("NFKC", key))]
+
+
+def _neighbours(words: list[str]) -> set[str]:
+    """Return each word, and up to `SHORT` neighbouring words joined."""
+    return {"".join(words[at : at + count]) for at in range(len(words)) for count in range(1, SHORT + 1)}
+
+
+def _extra_name(name: str) -> str:
+    if not isinstance(name, str) or _EXTRA.fullmatch(name) is None:
+        raise ConfigurationError(f"redacted key {str(name)[:40]!r}: use letters, digits, '_', '-', '.' or spaces")
+    joined = _NOT_ALPHANUMERIC.sub("", unicodedata.normalize("NFKC", name).casefold())
+    if not joined or joined.isdigit():
+        raise ConfigurationError(f"redacted key {name[:40]!r} holds no letter: name the key whose value is a secret")
+    return joined
+
+
+def _encodable(key: str) -> bool:
+    if key.isascii():
+        return True
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
