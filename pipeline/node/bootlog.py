@@ -7,7 +7,8 @@ _PREFIX = re.compile(r"^\[[^\]]*\]\[(?P<level>[A-Z]+)\s*\]\[[^\]]*\]\s*(\[[^\]]*
 _NOISE = re.compile(
     r"check the logs at|did not exit normally|fatal exception while booting|uncaught exception|ignoring JAVA_HOME"
     r"|^(stopping|stopped|closing|closed) ?\.*$|^(node )?(stopping|closing)|died while starting up|^ERROR: *$"
-    r"|^bootstrap check failure \[\d+\] of \[\d+\]: *$|^WARNING: "
+    r"|starting java failed with|^(output|error): *$|^Error: (Could not create|A fatal exception)"
+    r"|^Error occurred during initialization of VM|^bootstrap check failure \[\d+\] of \[\d+\]: *$|^WARNING: "
 )
 _LONGEST = 300
 

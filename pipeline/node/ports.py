@@ -40,7 +40,8 @@ def choose(home: Path, remembered: Path, http: int | None = None, transport: int
         elif kept is not None and kept not in chosen and kept != transport and is_free(kept):
             chosen.append(kept)
         else:
-            chosen.append(_free_port(home, {*chosen, http, transport}))
+            kept_ports = {last.http, last.transport} if last else set()
+            chosen.append(_free_port(home, {*chosen, *kept_ports, http, transport}))
     return Ports(chosen[0], chosen[1])
 
 
