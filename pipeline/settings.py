@@ -130,6 +130,22 @@ class Settings(BaseSettings):
         "https://events.pagerduty.com/v2/enqueue", description="PagerDuty's Events API v2"
     )
     siemlite_pagerduty_severities: Words = Field(("critical",), description="severities that go to PagerDuty")
+    siemlite_webhook_url: SecretUrl | None = Field(None, description="generic webhook that alerts go to, signed")
+    siemlite_webhook_secret: SecretStr | None = Field(
+        None, description="key of the HMAC-SHA256 signature on what goes to `SIEMLITE_WEBHOOK_URL`"
+    )
+    siemlite_smtp_host: str | None = Field(None, description="mail server that alerts are sent through, with STARTTLS")
+    siemlite_smtp_port: int = Field(587, ge=1, le=65535, description="port of the mail server")
+    siemlite_smtp_user: str | None = Field(None, description="user name for the mail server")
+    siemlite_smtp_password: SecretStr | None = Field(None, description="password for `SIEMLITE_SMTP_USER`")
+    siemlite_smtp_ca_certs: Path | None = Field(
+        None, description="file of the certificate authorities that the mail server's is checked with"
+    )
+    siemlite_email_from: str | None = Field(None, description="sender of alerts by e-mail")
+    siemlite_email_to: Words = Field((), description="recipients of alerts by e-mail, comma-separated")
+    siemlite_routes: str = Field(
+        "", description="which alerts go to which channel, such as `email: severity>=high; webhook: tag=pci`"
+    )
     siemlite_kibana_url: Url | None = Field(None, description="Kibana, for links in alerts")
     siemlite_spool_max_bytes: Size = Field(1024**3, ge=1024**2, description="largest size of one spool")
     siemlite_queue_max_bytes: Size = Field(

@@ -1,0 +1,74 @@
+"""Alerts that stand for many: the roll-up of a storm and the digest of old ones. Pure.
+
+Invariant: a roll-up's members are fixed when it is written and its id follows from them, so that writing it
+again writes nothing; its total and its count are those of all members, not of the ones it shows.
+"""
+
+from collections.abc import Sequence
+
+from pipeline.alerts.episodes import Episode
+from pipeline.alerts.identity import rollup_id
+from pipeline.alerts.record import Alert, headline
+from pipeline.detection.detection import Detection
+
+STORM, DIGEST = "storm", "digest"
+DIGEST_RULE = "siemlite_digest"
+EXAMPLES = 10
+"""Members that a roll-up shows."""
+
+
+def of_storm(detection: Detection, members: Sequence[Alert]) -> Alert:
+    """Return the roll-up of new alerts of one detection."""
+    return _rollup(
+        STORM,
+        members,
+        detection_id=detection.id,
+        title=f"{len(members)} alerts at once: {detection.title}",
+        guide=detection.guide,
+    )
+
+
+def digest(members: Sequence[Alert]) -> Alert:
+    """Return the digest of alerts that were found long after they happened."""
+    return _rollup(
+        DIGEST,
+        members,
+        detection_id=DIGEST_RULE,
+        title=f"{len(members)} alerts of the past, found late",
+        guide="These happened while nobody looked, or their events arrived late. Go through them in order of "
+        "severity with `siemlite alerts list`; each has its own triage guide.",
+    )
+
+
+def _rollup(reason: str, members: Sequence[Alert], *, detection_id: str, title: str, guide: str) -> Alert:
+    ids = tuple(sorted(alert.id for alert in members))
+    own_id = rollup_id(reason, ids)
+    foremost = sorted(members, key=lambda a: (-a.severity.rank, -a.count, a.id))
+    return Alert(
+        id=own_id,
+        key=own_id,
+        detection_id=detection_id,
+        title=title,
+        guide=guide,
+        attack=tuple(sorted({technique for alert in members for technique in alert.attack})),
+        tags=tuple(sorted({tag for alert in members for tag in alert.tags})),
+        group=(),
+        episode=Episode(
+            number=0,
+            first_ms=min(a.episode.first_ms for a in members),
+            crossing_ms=min(a.episode.crossing_ms for a in members),
+            last_ms=max(a.episode.last_ms for a in members),
+            severity=foremost[0].severity,
+            measure=len(members),
+        ),
+        suppress_for=max(a.suppress_for for a in members),
+        count=sum(a.count for a in members),
+        members=ids,
+        members_total=len(members),
+        examples=tuple(_example(alert, reason) for alert in foremost[:EXAMPLES]),
+    )
+
+
+def _example(alert: Alert, reason: str) -> str:
+    line = headline(alert)
+    return line if reason == STORM else f"[{alert.severity.upper()}] {alert.title} {line}"

@@ -1,0 +1,363 @@
+"""Turning findings into alerts, so that every true episode has exactly one document.
+
+Wiring: `AlertStore(client, engine_evidence, routes, clock)`; the scheduler's pass calls `apply(detection, findings)`
+and moves the detection's checkpoint only after it returned; `detect` calls it with `on_purpose=True`.
+
+Invariants: applying the same findings again writes nothing; an alert and what is owed for it are one write;
+where another writer was faster, what it wrote is read by id and the decision is made again; a roll-up is
+written before its members, which name it and are owed to nobody by themselves, so that a crash between the
+two leaves no group untold. When `apply` raises, any part may have been written, and applying again completes it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from elasticsearch import Elasticsearch
+
+from pipeline.alerts import outbox, rollups
+from pipeline.alerts.episodes import Amend, Open, closed_until, plan, straddles
+from pipeline.alerts.identity import episode_key
+from pipeline.alerts.lookup import HEAVY, History, Span, histories
+from pipeline.alerts.outbox import Routes
+from pipeline.alerts.record import (
+    CLOSED,
+    INDEX,
+    OPEN,
+    Alert,
+    Membership,
+    Silenced,
+    changing,
+    from_document,
+    new_alert,
+    to_source,
+)
+from pipeline.clock import Clock
+from pipeline.detection.detection import Detection
+from pipeline.detection.timeline import Crossing, Severity
+from pipeline.elastic.compare_and_set import Create, Merge, Outcome, Result, read_many, write_many
+from pipeline.engine.finding import Finding, Group
+from pipeline.errors import PermanentError, RetryableError
+
+SAMPLES = 3
+"""Sample events that an alert keeps."""
+
+_WRITE_BATCH = 200
+_ROUNDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Whose events, and from when to when (both included, in milliseconds), an alert speaks of."""
+
+    group: Group
+    first_ms: int
+    last_ms: int
+    drill: str | None
+
+
+class EvidenceSource(Protocol):
+    """What the alerts ask the engine; `pipeline.alerts.evidence` adapts the real one."""
+
+    def counts(self, detection: Detection, wanted: Sequence[Evidence]) -> Sequence[int]:
+        """Return the exact number of the detection's events in each, in order."""
+        ...
+
+    def samples(self, detection: Detection, wanted: Evidence, size: int) -> Sequence[Mapping[str, Any]]:
+        """Return up to `size` of the events, as stored."""
+        ...
+
+    def crossings_after(self, detection: Detection, wanted: Evidence) -> Sequence[Crossing]:
+        """Return the crossings that the events of `wanted` make by themselves, without any before `first_ms`."""
+        ...
+
+
+class Quiet(Protocol):
+    """What keeps an alert from being delivered."""
+
+    def silence(self, alert: Alert, now_ms: int) -> Silenced | None:
+        """Return the silence that applies to the alert now."""
+        ...
+
+    def inhibitors(self, alerts: Sequence[Alert]) -> Mapping[str, str]:
+        """Return, by alert id, the id of the alert that says more of the same group."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What keeps people from being flooded: see `SIEMLITE_STORM` and `SIEMLITE_PAGE_MAX_AGE` (milliseconds)."""
+
+    storm: int = 20
+    page_max_age_ms: int = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyResult:
+    """What became of findings: the alerts `opened`, how many were `amended`, and the `rollup` over new ones."""
+
+    opened: tuple[Alert, ...] = ()
+    amended: int = 0
+    rollup: Alert | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Return whether anything was written."""
+        return bool(self.opened) or self.amended > 0
+
+
+class NothingQuiet:
+    """No silences and no inhibition."""
+
+    def silence(self, alert: Alert, now_ms: int) -> Silenced | None:
+        """See `Quiet.silence`."""
+        del alert, now_ms
+        return None
+
+    def inhibitors(self, alerts: Sequence[Alert]) -> Mapping[str, str]:
+        """See `Quiet.inhibitors`."""
+        del alerts
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A group's findings and what is decided about them."""
+
+    key: str
+    group: Group
+    drill: str | None
+    crossings: tuple[Crossing, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """An alert as it is to be: new where `before` is `None`."""
+
+    case: _Case
+    before: Alert | None
+    after: Alert
+
+
+class AlertStore:
+    """The alerts' one writer on behalf of detections."""
+
+    def __init__(
+        self,
+        client: Elasticsearch,
+        evidence: EvidenceSource,
+        routes: Routes,
+        clock: Clock,
+        *,
+        quiet: Quiet | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._client = client
+        self._evidence = evidence
+        self._routes = routes
+        self._clock = clock
+        self._quiet = quiet or NothingQuiet()
+        self._limits = limits or Limits()
+
+    def apply(self, detection: Detection, findings: Iterable[Finding], *, on_purpose: bool = False) -> ApplyResult:
+        """Write what `findings` of `detection` mean.
+
+        With `on_purpose` each new alert is delivered by itself, however many and however old they are.
+        Raises `RetryableError` where Elasticsearch fails, `PermanentError` where it refuses an alert.
+        """
+        cases = _cases(findings)
+        if not cases:
+            return ApplyResult()
+        spans = [Span(c.key, c.crossings[0].time_ms, c.crossings[-1].time_ms) for c in cases]
+        known = histories(self._client, spans, detection.suppress_for)
+        opened: list[Alert] = []
+        amended = 0
+        rollup: Alert | None = None
+        for attempt in range(_ROUNDS):
+            drafts = self._drafts(detection, cases, known)
+            if attempt == 0 and not on_purpose:
+                drafts, rollup = self._spared(detection, drafts)
+            conflicts: list[_Draft] = []
+            for start in range(0, len(drafts), _WRITE_BATCH):
+                batch = [self._with_samples(detection, draft) for draft in drafts[start : start + _WRITE_BATCH]]
+                for draft, result in zip(batch, self._write(batch), strict=True):
+                    if result.outcome is Outcome.CONFLICT:
+                        conflicts.append(draft)
+                        continue
+                    known[draft.case.key] = known[draft.case.key].with_alert(
+                        replace(draft.after, version=result.version)
+                    )
+                    if draft.before is None:
+                        opened.append(draft.after)
+                    else:
+                        amended += 1
+            if not conflicts:
+                return ApplyResult(tuple(opened), amended, rollup)
+            self._read_again(conflicts, known)
+            cases = list({draft.case.key: draft.case for draft in conflicts}.values())
+        raise RetryableError(f"the alerts of {detection.id} keep changing while they are written")
+
+    def _drafts(self, detection: Detection, cases: Sequence[_Case], known: Mapping[str, History]) -> list[_Draft]:
+        decided: list[tuple[_Case, Open | Amend]] = []
+        for case in cases:
+            existing = known[case.key].episodes()
+            crossings: Sequence[Crossing] = case.crossings
+            cut = closed_until(existing)
+            if cut is not None and straddles(existing, crossings):
+                left = Evidence(case.group, cut + 1, max(c.time_ms for c in crossings), case.drill)
+                crossings = self._evidence.crossings_after(detection, left)
+            decisions = plan(existing, crossings, detection.suppress_for, detection.severity)
+            decided.extend((case, decision) for decision in decisions)
+        counts = self._counts(detection, decided)
+        drafts = []
+        for (case, decision), count in zip(decided, counts, strict=True):
+            if isinstance(decision, Open):
+                alert = new_alert(detection, case.key, case.group, decision.episode, count=count, drill=case.drill)
+                drafts.append(_Draft(case, None, alert))
+            else:
+                before = next(a for a in known[case.key].near if a.episode.number == decision.after.number)
+                after = self._amended(before, decision, count)
+                if after != before:
+                    drafts.append(_Draft(case, before, after))
+        return self._owed(drafts)
+
+    def _counts(self, detection: Detection, decided: Sequence[tuple[_Case, Open | Amend]]) -> Sequence[int]:
+        wanted = []
+        for case, decision in decided:
+            episode = decision.episode if isinstance(decision, Open) else decision.after
+            wanted.append(Evidence(case.group, episode.first_ms, episode.last_ms, case.drill))
+        return self._evidence.counts(detection, wanted) if wanted else ()
+
+    def _amended(self, before: Alert, decision: Amend, count: int) -> Alert:
+        now = self._clock.now_ms()
+        after = replace(before, episode=decision.after, count=count)
+        went_on = decision.after.last_ms > decision.before.last_ms
+        if before.state == CLOSED and went_on and decision.after.last_ms + before.suppress_for >= now:
+            after = replace(after, state=OPEN, closed=None)
+            if before.deliveries:
+                after = replace(after, deliveries=outbox.reopened(after.deliveries, self._routes, after.subject, now))
+        if before.inhibited_by is not None:
+            return after
+        if before.silence is not None:
+            if not went_on:
+                return after
+            silence = self._quiet.silence(after, now)
+            if silence is not None:
+                return replace(after, silence=silence)
+            return replace(after, silence=None, deliveries=outbox.opened(self._routes, after.subject, now))
+        gathering = before.membership is not None and before.membership.id is None
+        if gathering and now - decision.after.last_ms <= self._limits.page_max_age_ms:
+            return replace(after, membership=None, deliveries=outbox.opened(self._routes, after.subject, now))
+        if after.severity.rank > before.severity.rank:
+            return replace(after, deliveries=outbox.escalated(after.deliveries, self._routes, after.subject, now))
+        return after
+
+    def _owed(self, drafts: Sequence[_Draft]) -> list[_Draft]:
+        """Fill the outboxes of new alerts, but for those that a silence or another alert keeps quiet."""
+        now = self._clock.now_ms()
+        fresh = [draft.after for draft in drafts if draft.before is None and draft.after.drill is None]
+        inhibitors = self._quiet.inhibitors(fresh) if fresh else {}
+        owed = []
+        for draft in drafts:
+            alert = draft.after
+            if draft.before is not None:
+                owed.append(draft)
+                continue
+            silence = None if alert.drill is not None else self._quiet.silence(alert, now)
+            if silence is not None:
+                alert = replace(alert, silence=silence)
+            elif alert.id in inhibitors:
+                alert = replace(alert, inhibited_by=inhibitors[alert.id])
+            else:
+                alert = replace(alert, deliveries=outbox.opened(self._routes, alert.subject, now))
+            owed.append(replace(draft, after=alert))
+        return owed
+
+    def _spared(self, detection: Detection, drafts: Sequence[_Draft]) -> tuple[list[_Draft], Alert | None]:
+        """Gather old alerts for a digest and a storm's into one roll-up, which is written here."""
+        now = self._clock.now_ms()
+        result = []
+        for draft in drafts:
+            alert = draft.after
+            loud = draft.before is None and alert.drill is None and bool(alert.deliveries)
+            if loud and now - alert.episode.last_ms > self._limits.page_max_age_ms:
+                alert = replace(alert, deliveries=(), membership=Membership(rollups.DIGEST, None))
+            result.append(replace(draft, after=alert))
+        storm = [
+            draft.after
+            for draft in result
+            if draft.before is None
+            and draft.after.drill is None
+            and draft.after.deliveries
+            and draft.after.severity is not Severity.CRITICAL
+        ]
+        if len(storm) <= self._limits.storm:
+            return result, None
+        rollup = rollups.of_storm(detection, storm)
+        rollup = replace(rollup, deliveries=outbox.opened(self._routes, rollup.subject, now))
+        self._write_rollup(rollup)
+        members = set(rollup.members)
+        joined = Membership(rollups.STORM, rollup.id)
+        return [
+            replace(d, after=replace(d.after, deliveries=(), membership=joined)) if d.after.id in members else d
+            for d in result
+        ], rollup
+
+    def _write_rollup(self, rollup: Alert) -> None:
+        result = write_many(self._client, INDEX, [Create(rollup.id, to_source(rollup))], refresh=True)[0]
+        if result.outcome is Outcome.REFUSED:
+            raise PermanentError(f"Elasticsearch refuses the roll-up {rollup.id}: {result.reason}")
+
+    def _with_samples(self, detection: Detection, draft: _Draft) -> _Draft:
+        if draft.before is not None:
+            return draft
+        alert = draft.after
+        wanted = Evidence(alert.group, alert.episode.first_ms, alert.episode.last_ms, alert.drill)
+        samples = tuple(self._evidence.samples(detection, wanted, SAMPLES))
+        return replace(draft, after=replace(alert, samples=samples))
+
+    def _write(self, drafts: Sequence[_Draft]) -> Sequence[Result]:
+        results = list(write_many(self._client, INDEX, [_write_of(draft) for draft in drafts], refresh=True))
+        refused = [i for i, result in enumerate(results) if result.outcome is Outcome.REFUSED]
+        if refused:
+            bare = [_write_of(drafts[i], bare=True) for i in refused]
+            for i, result in zip(refused, write_many(self._client, INDEX, bare, refresh=True), strict=True):
+                if result.outcome is Outcome.REFUSED:
+                    raise PermanentError(f"Elasticsearch refuses the alert {drafts[i].after.id}: {result.reason}")
+                results[i] = result
+        return results
+
+    def _read_again(self, conflicts: Sequence[_Draft], known: dict[str, History]) -> None:
+        present = read_many(self._client, INDEX, [draft.after.id for draft in conflicts], without=HEAVY)
+        for draft in conflicts:
+            history = known[draft.case.key]
+            document = present.get(draft.after.id)
+            if document is not None:
+                known[draft.case.key] = history.with_alert(from_document(document))
+            else:
+                known[draft.case.key] = history.without(draft.after.id)
+
+
+def _write_of(draft: _Draft, *, bare: bool = False) -> Create | Merge:
+    if draft.before is None:
+        alert = replace(draft.after, samples=()) if bare else draft.after
+        return Create(alert.id, to_source(alert, fields=not bare))
+    if draft.before.version is None:
+        raise PermanentError(f"the alert {draft.before.id} was not read before it was changed")
+    return Merge(draft.after.id, draft.before.version, changing(draft.after))
+
+
+def _cases(findings: Iterable[Finding]) -> list[_Case]:
+    crossings: dict[tuple[str, Group, str | None], set[Crossing]] = {}
+    for finding in findings:
+        crossings.setdefault((finding.detection_id, finding.group, finding.drill), set()).update(finding.crossings)
+    return [
+        _Case(
+            key=episode_key(detection_id, group, drill),
+            group=group,
+            drill=drill,
+            crossings=tuple(sorted(found, key=lambda c: (c.time_ms, c.first_ms))),
+        )
+        for (detection_id, group, drill), found in crossings.items()
+        if found
+    ]

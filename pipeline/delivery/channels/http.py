@@ -1,0 +1,129 @@
+"""Posting a message over HTTP, and what each answer means.
+
+Invariants: no error text or log line holds the address's path, query or user part, where webhooks keep their
+secrets, nor a secret that the server's answer repeats; redirects are not followed, because they would carry
+the message, and its signature, to somebody else; an answer is read up to a bound.
+"""
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import httpx
+
+from pipeline.clock import Clock
+from pipeline.delivery.channels.base import SendError
+from pipeline.delivery.notice import printable
+from pipeline.delivery.retry import Failure
+
+CONNECT_TIMEOUT_S = 5.0
+TIMEOUT_S = 10.0
+_ANSWER_MAX = 2_000
+_EXCERPT = 120
+_SECRET_MIN = 6
+_TRY_AGAIN = frozenset({408, 409, 423, 425, 429})
+_LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
+
+_log = logging.getLogger(__name__)
+
+
+class _HostOnly(logging.Filter):
+    """Keeps `httpx`'s own log lines from naming more of an address than its host."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(f"{a.scheme}://{a.host}/…" if isinstance(a, httpx.URL) else a for a in record.args)
+        return True
+
+
+logging.getLogger("httpx").addFilter(_HostOnly())
+
+
+class Poster:
+    """Posts to one address, whose path is secret, as are the texts in `secrets`."""
+
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        *,
+        secrets: tuple[str, ...] = (),
+        timeout_s: float = TIMEOUT_S,
+        verify: bool | str = True,
+    ) -> None:
+        parts = urlsplit(url)
+        pieces = (url, parts.path, parts.query, parts.username or "", parts.password or "", *parts.path.split("/"))
+        self._secrets = sorted({s for s in (*pieces, *secrets) if len(s) >= _SECRET_MIN}, key=len, reverse=True)
+        self._url = url
+        self._clock = clock
+        self._client = httpx.Client(
+            timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S)),
+            follow_redirects=False,
+            verify=verify,
+            mounts=dict.fromkeys(_LOOPBACK),
+        )
+
+    def post(self, body: bytes, headers: Mapping[str, str]) -> None:
+        """Post `body`; return on a 2xx answer. Raises `SendError`."""
+        try:
+            with self._client.stream("POST", self._url, content=body, headers=dict(headers)) as response:
+                if response.is_success:
+                    self._finish(response)
+                    return
+                excerpt = self._excerpt(response)
+        except httpx.TimeoutException as error:
+            raise SendError(Failure(f"no answer in time ({type(error).__name__})")) from None
+        except httpx.TransportError as error:
+            raise SendError(Failure(self._safe(f"{type(error).__name__}: {error}"))) from None
+        except (httpx.InvalidURL, httpx.HTTPError, ValueError) as error:
+            raise SendError(Failure(f"the request cannot be made ({type(error).__name__})", permanent=True)) from None
+        raise SendError(self._failure(response, excerpt))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _finish(self, response: httpx.Response) -> None:
+        """Read a short answer to its end, so that the connection can serve the next message."""
+        try:
+            if int(response.headers.get("content-length", _ANSWER_MAX)) < _ANSWER_MAX:
+                response.read()
+        except (httpx.HTTPError, ValueError) as error:
+            _log.debug("the answer to a message that was taken broke off: %s", type(error).__name__)
+
+    def _failure(self, response: httpx.Response, excerpt: str) -> Failure:
+        status = response.status_code
+        reason = f"HTTP {status}" + (f": {excerpt}" if excerpt else "")
+        permanent = status < 500 and status not in _TRY_AGAIN
+        return Failure(reason, permanent, None if permanent else self._retry_after(response))
+
+    def _excerpt(self, response: httpx.Response) -> str:
+        read = b""
+        try:
+            for chunk in response.iter_bytes():
+                read += chunk
+                if len(read) >= _ANSWER_MAX:
+                    break
+        except httpx.HTTPError:
+            return "the answer broke off"
+        return self._safe(read[:_ANSWER_MAX].decode("utf-8", "replace"))[:_EXCERPT]
+
+    def _retry_after(self, response: httpx.Response) -> float | None:
+        """Return the seconds in `Retry-After` (RFC 9110, section 10.2.3): a number or a date."""
+        value = response.headers.get("retry-after", "").strip()
+        if value.isascii() and value.isdigit():
+            return float(value[:9])
+        try:
+            date = parsedate_to_datetime(value)
+        except (TypeError, ValueError):
+            return None
+        if date.tzinfo is None:
+            date = date.replace(tzinfo=UTC)
+        return max(0.0, date.timestamp() - self._clock.now_ms() / 1000)
+
+    def _safe(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "[REDACTED]")
+        return printable(" ".join(text.split()))

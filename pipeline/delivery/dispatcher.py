@@ -1,0 +1,275 @@
+"""Bringing what alerts owe to the channels: claim, send, record.
+
+Wiring: `Dispatcher(client, channels, clock, owner=…)`; the daemon calls `dispatch_due(channel)` for each
+channel by a job of its own, so that one that hangs holds up no other; a command calls `dispatch_due()`.
+
+Invariants: an entry is claimed by compare-and-set before it is sent and recorded after, so each is sent at
+least once, and by one process at a time; the outcome on one channel touches no other channel's entry; what was
+sent but could not be recorded is remembered and recorded before anything else is sent, so that only a crash
+between the two repeats a message. A channel that fails is left alone for a while, and the entries that wait
+for it are not charged with attempts.
+"""
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from elasticsearch import Elasticsearch
+
+from pipeline.alerts.lookup import document_of, searched
+from pipeline.alerts.outbox import Delivery, DeliveryState, Outbox, due, replaced, to_documents
+from pipeline.alerts.record import INDEX, Alert, from_document
+from pipeline.clock import Clock
+from pipeline.delivery.channels.base import Channel, SendError
+from pipeline.delivery.notice import Clean, notice_of
+from pipeline.delivery.retry import Failure, RetryPolicy
+from pipeline.elastic.compare_and_set import Merge, Outcome, read_many, write_many
+from pipeline.errors import PermanentError, RetryableError
+from pipeline.events.values import instant_text
+
+CLAIM_MS = 60_000
+"""How long a claim keeps others away: longer than any channel takes for one message."""
+
+_PAGE = 100
+_TRIES = 25
+_HEAVY = ("siemlite.samples", "siemlite.rollup.members")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """Which entry of which alert."""
+
+    alert_id: str
+    channel: str
+    action: str
+    created_ms: int
+
+
+class _Rest:
+    """How long a channel is left alone, and after how many failures in a row."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.until = 0.0
+
+
+class Dispatcher:
+    """Sends what is due. Safe to use from several threads, one for each channel."""
+
+    def __init__(
+        self,
+        client: Elasticsearch,
+        channels: Mapping[str, Channel],
+        clock: Clock,
+        *,
+        owner: str,
+        policy: RetryPolicy | None = None,
+        share: Callable[[], float] = random.random,
+        clean: Clean = str,
+        kibana_url: str | None = None,
+        on_attempt: Callable[[str, Failure | None], None] | None = None,
+    ) -> None:
+        """`on_attempt` is told the channel and the failure, if any, of each attempt; `clean` redacts texts."""
+        self._client = client
+        self._channels = channels
+        self._clock = clock
+        self._owner = owner
+        self._policy = policy or RetryPolicy()
+        self._share = share
+        self._clean = clean
+        self._kibana_url = kibana_url
+        self._on_attempt = on_attempt
+        self._rests = {name: _Rest() for name in channels}
+        self._busy = {name: threading.Lock() for name in channels}
+        self._unrecorded: dict[str, dict[_Key, Delivery]] = {name: {} for name in channels}
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Return the names of the channels."""
+        return tuple(self._channels)
+
+    def dispatch_due(self, channel: str | None = None, stop: threading.Event | None = None) -> int:
+        """Try everything that is due, on one channel or on all at once; return how many messages were taken.
+
+        Raises `RetryableError` where Elasticsearch fails.
+        """
+        halt = stop or threading.Event()
+        if channel is not None:
+            return self._round(channel, halt)
+        if len(self._channels) < 2:
+            return sum(self._round(name, halt) for name in self._channels)
+        with ThreadPoolExecutor(len(self._channels), thread_name_prefix="dispatch") as pool:
+            return sum(pool.map(lambda name: self._round(name, halt), self._channels))
+
+    def give_up_unknown(self) -> int:
+        """Mark as dead what is owed to channels that are not configured any more; return how many entries."""
+        waited = instant_text(self._clock.now_ms() - 10 * CLAIM_MS)
+        owed = [
+            {"term": {"siemlite.deliveries.state": DeliveryState.PENDING.value}},
+            {"range": {"siemlite.deliveries.created": {"lte": waited}}},
+        ]
+        query = {"bool": {"filter": owed, "must_not": {"terms": {"siemlite.deliveries.channel": list(self._channels)}}}}
+        found = 0
+        for alert in self._search({"nested": {"path": "siemlite.deliveries", "query": query}}):
+            for delivery in alert.deliveries:
+                if delivery.pending and delivery.channel not in self._channels:
+                    failure = Failure(f"no channel {delivery.channel} is configured", permanent=True)
+                    given_up = self._policy.failed(delivery, failure, self._clock.now_ms(), 0.0)
+                    self._record(_key(alert.id, delivery), given_up, alert)
+                    found += 1
+        return found
+
+    def _round(self, channel: str, stop: threading.Event) -> int:
+        if not self._busy[channel].acquire(blocking=False):
+            return 0
+        try:
+            return self._round_alone(channel, stop)
+        finally:
+            self._busy[channel].release()
+
+    def _round_alone(self, channel: str, stop: threading.Event) -> int:
+        self._record_what_was_sent(channel)
+        rest = self._rests[channel]
+        sent = 0
+        seen: set[tuple[str, int]] = set()
+        while not stop.is_set() and self._clock.monotonic() >= rest.until:
+            fresh = False
+            for alert in self._search(self._due_query(channel)):
+                if stop.is_set() or self._clock.monotonic() < rest.until:
+                    break
+                mark = (alert.id, alert.version.seq_no if alert.version is not None else -1)
+                if mark in seen:
+                    continue
+                seen.add(mark)
+                fresh = True
+                sent += self._deliver(alert, channel)
+            if not fresh:
+                break
+        return sent
+
+    def _deliver(self, found: Alert, channel: str) -> int:
+        """Send what `found` owes the channel next; return how many messages were taken: none or one."""
+        claimed = self._claim(found, channel)
+        if claimed is None:
+            return 0
+        alert, delivery, repeated = claimed
+        notice = notice_of(alert, delivery, clean=self._clean, kibana_url=self._kibana_url, repeated=repeated)
+        failure = self._send(channel, notice)
+        now = self._clock.now_ms()
+        rest = self._rests[channel]
+        if failure is None:
+            rest.failures = 0
+            after = self._policy.sent(delivery, now)
+        else:
+            after = self._policy.failed(delivery, failure, now, self._share())
+            if not failure.permanent:
+                rest.failures += 1
+                pause = self._policy.delay_s(rest.failures, self._share(), failure.retry_after_s)
+                rest.until = self._clock.monotonic() + pause
+            level = logging.ERROR if after.state is DeliveryState.DEAD else logging.WARNING
+            _log.log(level, "%s did not take alert %s: %s", channel, alert.id, failure.reason)
+        if self._on_attempt is not None:
+            self._on_attempt(channel, failure)
+        key = _key(alert.id, delivery)
+        self._unrecorded[channel][key] = after
+        self._record(key, after, alert)
+        del self._unrecorded[channel][key]
+        return 0 if failure else 1
+
+    def _send(self, channel: str, notice: Any) -> Failure | None:
+        try:
+            self._channels[channel].send(notice)
+        except SendError as error:
+            return error.failure
+        except Exception as error:  # noqa: BLE001 - a third party's channel may raise anything, secrets in its text
+            _log.error("the channel %s failed in a way that it does not foresee: %s", channel, type(error).__name__)
+            return Failure(f"unforeseen: {type(error).__name__}")
+        return None
+
+    def _claim(self, found: Alert, channel: str) -> tuple[Alert, Delivery, bool] | None:
+        alert: Alert | None = found
+        for _ in range(_TRIES):
+            if alert is None:
+                return None
+            now = self._clock.now_ms()
+            position = due(alert.deliveries, channel, now)
+            if position is None:
+                return None
+            before = alert.deliveries[position]
+            claim = replace(before, claimed_by=self._owner, claimed_until_ms=now + CLAIM_MS)
+            claimed = self._write(alert, replaced(alert.deliveries, position, claim))
+            if claimed is not None:
+                return claimed, claim, before.claimed_by is not None or before.attempts > 0
+            alert = self._read(alert.id)
+        raise RetryableError(f"the alert {found.id} keeps changing while it is claimed")
+
+    def _record(self, key: _Key, after: Delivery, known: Alert | None = None) -> None:
+        alert = known if known is not None else self._read(key.alert_id)
+        for _ in range(_TRIES):
+            if alert is None:
+                _log.warning("the alert %s is gone; its delivery is not recorded", key.alert_id)
+                return
+            position = next((i for i, d in enumerate(alert.deliveries) if _key(alert.id, d) == key), None)
+            if position is None or alert.deliveries[position].state is DeliveryState.SENT:
+                return
+            if self._write(alert, replaced(alert.deliveries, position, after)) is not None:
+                return
+            alert = self._read(key.alert_id)
+        raise RetryableError(f"the alert {key.alert_id} keeps changing while its delivery is recorded")
+
+    def _record_what_was_sent(self, channel: str) -> None:
+        for key, after in list(self._unrecorded[channel].items()):
+            self._record(key, after)
+            del self._unrecorded[channel][key]
+
+    def _write(self, alert: Alert, deliveries: Outbox) -> Alert | None:
+        """Store the outbox; return the alert as it is now, or `None` where somebody else wrote since."""
+        if alert.version is None:
+            raise PermanentError(f"the alert {alert.id} was not read before it was changed")
+        merge = Merge(alert.id, alert.version, {"siemlite": {"deliveries": to_documents(deliveries)}})
+        result = write_many(self._client, INDEX, [merge])[0]
+        if result.outcome is Outcome.REFUSED:
+            raise PermanentError(f"Elasticsearch refuses to record a delivery of {alert.id}: {result.reason}")
+        if result.outcome is Outcome.CONFLICT:
+            return None
+        return replace(alert, deliveries=deliveries, version=result.version)
+
+    def _read(self, alert_id: str) -> Alert | None:
+        document = read_many(self._client, INDEX, [alert_id], without=_HEAVY).get(alert_id)
+        return None if document is None else from_document(document)
+
+    def _due_query(self, channel: str) -> dict[str, Any]:
+        owed = [
+            {"term": {"siemlite.deliveries.channel": channel}},
+            {"term": {"siemlite.deliveries.state": DeliveryState.PENDING.value}},
+            {"range": {"siemlite.deliveries.next_attempt": {"lte": instant_text(self._clock.now_ms())}}},
+        ]
+        return {"nested": {"path": "siemlite.deliveries", "query": {"bool": {"filter": owed}}}}
+
+    def _search(self, query: dict[str, Any]) -> list[Alert]:
+        """Return the most severe alerts that match, oldest first among equals; one that cannot be read is left out."""
+        answer = searched(
+            self._client,
+            size=_PAGE,
+            query=query,
+            sort=[{"event.severity": "desc"}, {"@timestamp": "asc"}],
+            source_excludes=list(_HEAVY),
+            seq_no_primary_term=True,
+        )
+        alerts = []
+        for hit in answer["hits"]["hits"]:
+            try:
+                alerts.append(from_document(document_of(hit)))
+            except PermanentError as error:
+                _log.error("%s", error)
+        return alerts
+
+
+def _key(alert_id: str, delivery: Delivery) -> _Key:
+    return _Key(alert_id, delivery.channel, delivery.action.value, delivery.created_ms)

@@ -1,0 +1,193 @@
+"""Reading and writing single documents so that no writer undoes another's work.
+
+Invariants: a document is created only where none is (`op_type=create`) and replaced only in the version that
+was read (`if_seq_no`, `if_primary_term`); who loses such a race is told so and nothing is written; reads are
+by id and therefore see every write, without a refresh.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from elasticsearch import ConflictError, Elasticsearch, NotFoundError
+
+from pipeline.elastic.client import RETRYABLE_STATUS, failure, translated
+from pipeline.errors import RetryableError
+
+Source = Mapping[str, Any]
+
+BATCH = 500
+"""Documents in one request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Which version of a document was read."""
+
+    seq_no: int
+    primary_term: int
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document as it was read."""
+
+    id: str
+    version: Version
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Write `source` as a new document."""
+
+    id: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Merge `changes` into the document read as `version`: objects merge, lists and values replace."""
+
+    id: str
+    version: Version
+    changes: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Write `source` in place of the document read as `version`."""
+
+    id: str
+    version: Version
+    source: Source
+
+
+Write = Create | Merge | Replace
+
+
+class Outcome(Enum):
+    """What became of a write."""
+
+    WRITTEN = "written"
+    CONFLICT = "conflict"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The outcome of one write, and why where it was refused."""
+
+    outcome: Outcome
+    reason: str = ""
+    version: Version | None = None
+
+
+def read(client: Elasticsearch, index: str, document_id: str) -> Document | None:
+    """Return the document, or `None` where it or its index is not there."""
+    with translated(f"reading {index}"):
+        try:
+            answer = client.get(index=index, id=document_id)
+        except NotFoundError:
+            return None
+    return _document(answer.body)
+
+
+def read_many(
+    client: Elasticsearch, index: str, ids: Sequence[str], *, without: Sequence[str] = ()
+) -> dict[str, Document]:
+    """Return those of the documents `ids` that are there, without the fields `without`."""
+    found: dict[str, Document] = {}
+    for start in range(0, len(ids), BATCH):
+        with translated(f"reading {index}"):
+            answer = client.mget(
+                index=index,
+                ids=list(ids[start : start + BATCH]),
+                source_excludes=list(without) or None,
+            )
+        for hit in answer["docs"]:
+            if hit.get("found"):
+                document = _document(hit)
+                found[document.id] = document
+    return found
+
+
+def create(client: Elasticsearch, index: str, document_id: str, source: Source) -> Version | None:
+    """Write a new document; return `None` where one with this id is there already."""
+    with translated(f"writing {index}"):
+        try:
+            answer = client.create(index=index, id=document_id, document=source)
+        except ConflictError:
+            return None
+    return Version(answer["_seq_no"], answer["_primary_term"])
+
+
+def replace(client: Elasticsearch, index: str, document_id: str, version: Version, source: Source) -> Version | None:
+    """Write `source` in place of `version`; return `None` where somebody else has written since."""
+    with translated(f"writing {index}"):
+        try:
+            answer = client.index(
+                index=index,
+                id=document_id,
+                document=source,
+                if_seq_no=version.seq_no,
+                if_primary_term=version.primary_term,
+            )
+        except ConflictError:
+            return None
+    return Version(answer["_seq_no"], answer["_primary_term"])
+
+
+def write_many(
+    client: Elasticsearch, index: str, writes: Sequence[Write], *, refresh: bool = False
+) -> tuple[Result, ...]:
+    """Make `writes`, each on its own; return the outcomes in their order.
+
+    Raises `RetryableError` where any of them could neither be made nor be decided; then each may have been.
+    """
+    results: list[Result] = []
+    for start in range(0, len(writes), BATCH):
+        results.extend(_write_batch(client, index, writes[start : start + BATCH], refresh))
+    return tuple(results)
+
+
+def _write_batch(client: Elasticsearch, index: str, writes: Sequence[Write], refresh: bool) -> Sequence[Result]:
+    operations: list[Source] = []
+    for write in writes:
+        if isinstance(write, Create):
+            operations += [{"create": {"_index": index, "_id": write.id}}, write.source]
+            continue
+        target = {
+            "_index": index,
+            "_id": write.id,
+            "if_seq_no": write.version.seq_no,
+            "if_primary_term": write.version.primary_term,
+        }
+        if isinstance(write, Merge):
+            operations += [{"update": target}, {"doc": write.changes}]
+        else:
+            operations += [{"index": target}, write.source]
+    with translated(f"writing {index}"):
+        answer = client.bulk(operations=operations, refresh=refresh)
+    return [_result(index, next(iter(item.values()))) for item in answer["items"]]
+
+
+def _result(index: str, item: Source) -> Result:
+    status = int(item["status"])
+    if status < 300:
+        return Result(Outcome.WRITTEN, version=Version(item["_seq_no"], item["_primary_term"]))
+    if status in (404, 409):
+        return Result(Outcome.CONFLICT)
+    error = item.get("error") or {}
+    cause = error.get("caused_by") or {}
+    reason = " ".join(f"{error.get('reason', '')} {cause.get('reason', '')}".split())[:300]
+    if status in RETRYABLE_STATUS:
+        raise RetryableError(f"writing {index}: {status} {reason}")
+    if status in (401, 403):
+        raise failure(f"writing {index}", status, reason)
+    return Result(Outcome.REFUSED, reason)
+
+
+def _document(hit: Source) -> Document:
+    return Document(hit["_id"], Version(hit["_seq_no"], hit["_primary_term"]), hit["_source"])

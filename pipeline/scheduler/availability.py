@@ -1,0 +1,46 @@
+"""Saying once that Elasticsearch is away, and once that it is back.
+
+Invariant: however many jobs fail for however long, a person reads one line when it begins and one when it ends.
+"""
+
+import logging
+import threading
+
+from pipeline.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+
+class Availability:
+    """Which jobs cannot reach Elasticsearch at present. Safe to use from several threads."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._failing: set[str] = set()
+        self._since: float | None = None
+
+    @property
+    def away_for_s(self) -> float | None:
+        """Return for how many seconds Elasticsearch has been away, or `None`."""
+        since = self._since
+        return None if since is None else self._clock.monotonic() - since
+
+    def lost(self, job: str, error: Exception) -> None:
+        """Note that `job` could not do its work because of `error`."""
+        with self._lock:
+            first = not self._failing
+            self._failing.add(job)
+            if first:
+                self._since = self._clock.monotonic()
+                _log.warning("waiting for Elasticsearch: %s", error)
+
+    def found(self, job: str) -> None:
+        """Note that `job` did its work."""
+        with self._lock:
+            if job not in self._failing:
+                return
+            self._failing.discard(job)
+            if not self._failing and self._since is not None:
+                _log.warning("Elasticsearch is back after %.0f s", self._clock.monotonic() - self._since)
+                self._since = None

@@ -1,0 +1,188 @@
+"""The daemon: passes, deliveries and the lease, each a job of its own, until it is told to stop.
+
+Wiring: the composition root makes the parts and calls `Scheduler(parts, interval_s=…).run(stop)`, where `stop`
+is set by SIGTERM. Invariants: only the holder of the lease evaluates and delivers; the checkpoint, and not the
+schedule, decides what a pass evaluates, and when something remains the next pass follows at once; Elasticsearch
+being away is waited out; nothing that a pass raises ends the daemon; after `stop` is set it returns within 5 s,
+leaving behind whatever does not end by then, which is safe at every point.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from pipeline.clock import Clock
+from pipeline.detection.detection import Detection
+from pipeline.engine.protocol import Evaluator
+from pipeline.errors import ConfigurationError, RetryableError
+from pipeline.scheduler.availability import Availability
+from pipeline.scheduler.checkpoints import Checkpoints
+from pipeline.scheduler.jobs import Jobs
+from pipeline.scheduler.lease import RENEW_S, Lease
+from pipeline.scheduler.passes import Alerts, PassOutcome, run_pass
+
+DISPATCH_S = 1.0
+TICK_S = 1.0
+END_S = 3.5
+"""Seconds that a running step is given to end; the lease is given back in what is left of the 5 s."""
+
+RELEASE_S = 1.0
+_CLOCK_STEP_MS = 2_000
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+
+class Deliveries(Protocol):
+    """What brings alerts to people; `pipeline.delivery.dispatcher.Dispatcher` is one."""
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Return the names of the channels."""
+        ...
+
+    def dispatch_due(self, channel: str | None = None, stop: threading.Event | None = None) -> int:
+        """See `Dispatcher.dispatch_due`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """Something else that the leader does at intervals."""
+
+    name: str
+    run: Callable[[], object]
+    every_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the daemon works with. `detections` is asked anew for each pass; `chores` are the leader's."""
+
+    detections: Callable[[], Sequence[Detection]]
+    engine: Evaluator
+    alerts: Alerts
+    deliveries: Deliveries
+    checkpoints: Checkpoints
+    lease: Lease
+    clock: Clock
+    chores: tuple[Chore, ...] = ()
+    on_pass: Callable[[PassOutcome], None] | None = None
+
+
+class Scheduler:
+    """Runs the daemon."""
+
+    def __init__(self, parts: Parts, *, interval_s: float) -> None:
+        self._parts = parts
+        self._interval_s = interval_s
+        self._clock = parts.clock
+        self._stop = threading.Event()
+        self._jobs = Jobs(parts.clock)
+        self._availability = Availability(parts.clock)
+        self._errors: dict[str, str] = {}
+
+    @property
+    def availability(self) -> Availability:
+        """Return what is known of Elasticsearch's being there."""
+        return self._availability
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set. Raises nothing that happens in a job."""
+        self._stop = stop
+        parts = self._parts
+        self._jobs.add("lease", self._keep_lease, RENEW_S)
+        self._jobs.add("pass", self._as_leader("pass", self._passes), self._interval_s)
+        for name in parts.deliveries.channels:
+            self._jobs.add(_dispatch(name), self._as_leader(_dispatch(name), self._dispatch(name)), DISPATCH_S)
+        for chore in parts.chores:
+            self._jobs.add(chore.name, self._as_leader(chore.name, chore.run), chore.every_s)
+        self._jobs.start()
+        offset = self._clock.now_ms() - 1000 * self._clock.monotonic()
+        while not self._clock.wait(stop, TICK_S):
+            now_offset = self._clock.now_ms() - 1000 * self._clock.monotonic()
+            if abs(now_offset - offset) > _CLOCK_STEP_MS:
+                offset = now_offset
+                self._jobs.all_soon()
+        if not self._jobs.end(END_S):
+            _log.warning("a step did not end in time and is left behind; the next start repeats it")
+        self._release()
+
+    def pass_soon(self) -> None:
+        """Run a pass as soon as none runs."""
+        self._jobs.soon("pass")
+
+    def _keep_lease(self) -> None:
+        before = self._parts.lease.held
+        if self._reaching("lease", self._parts.lease.keep) and not before:
+            self._jobs.all_soon()
+
+    def _as_leader(self, name: str, work: Callable[[], object]) -> Callable[[], None]:
+        def job() -> None:
+            if self._parts.lease.held and not self._stop.is_set():
+                self._reaching(name, work)
+
+        return job
+
+    def _passes(self) -> None:
+        parts = self._parts
+        more = True
+        while more and not self._stop.is_set() and parts.lease.held:
+            outcome = run_pass(
+                parts.detections(),
+                parts.engine,
+                parts.alerts,
+                parts.checkpoints,
+                parts.clock,
+                stop=self._stop,
+                may_go_on=lambda: parts.lease.held,
+            )
+            self._availability.found("pass")
+            self._report(outcome)
+            if parts.on_pass is not None:
+                parts.on_pass(outcome)
+            if outcome.changed:
+                for name in parts.deliveries.channels:
+                    self._jobs.soon(_dispatch(name))
+            more = outcome.more
+
+    def _dispatch(self, channel: str) -> Callable[[], object]:
+        return lambda: self._parts.deliveries.dispatch_due(channel, self._stop)
+
+    def _reaching(self, name: str, work: Callable[[], _T]) -> _T | None:
+        """Do `work`, which needs Elasticsearch, and note whether it was there."""
+        try:
+            result = work()
+        except (RetryableError, ConfigurationError) as error:
+            self._availability.lost(name, error)
+            return None
+        self._availability.found(name)
+        return result
+
+    def _report(self, outcome: PassOutcome) -> None:
+        """Say once that a detection is not evaluated, and once that it is again."""
+        for detection in outcome.detections:
+            known = self._errors.get(detection.detection_id)
+            if detection.error is not None and detection.error != known:
+                self._errors[detection.detection_id] = detection.error
+                _log.error("%s is not evaluated: %s", detection.detection_id, detection.error)
+            elif detection.error is None and known is not None:
+                del self._errors[detection.detection_id]
+                _log.warning("%s is evaluated again", detection.detection_id)
+
+    def _release(self) -> None:
+        def release() -> None:
+            try:
+                self._parts.lease.release()
+            except (RetryableError, ConfigurationError) as error:
+                _log.warning("the lease could not be given back: %s", error)
+
+        thread = threading.Thread(target=release, name="release", daemon=True)
+        thread.start()
+        thread.join(RELEASE_S)
+
+
+def _dispatch(channel: str) -> str:
+    return f"dispatch {channel}"
