@@ -21,13 +21,16 @@ class RequestContext:
     user_id: object = None
     email: str | None = None
 
-    def fields(self) -> Iterator[tuple[str, object]]:
-        """Yield what is known, by ECS name."""
-        yield "ip", self.ip
-        yield "user_agent.original", self.user_agent
-        yield "trace.id", self.trace_id
-        yield "user.id", self.user_id
-        yield "user.email", self.email
+    def fields(self) -> dict[str, object]:
+        """Return what is known, by ECS name."""
+        known = {
+            "source.address": self.ip,
+            "user_agent.original": self.user_agent,
+            "trace.id": self.trace_id,
+            "user.id": self.user_id,
+            "user.email": self.email,
+        }
+        return {name: value for name, value in known.items() if value is not None}
 
 
 CURRENT: ContextVar[RequestContext | None] = ContextVar("siemlite_request", default=None)

@@ -15,11 +15,12 @@ from pipeline.clock import Clock, SystemClock
 from pipeline.events.catalogue import BY_CODE, EventType
 from pipeline.events.encoded import Encoded
 from pipeline.events.encoder import Draft
+from pipeline.events.fields import ALIASES
 from pipeline.logger import capture
 from pipeline.logger.encoding import encoder_of
 from pipeline.logger.handover import RANKS, Item, Ticket
 from pipeline.logger.notices import LOG
-from pipeline.logger.request import CURRENT
+from pipeline.logger.request import CURRENT, RequestContext
 from pipeline.logger.writer import writer_for
 from pipeline.settings import Settings, load_settings
 
@@ -45,9 +46,9 @@ class SecurityLogger:
         self.settings = settings if settings is not None else load_settings()
         self.service = str(service)
         self._durable = durable
-        self._clock = clock if clock is not None else SystemClock()
+        self.clock = clock if clock is not None else SystemClock()
         self._encoder = encoder_of(self.settings)
-        self._writer = writer_for(self.settings, self._encoder, self._clock)
+        self._writer = writer_for(self.settings, self._encoder, self.clock)
         self._writer.use(id(self))
 
     def log(
@@ -80,13 +81,6 @@ class SecurityLogger:
         """
         raw = _describe(event, level)
         raw["service.name"] = self.service
-        request = CURRENT.get()
-        if request is not None:
-            ip = request.ip if ip is None else ip
-            user_id = request.user_id if user_id is None else user_id
-            email = request.email if email is None else email
-            user_agent = request.user_agent if user_agent is None else user_agent
-            trace_id = request.trace_id if trace_id is None else trace_id
         if message is not None:
             raw["message"] = message
         if user_id is not None:
@@ -110,6 +104,9 @@ class SecurityLogger:
         if metadata:
             for key, value in metadata.items():
                 raw.setdefault(key, value)
+        request = CURRENT.get()
+        if request is not None:
+            _fill(raw, request)
         self._submit(raw, self._durable if durable is None else durable)
 
     def submit(self, fields: Mapping[str, object], event: EventType, *, level: str | None = None) -> None:
@@ -120,8 +117,7 @@ class SecurityLogger:
             raw.setdefault(key, value)
         request = CURRENT.get()
         if request is not None:
-            for key, value in request.fields():
-                raw.setdefault(key, value)
+            _fill(raw, request)
         self._submit(raw, durable=False)
 
     def flush(self, timeout: float = _FLUSH_SECONDS) -> bool:
@@ -137,7 +133,7 @@ class SecurityLogger:
 
     def _submit(self, raw: dict[str, Any], durable: bool) -> None:
         line = self._writer.line()
-        now_ms = self._clock.now_ms()
+        now_ms = self.clock.now_ms()
         event_id = line.next_id()
         try:
             (encoded,) = self._encoder.encode((Draft(raw, event_id),), now_ms, live=True)
@@ -156,6 +152,14 @@ class SecurityLogger:
         kept["message"] = "This event could not be encoded; only its code is kept."
         (encoded,) = self._encoder.encode((Draft(kept, event_id),), now_ms, live=True)
         return encoded
+
+
+def _fill(raw: dict[str, Any], request: RequestContext) -> None:
+    """Add what the request knows where the event says nothing, under whichever of a field's names."""
+    said = {ALIASES.get(key, key) for key, value in raw.items() if value is not None}
+    for name, value in request.fields().items():
+        if name not in said:
+            raw[name] = value
 
 
 def _describe(event: EventType, level: str | None) -> dict[str, Any]:

@@ -1,0 +1,92 @@
+"""ASGI middleware: each request becomes an event, and its context is known to `security.log(…)` calls.
+
+    app.add_middleware(SecurityASGIMiddleware, security=security)          # Starlette, FastAPI
+    application = SecurityASGIMiddleware(get_asgi_application(), security=security)   # Django
+
+Invariants: messages pass unchanged and in order, and are never held back (streaming, websockets, lifespan);
+an exception is logged and raised again; no framework is imported.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Unpack
+
+from pipeline.logger.notices import LOG
+from pipeline.logger.options import WatchOptions
+from pipeline.logger.request import CURRENT
+from pipeline.logger.security import SecurityLogger
+from pipeline.logger.web import Exchange, Watch
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class SecurityASGIMiddleware:
+    """Wraps an ASGI 3 application; options as of `Watch`. A websocket is given its context and not logged."""
+
+    def __init__(self, app: App, *, security: SecurityLogger, **options: Unpack[WatchOptions]) -> None:
+        """See the class. Raises `ConfigurationError` for a wrong option."""
+        self._app = app
+        self._watch = Watch(security, **options)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        exchange = self._begin(scope)
+        if exchange is None:
+            await self._app(scope, receive, send)
+            return
+        token = CURRENT.set(exchange.context)
+        try:
+            if scope["type"] == "http":
+                await self._serve(exchange, scope, receive, send)
+            else:
+                await self._app(scope, receive, send)
+        finally:
+            CURRENT.reset(token)
+
+    async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+        async def watched_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                exchange.status = message["status"]
+            await send(message)
+
+        async def watched_receive() -> Message:
+            message = await receive()
+            if exchange.body is not None and message["type"] == "http.request":
+                exchange.body.feed(message.get("body", b""))
+            return message
+
+        try:
+            await self._app(scope, receive if exchange.body is None else watched_receive, watched_send)
+        except asyncio.CancelledError as error:
+            exchange.finish(error, cancelled=True)
+            raise
+        except BaseException as error:
+            exchange.finish(error)
+            raise
+        exchange.finish()
+
+    def _begin(self, scope: Scope) -> Exchange | None:
+        if scope["type"] not in ("http", "websocket"):
+            return None
+        try:
+            client = scope.get("client")
+            headers = scope.get("headers") or ()
+
+            def header(name: str) -> list[str]:
+                wanted = name.encode("ascii")
+                return [value.decode("latin-1") for key, value in headers if key.lower() == wanted]
+
+            return self._watch.begin(
+                peer=client[0] if client else None,
+                header=header,
+                method=str(scope.get("method", "")),
+                path=str(scope.get("path", "")),
+                query=bytes(scope.get("query_string") or b"").decode("utf-8", "replace"),
+            )
+        except Exception as error:  # noqa: BLE001 - the request is served all the same
+            LOG.error("a request cannot be logged: %s", type(error).__name__)
+            return None

@@ -1,0 +1,108 @@
+"""What records of other loggers become: shared by the logging handler and the structlog processor.
+
+Invariants: records of siemlite itself and of the clients that carry its events are never taken in, so nothing
+loops; a traceback keeps places and names, never source lines or values of variables; no exception of a
+hostile object escapes.
+"""
+
+import sys
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from pipeline.events.catalogue import BY_CODE, EventType
+
+LOG_RECORD = EventType("LOG_RECORD", "info", type=("info",))
+"""A log record that names no event of its own."""
+
+_OWN = ("pipeline", "siemlite", "elasticsearch", "elastic_transport", "urllib3", "httpx", "httpcore")
+_OWN_BELOW = tuple(f"{name}." for name in _OWN)
+_FRAMES_MOST = 50
+_CAUSES_MOST = 10
+_UNPRINTABLE = "[unprintable]"
+
+
+def is_own(logger_name: object) -> bool:
+    """Return whether records of this logger are siemlite's own or of a client that it uses."""
+    return isinstance(logger_name, str) and (logger_name in _OWN or logger_name.startswith(_OWN_BELOW))
+
+
+def level_of(number: int) -> str:
+    """Return the event level for a standard library's level number."""
+    if number >= 50:
+        return "critical"
+    if number >= 40:
+        return "error"
+    if number >= 30:
+        return "warn"
+    return "info" if number >= 20 else "debug"
+
+
+def event_of(value: object) -> EventType:
+    """Return the event that a record names: an `EventType`, or the code of one."""
+    if isinstance(value, EventType):
+        return value
+    if isinstance(value, str) and value:
+        try:
+            return BY_CODE.get(value) or EventType(value)
+        except ValueError:
+            return LOG_RECORD
+    return LOG_RECORD
+
+
+def text_of(value: object) -> str:
+    """Return `str(value)`, whatever the object does when it is asked."""
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - a hostile object's own fault
+        return _UNPRINTABLE
+
+
+def exception_of(exc_info: object) -> BaseException | None:
+    """Return the exception in any of the forms that loggers accept as `exc_info`."""
+    if isinstance(exc_info, BaseException):
+        return exc_info
+    if isinstance(exc_info, tuple) and len(exc_info) == 3 and isinstance(exc_info[1], BaseException):
+        return exc_info[1]
+    return sys.exc_info()[1] if exc_info is True else None
+
+
+def exception_fields(error: BaseException) -> Mapping[str, Any]:
+    """Return type, message, places and causes of an exception."""
+    fields: dict[str, Any] = {
+        "error.type": _name_of(error),
+        "error.message": text_of(error),
+        "traceback": _places(error.__traceback__),
+    }
+    causes: list[dict[str, str]] = []
+    seen = {id(error)}
+    cause = _cause_of(error)
+    while cause is not None and id(cause) not in seen and len(causes) < _CAUSES_MOST:
+        seen.add(id(cause))
+        causes.append({"type": _name_of(cause), "message": text_of(cause)})
+        cause = _cause_of(cause)
+    if causes:
+        fields["caused_by"] = causes
+    return fields
+
+
+def _cause_of(error: BaseException) -> BaseException | None:
+    if error.__cause__ is not None:
+        return error.__cause__
+    return None if error.__suppress_context__ else error.__context__
+
+
+def _name_of(error: BaseException) -> str:
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _places(traceback: TracebackType | None) -> list[str]:
+    places: list[str] = []
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        places.append(f"{code.co_filename}:{traceback.tb_lineno} in {code.co_qualname}")
+        if len(places) > _FRAMES_MOST:
+            del places[_FRAMES_MOST // 2]  # The beginning and the end say most.
+        traceback = traceback.tb_next
+    return places

@@ -1,0 +1,66 @@
+"""A processor for structlog: what passes it becomes a security event, too, and is passed on.
+
+    structlog.configure(processors=[…, security_processor(security), structlog.processors.JSONRenderer()])
+    log.warning("login failed", security_event=SecurityEvent.LOGIN_FAILURE, user_id=7, ip=ip)
+
+Invariants: the event dict is passed on as it came, but for `security_event`, which becomes its code so that
+it can be rendered; nothing raises; what siemlite and its clients log never loops back in. structlog itself is
+not imported.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any
+
+from pipeline.events.catalogue import EventType
+from pipeline.logger.notices import LOG
+from pipeline.logger.records import event_of, exception_fields, exception_of, is_own, level_of
+from pipeline.logger.security import SecurityLogger
+
+_PASSED_OVER = frozenset({"event", "security_event", "level", "exc_info", "logger", "timestamp"})
+_LEVELS = {"exception": logging.ERROR, "fatal": logging.CRITICAL, "warn": logging.WARNING, "msg": logging.INFO}
+
+Processor = Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]
+
+
+def security_processor(security: SecurityLogger, *, only_named: bool = False) -> Processor:
+    """Return a processor that logs to `security`; `only_named` passes over what has no `security_event`."""
+
+    def process(logger: Any, method: str, event_dict: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        try:
+            named = event_dict.get("security_event")
+            if (named is not None or not only_named) and not is_own(_logger_name(logger, event_dict)):
+                security.submit(_fields(event_dict), event_of(named), level=_level(method, event_dict))
+            if isinstance(named, EventType):
+                event_dict["security_event"] = named.code
+        except Exception as error:  # noqa: BLE001 - a processor must not end the application
+            LOG.error("a structlog event could not become a security event: %s", type(error).__name__)
+        return event_dict
+
+    return process
+
+
+def _logger_name(logger: object, event_dict: Mapping[str, Any]) -> object:
+    return event_dict.get("logger") or getattr(logger, "name", None)
+
+
+def _level(method: str, event_dict: Mapping[str, Any]) -> str:
+    word = event_dict.get("level", method)
+    word = word.lower() if isinstance(word, str) else method
+    number = _LEVELS.get(word) or logging.getLevelNamesMapping().get(word.upper(), logging.INFO)
+    return level_of(number)
+
+
+def _fields(event_dict: Mapping[str, Any]) -> dict[str, Any]:
+    fields: dict[str, Any] = {"message": event_dict.get("event")}
+    if event_dict.get("logger") is not None:
+        fields["log.logger"] = event_dict["logger"]
+    if event_dict.get("timestamp") is not None:
+        fields["@timestamp"] = event_dict["timestamp"]
+    error = exception_of(event_dict.get("exc_info"))
+    if error is not None:
+        fields.update(exception_fields(error))
+    for key, value in event_dict.items():
+        if key not in _PASSED_OVER and not key.startswith("_"):
+            fields.setdefault(key, value)
+    return fields
