@@ -6,6 +6,9 @@ Invariant: nothing else wires, and nothing here decides: every rule lies in the 
 import base64
 import hashlib
 import hmac
+import os
+import secrets
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,15 +16,25 @@ from functools import cached_property
 
 from elasticsearch import Elasticsearch
 
+from pipeline.alerts.evidence import EngineEvidence
+from pipeline.alerts.store import AlertStore, Limits
 from pipeline.clock import Clock, SystemClock
+from pipeline.delivery.channels.base import Channel, load_channels
+from pipeline.delivery.dispatcher import Dispatcher
+from pipeline.delivery.routing import Routing, parse_routes
 from pipeline.elastic import templates
 from pipeline.elastic.client import connect, translated, without_credentials
+from pipeline.engine.engine import Engine
+from pipeline.engine.loader import Loaded, folders, load_detections
 from pipeline.errors import ConfigurationError, PermanentError, RetryableError
 from pipeline.events.document import Shaper
 from pipeline.events.encoder import Encoder
 from pipeline.events.mark import DrillMarker
 from pipeline.events.redaction import Redactor
 from pipeline.node import node_status
+from pipeline.scheduler.checkpoints import Checkpoints
+from pipeline.scheduler.daemon import Parts, Scheduler
+from pipeline.scheduler.lease import Lease
 from pipeline.settings import Settings
 from pipeline.shipping.collector import Collector
 from pipeline.shipping.home import Keys, load_keys
@@ -136,3 +149,71 @@ class App:
     def collector(self, shipper: Shipper) -> Collector:
         """Return what brings this home's spools to `shipper`."""
         return Collector(self.spools, shipper, self.clock)
+
+    @cached_property
+    def loaded(self) -> Loaded:
+        """The detections, and what is wrong with those that cannot be loaded."""
+        return load_detections(folders(self.settings.siemlite_detections))
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What evaluates detections."""
+        marker = DrillMarker(self.keys.drill)
+        return Engine(self.client, verify_mark=marker.verify, late_horizon_ms=self.settings.siemlite_late_horizon)
+
+    @cached_property
+    def channels(self) -> dict[str, Channel]:
+        """The channels that the settings ask for."""
+        return load_channels(self.settings, self.clock)
+
+    @cached_property
+    def alerts(self) -> AlertStore:
+        """What turns findings into alerts."""
+        settings = self.settings
+        routes = parse_routes(settings.siemlite_routes)
+        return AlertStore(
+            self.client,
+            EngineEvidence(self.engine),
+            Routing(self.channels, routes, settings.siemlite_pagerduty_severities),
+            self.clock,
+            limits=Limits(settings.siemlite_storm, settings.siemlite_page_max_age),
+        )
+
+    @cached_property
+    def dispatcher(self) -> Dispatcher:
+        """What brings alerts to the channels."""
+        return Dispatcher(
+            self.client,
+            self.channels,
+            self.clock,
+            owner=self.process_name,
+            clean=self.encoder.redactor.text,
+            kibana_url=self.settings.siemlite_kibana_url,
+        )
+
+    @cached_property
+    def process_name(self) -> str:
+        """A name that this process has and no other."""
+        return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+    def scheduler(self) -> Scheduler:
+        """Return the daemon."""
+        parts = Parts(
+            detections=lambda: self.loaded.detections,
+            engine=self.engine,
+            alerts=self.alerts,
+            deliveries=self.dispatcher,
+            checkpoints=Checkpoints(self.client, self.clock),
+            lease=Lease(self.client, self.clock, self.process_name),
+            clock=self.clock,
+        )
+        return Scheduler(parts, interval_s=self.settings.siemlite_interval / 1000)
+
+    def check_channels(self) -> None:
+        """Make the channels and routes, and say where alerts go if nothing is configured.
+
+        Raises `ConfigurationError` where one of them cannot be made.
+        """
+        _ = self.alerts
+        if not any(channel.reaches_people for channel in self.channels.values()):
+            self.notify("no channel is configured: alerts are written to the console; set SLACK_WEBHOOK to be told")

@@ -1,0 +1,54 @@
+"""`siemlite detect`: evaluate detections over history."""
+
+from typing import Annotated
+
+import typer
+
+
+def detect(
+    from_: Annotated[str, typer.Option("--from", help="First instant, such as 2026-11-24 or 2026-11-24T08:00Z.")],
+    to: Annotated[str, typer.Option("--to", help="The instant before which it ends.")],
+    ids: Annotated[list[str] | None, typer.Option("--id", help="Only this detection; may be repeated.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Raise and send nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+) -> int:
+    """Find what detections find in [FROM, TO), raise the alerts that are not there yet and deliver each."""
+    from pipeline.cli.arguments import span_argument
+    from pipeline.cli.output import progress_bar, say, show, show_json
+    from pipeline.cli.start import application, stop_on_signals
+    from pipeline.scheduler.history import deliver_all, evaluate_history
+
+    span_ms = span_argument(from_, to)
+    stop = stop_on_signals()
+    app = application()
+    chosen = [app.loaded[name] for name in ids] if ids else list(app.loaded.detections)
+    for failure in app.loaded.failures:
+        say(f"siemlite: {failure}; the other detections run")
+    if not dry_run:
+        app.check_channels()
+    if not app.await_server(stop):
+        return 130
+    errors = 0
+    with progress_bar() as bar:
+        task = bar.add_task("detecting", total=len(chosen), note="")
+        for outcome in evaluate_history(chosen, app.engine, None if dry_run else app.alerts, span_ms, stop):
+            bar.update(task, advance=1, note=outcome.detection_id)
+            errors += outcome.error is not None
+            if json:
+                show_json(
+                    {
+                        "detection": outcome.detection_id,
+                        "groups": len(outcome.findings),
+                        "crossings": outcome.crossings,
+                        "opened": outcome.opened,
+                        "amended": outcome.amended,
+                        "error": outcome.error,
+                    }
+                )
+            else:
+                found = f"{outcome.crossings} crossings in {len(outcome.findings)} groups"
+                done = "" if dry_run else f", {outcome.opened} alerts opened, {outcome.amended} amended"
+                show(f"{outcome.detection_id}: {f'not evaluated: {outcome.error}' if outcome.error else found + done}")
+    if not dry_run:
+        say(f"{deliver_all(app.dispatcher, stop)} messages delivered")
+    return 2 if app.loaded.failures else 1 if errors else 0

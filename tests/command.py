@@ -1,0 +1,84 @@
+"""Running `siemlite` as people do: as a process, with an environment of its own."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+COMMAND = (sys.executable, "-m", "pipeline.cli.main")
+_ROOT = Path(__file__).parent.parent
+_FOREIGN = ("SIEMLITE_", "ELASTICSEARCH_URL", "ES_", "SLACK_", "PAGERDUTY_")
+
+
+def environment(home: Path, **variables: str) -> dict[str, str]:
+    """Return this process's environment without settings, but for the given ones and `SIEMLITE_HOME`."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+    return {**clean, "PYTHONPATH": str(_ROOT), "SIEMLITE_HOME": str(home), **variables}
+
+
+def siemlite(
+    env: Mapping[str, str], *arguments: str, stdin: bytes = b"", seconds: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end, in an empty working folder."""
+    done = subprocess.run(
+        [*COMMAND, *arguments],
+        env=dict(env),
+        input=stdin,
+        capture_output=True,
+        timeout=seconds,
+        check=False,
+        cwd=env["SIEMLITE_HOME"] if Path(env["SIEMLITE_HOME"]).is_dir() else "/",
+    )
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@dataclass
+class Running:
+    """A command that runs in the background; what it writes is collected."""
+
+    process: "subprocess.Popen[str]"
+    stdout: list[str] = field(default_factory=list)
+    stderr: list[str] = field(default_factory=list)
+
+    def until(self, true: Callable[[], bool], what: str, seconds: float = 60) -> None:
+        """Wait until `true`; fail with what was written where it takes longer than `seconds` or the command ends."""
+        deadline = time.monotonic() + seconds
+        while not true():
+            written = f"stdout: {self.stdout[-20:]}; stderr: {self.stderr[-20:]}"
+            assert self.process.poll() is None, f"{what}: ended with {self.process.returncode}; {written}"
+            assert time.monotonic() < deadline, f"not within {seconds} s: {what}; {written}"
+            time.sleep(0.05)
+
+    def says(self, text: str, seconds: float = 60) -> None:
+        """Wait until a line on stderr or stdout holds `text`."""
+        self.until(lambda: any(text in line for line in (*self.stderr, *self.stdout)), text, seconds)
+
+
+@contextmanager
+def running(env: Mapping[str, str], *arguments: str) -> Iterator[Running]:
+    """Run a command in the background; it is killed at the end if it still runs."""
+    process = subprocess.Popen(
+        [*COMMAND, *arguments], env=dict(env), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/"
+    )
+    found = Running(process)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    readers = [
+        threading.Thread(target=found.stdout.extend, args=(process.stdout,), daemon=True),
+        threading.Thread(target=found.stderr.extend, args=(process.stderr,), daemon=True),
+    ]
+    for reader in readers:
+        reader.start()
+    try:
+        yield found
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        for reader in readers:
+            reader.join(5)
