@@ -4,7 +4,7 @@ Invariants: a timeline's rows are in time order, ties in the order of their valu
 events give the same answer whatever order they arrived in; instants are milliseconds since the epoch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -27,14 +27,19 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`count` events of one group at one instant that agree in all columns that the kind asked for."""
+    """`count` events of one group at one instant that agree in all columns that the kind asked for.
+
+    `stream` is the number of the first of the kind's streams that they fit.
+    """
 
     time_ms: int
     count: int
     values: tuple[Scalar, ...] = ()
+    stream: int = 0
 
 
-Timeline = Sequence[Row]
+Timeline = Iterable[Row]
+"""A group's rows in time order; they are read once, as they come."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,8 +55,9 @@ class Position:
 class Checkpoint:
     """Where a detection stands. `Checkpoint()` has evaluated nothing.
 
-    `caught_up_ms` is the instant of the last pass that left nothing pending, from which lateness is reckoned;
-    `clock_ms` the instant up to which conditions that follow the clock were evaluated. None means never.
+    `caught_up_ms` is the instant from which lateness is reckoned: that of the last pass that left nothing pending,
+    or of the first; `clock_ms` is the instant up to which conditions that follow the clock were evaluated. None
+    means never.
     """
 
     positions: Mapping[ShardId, Position] = field(default_factory=dict)

@@ -4,9 +4,10 @@ Semantics: an instant `t` is a crossing where the last `at_least` of the group's
 those at `t` lie within the window, that is, last − first < `within` in milliseconds.
 """
 
-from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import ClassVar
 
 from pipeline.detection.durations import duration_text
@@ -47,25 +48,22 @@ class Threshold(Kind):
     def crossings(self, timeline: Timeline, now_ms: int | None = None) -> Iterator[Crossing]:  # noqa: ARG002
         """See `Kind.crossings`. The count of a crossing is the highest level it reaches."""
         levels = self.severity.levels if isinstance(self.severity, ByCount) else ((self.at_least, None),)
-        times: list[int] = []
-        before: list[int] = []
+        top = levels[-1][0]
+        recent: deque[tuple[int, int]] = deque()  # (instant, events), enough to hold the last `top` events
         held = 0
-        index = 0
-        while index < len(timeline):
-            instant = timeline[index].time_ms
-            while index < len(timeline) and timeline[index].time_ms == instant:
-                before.append(held)
-                times.append(instant)
-                held += timeline[index].count
-                index += 1
-            found = None
-            for count, severity in levels:
-                first = _instant_of(before, times, held - count)
-                if first is None or instant - first >= self.within:
+        for instant, rows in groupby(timeline, key=lambda row: row.time_ms):
+            events = sum(row.count for row in rows)
+            recent.append((instant, events))
+            held += events
+            while held - recent[0][1] >= top:
+                held -= recent.popleft()[1]
+            for count, severity in reversed(levels):
+                if held < count:
+                    continue
+                first = recent[0][0] if count == top else _first_of_last(recent, count)
+                if instant - first < self.within:
+                    yield Crossing(instant, first, count, severity)
                     break
-                found = Crossing(instant, first, count, severity)
-            if found is not None:
-                yield found
 
     def summary(self) -> str:
         """See `Kind.summary`."""
@@ -73,8 +71,11 @@ class Threshold(Kind):
         return f"{self.at_least} {events} within {duration_text(self.within)}"
 
 
-def _instant_of(before: list[int], times: list[int], ordinal: int) -> int | None:
-    """Return the instant of the event number `ordinal` (from 0); `before[i]` events precede row `i`."""
-    if ordinal < 0:
-        return None
-    return times[bisect_right(before, ordinal) - 1]
+def _first_of_last(recent: deque[tuple[int, int]], count: int) -> int:
+    """Return the instant of the first of the last `count` events."""
+    left = count
+    for instant, events in reversed(recent):
+        left -= events
+        if left <= 0:
+            return instant
+    raise ValueError("fewer events than asked for")

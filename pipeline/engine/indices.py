@@ -1,0 +1,113 @@
+"""Which event indices there are, how far each shard has come, and which days they hold.
+
+Invariants: a shard's position is its primary's global checkpoint, read before the refresh that makes all up
+to it searchable on every copy; an index whose name names no day may hold any day.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from elasticsearch import Elasticsearch
+
+from pipeline.elastic.client import translated
+from pipeline.elastic.search import INDICES_PER_CALL
+from pipeline.engine.checkpoint import ShardId
+from pipeline.errors import RetryableError
+
+PATTERN = "security-logs-*"
+DAY_MS = 86_400_000
+_DAY = re.compile(r"security-logs-(\d{4})\.(\d\d)\.(\d\d)(?=$|-)")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_STATS_FILTER = "indices.*.uuid,indices.*.shards.*.routing.primary,indices.*.shards.*.seq_no.global_checkpoint"
+_HEALTH_FILTER = "indices.*.number_of_shards,indices.*.active_primary_shards"
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index: its shards' global checkpoints by number, and the first instant of the day it holds."""
+
+    name: str
+    uuid: str
+    checkpoints: tuple[tuple[int, int], ...]
+    day_ms: int | None
+
+    def overlaps(self, first_ms: int, last_ms: int) -> bool:
+        """Return whether events of `[first_ms, last_ms]` can be in it."""
+        return self.day_ms is None or (self.day_ms <= last_ms and first_ms < self.day_ms + DAY_MS)
+
+    def holds(self, first_ms: int, last_ms: int) -> bool:
+        """Return whether all of `[first_ms, last_ms]` is of its day."""
+        return self.day_ms is None or (self.day_ms <= first_ms and last_ms < self.day_ms + DAY_MS)
+
+
+@dataclass(frozen=True, slots=True)
+class Indices:
+    """All event indices at one look; `trouble` says which cannot be evaluated, and is empty when all can."""
+
+    all: tuple[Index, ...]
+    trouble: str = ""
+
+    def overlapping(self, first_ms: int, last_ms: int) -> tuple[str, ...]:
+        """Return the names of the indices that can hold events of `[first_ms, last_ms]`."""
+        return tuple(index.name for index in self.all if index.overlaps(first_ms, last_ms))
+
+    def shards(self) -> Iterable[tuple[Index, ShardId, int]]:
+        """Yield each shard with its index and its global checkpoint."""
+        for index in self.all:
+            for number, checkpoint in index.checkpoints:
+                yield index, ShardId(index.uuid, number), checkpoint
+
+
+def look(client: Elasticsearch) -> Indices:
+    """Return the event indices as they are now."""
+    with translated("reading the positions of the event indices"):
+        stats = client.perform_request(
+            "GET",
+            f"/{PATTERN}/_stats/docs?level=shards&expand_wildcards=open&filter_path={_STATS_FILTER}",
+            headers={"accept": "application/json"},
+        ).body
+        health = client.perform_request(
+            "GET",
+            f"/_cluster/health/{PATTERN}?level=indices&expand_wildcards=open&filter_path={_HEALTH_FILTER}",
+            headers={"accept": "application/json"},
+        ).body
+    missing = [
+        f"{name} has {state['active_primary_shards']} of {state['number_of_shards']} primary shards"
+        for name, state in sorted(health.get("indices", {}).items())
+        if state["active_primary_shards"] < state["number_of_shards"]
+    ]
+    found = []
+    for name, state in sorted(stats.get("indices", {}).items()):
+        checkpoints = []
+        for number, copies in state.get("shards", {}).items():
+            primary = next((copy for copy in copies if copy.get("routing", {}).get("primary")), None)
+            if primary is None or "seq_no" not in primary:
+                missing.append(f"{name} has no primary for shard {number}")
+                continue
+            checkpoints.append((int(number), int(primary["seq_no"]["global_checkpoint"])))
+        found.append(Index(name, state["uuid"], tuple(sorted(checkpoints)), day_of(name)))
+    return Indices(tuple(found), "; ".join(missing[:3]))
+
+
+def refresh(client: Elasticsearch, names: Sequence[str]) -> None:
+    """Make all that the indices `names` hold searchable."""
+    for start in range(0, len(names), INDICES_PER_CALL):
+        part = ",".join(names[start : start + INDICES_PER_CALL])
+        with translated("refreshing the event indices"):
+            answer = client.indices.refresh(index=part, ignore_unavailable=True)
+        if answer["_shards"]["failed"]:
+            raise RetryableError(f"refreshing the event indices: {answer['_shards']['failed']} shards failed")
+
+
+def day_of(name: str) -> int | None:
+    """Return the first instant of the day that an index's name says it holds."""
+    match = _DAY.match(name)
+    if match is None:
+        return None
+    try:
+        day = datetime(int(match[1]), int(match[2]), int(match[3]), tzinfo=UTC)
+    except ValueError:
+        return None
+    return (day - _EPOCH) // timedelta(milliseconds=1)

@@ -1,0 +1,70 @@
+"""The pieces of query bodies that the engine's stages share."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pipeline.detection.where import Query
+from pipeline.engine.steps import Bucket
+
+TIME = "@timestamp"
+GroupValues = tuple[str, ...]
+
+LOWEST_AND_HIGHEST: Mapping[str, Any] = {"lo": {"min": {"field": TIME}}, "hi": {"max": {"field": TIME}}}
+
+
+def times(first_ms: int, last_ms: int) -> Query:
+    """Return the clause for events of `[first_ms, last_ms]`."""
+    return {"range": {TIME: {"gte": first_ms, "lte": last_ms, "format": "epoch_millis"}}}
+
+
+def group_sources(group_by: Sequence[str]) -> list[dict[str, Any]]:
+    """Return composite sources for the fields of a group; an event that lacks one is in no bucket."""
+    return [{f"g{number}": {"terms": {"field": name}}} for number, name in enumerate(group_by)]
+
+
+def time_source(order: str = "asc") -> dict[str, Any]:
+    """Return the composite source for an event's instant in milliseconds."""
+    return {"t": {"terms": {"field": TIME, "order": order}}}
+
+
+def column_sources(columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Return composite sources for columns; a missing value is None. A `geo_point` column is its finest tile."""
+    return [{f"c{number}": _column(name)} for number, name in enumerate(columns)]
+
+
+def _column(name: str) -> dict[str, Any]:
+    if name.endswith(".location"):
+        return {"geotile_grid": {"field": name, "precision": 29, "missing_bucket": True}}
+    return {"terms": {"field": name, "missing_bucket": True}}
+
+
+def group_of(bucket: Bucket, group_by: Sequence[str]) -> GroupValues:
+    """Return the group's values of a composite bucket."""
+    key = bucket["key"]
+    return tuple(word(key[f"g{number}"]) for number in range(len(group_by)))
+
+
+def word(value: object) -> str:
+    """Return a group's value as text that a term query on its field understands."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def one_of_groups(group_by: Sequence[str], groups: Iterable[GroupValues]) -> list[Query]:
+    """Return clauses that exactly the events of `groups` fit."""
+    wanted = list(groups)
+    if not group_by:
+        return []
+    if len(group_by) == 1:
+        return [{"terms": {group_by[0]: [values[0] for values in wanted]}}]
+    if len(wanted) == 1:
+        return [{"term": {name: {"value": value}}} for name, value in zip(group_by, wanted[0], strict=True)]
+    each = [{"bool": {"filter": one_of_groups(group_by, [values])}} for values in wanted]
+    return [{"bool": {"should": each, "minimum_should_match": 1}}]
+
+
+def near_groups(group_by: Sequence[str], groups: Iterable[GroupValues]) -> list[Query]:
+    """Return clauses that the events of `groups` fit, and with several fields others too."""
+    wanted = list(groups)
+    return [{"terms": {name: sorted({values[number] for values in wanted})}} for number, name in enumerate(group_by)]

@@ -1,0 +1,177 @@
+"""Reading the events of groups as rows, and no further than a kind's memory says.
+
+Invariants: rows are in time order; all events of an instant that is reported are read; what is left out
+decides nothing about the instants that are judged.
+"""
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.detection.kind import Memory
+from pipeline.detection.timeline import Row, Scalar
+from pipeline.detection.where import Query
+from pipeline.engine.queries import TIME, GroupValues, column_sources, group_of, group_sources, time_source
+from pipeline.engine.steps import PAGE_NEXT, Bucket, Step, together
+from pipeline.engine.view import View
+from pipeline.errors import PermanentError
+
+ROWS_MAX = 5_000_000
+_WIDEN = 8
+
+
+@dataclass(slots=True)
+class Rows:
+    """Rows in time order, held tightly: a group may have a million."""
+
+    times: "array[int]" = field(default_factory=lambda: array("q"))
+    counts: "array[int]" = field(default_factory=lambda: array("q"))
+    values: list[tuple[Scalar, ...]] | None = None
+    stream: int = 0
+
+    def add(self, time_ms: int, count: int, values: tuple[Scalar, ...]) -> None:
+        """Add a row."""
+        self.times.append(time_ms)
+        self.counts.append(count)
+        if values and self.values is None:
+            self.values = []
+        if self.values is not None:
+            self.values.append(values)
+
+    def __iter__(self) -> Iterator[Row]:
+        for number, (time_ms, count) in enumerate(zip(self.times, self.counts, strict=True)):
+            yield Row(time_ms, count, self.values[number] if self.values is not None else (), self.stream)
+
+
+def read_rows(
+    view: View, window: tuple[int, int], groups: Sequence[Query], group_by: Sequence[str], size: int
+) -> Step[Mapping[GroupValues, Iterable[Row]]]:
+    """Return the rows of `window` of the events that fit `groups`, by the values of `group_by`."""
+    clauses = _stream_clauses(view)
+    tables: list[dict[GroupValues, Rows]] = [{} for _ in clauses]
+    sources = [*group_sources(group_by), *_row_sources(view)]
+    yield from together(
+        [
+            view.buckets(window, [*groups, *clause], sources, _row_taker(view, table, group_by, number), size=size)
+            for number, (clause, table) in enumerate(zip(clauses, tables, strict=True))
+        ]
+    )
+    if len(tables) == 1:
+        return tables[0]
+    merged: dict[GroupValues, list[Row]] = {}
+    for table in tables:
+        for group, rows in table.items():
+            merged.setdefault(group, []).extend(rows)
+    return {group: sorted(rows, key=lambda row: (row.time_ms, row.stream)) for group, rows in merged.items()}
+
+
+def _row_sources(view: View) -> list[dict[str, Any]]:
+    """Return the composite sources of a row: its instant, then its columns."""
+    return [time_source(), *column_sources(view.kind.columns)]
+
+
+def _stream_clauses(view: View) -> list[list[Query]]:
+    """Return for each stream the clauses for events that it is the first to fit; none at all where there is one."""
+    streams = [clause.query() for clause in view.kind.streams]
+    if not streams:
+        return [[]]
+    return [
+        [query, {"bool": {"must_not": streams[:number]}}] if number else [query] for number, query in enumerate(streams)
+    ]
+
+
+def _row_taker(
+    view: View, table: dict[GroupValues, Rows], group_by: Sequence[str], stream: int
+) -> Callable[[list[Bucket]], bool]:
+    columns = range(len(view.kind.columns))
+    held = 0
+
+    def take(buckets: list[Bucket]) -> bool:
+        nonlocal held
+        held += len(buckets)
+        if held > ROWS_MAX:
+            raise PermanentError(f"a group has more than {ROWS_MAX:,} rows within reach; narrow where, or the window")
+        for bucket in buckets:
+            key = bucket["key"]
+            group = group_of(bucket, group_by)
+            rows = table.get(group)
+            if rows is None:
+                rows = table[group] = Rows(stream=stream)
+            rows.add(int(key["t"]), bucket["doc_count"], tuple(key[f"c{number}"] for number in columns))
+        return True
+
+    return take
+
+
+def read_before(view: View, group: Sequence[Query], first_ms: int, events: int) -> Step[list[Row]]:
+    """Return what the kind's memory keeps of the events before `first_ms`, looking back no further than needed."""
+    kind = view.kind
+    depth, reach = kind.depth, kind.evidence_ms
+    if depth == 0 or reach == 0:
+        return []
+    back = min(reach, max(1_000, reach * depth * 2 // max(events, 1)))
+    while True:
+        window = (first_ms - back, first_ms - 1)
+        if kind.memory is Memory.LAST:
+            rows = yield from _last_rows(view, window, group, depth)
+            enough = sum(row.count for row in rows) >= depth
+        else:
+            rows = yield from _last_of_each(view, window, group, depth)
+            enough = len(rows) >= depth
+        if enough or back == reach:
+            return rows
+        back = min(reach, back * _WIDEN)
+
+
+def _last_rows(view: View, window: tuple[int, int], group: Sequence[Query], depth: int) -> Step[list[Row]]:
+    rows: list[Row] = []
+
+    def take(buckets: list[Bucket]) -> bool:
+        for bucket in buckets:
+            rows.append(Row(int(bucket["key"]["t"]), bucket["doc_count"]))
+        return len(rows) < depth
+
+    yield from view.buckets(window, group, [time_source("desc")], take, size=min(PAGE_NEXT, depth))
+    return rows[::-1]
+
+
+def _last_of_each(view: View, window: tuple[int, int], group: Sequence[Query], depth: int) -> Step[list[Row]]:
+    columns = range(len(view.kind.columns))
+    rows: list[Row] = []
+
+    def take(buckets: list[Bucket]) -> bool:
+        for bucket in buckets:
+            values = tuple(bucket["key"][f"c{number}"] for number in columns)
+            rows.append(Row(int(bucket["last"]["value"]), 1, values))
+        return True
+
+    sources = column_sources(view.kind.columns)
+    yield from view.buckets(window, group, sources, take, aggs={"last": {"max": {"field": TIME}}}, size=PAGE_NEXT)
+    return sorted(rows, key=lambda row: row.time_ms)[-depth:]
+
+
+def read_after(view: View, group: Sequence[Query], last_ms: int, influence_ms: int) -> Step[list[Row]]:
+    """Return the events after `last_ms` until none before can matter to a later one."""
+    kind = view.kind
+    depth = kind.depth
+    if depth == 0 or influence_ms == 0:
+        return []
+    rows: list[Row] = []
+    columns = range(len(kind.columns))
+    seen: set[tuple[Scalar, ...]] = set()
+
+    def take(buckets: list[Bucket]) -> bool:
+        for bucket in buckets:
+            values = tuple(bucket["key"][f"c{number}"] for number in columns)
+            rows.append(Row(int(bucket["key"]["t"]), bucket["doc_count"], values))
+            seen.add(values)
+        return (len(rows) if kind.memory is Memory.LAST else len(seen)) < depth
+
+    window = (last_ms + 1, last_ms + influence_ms)
+    size = min(PAGE_NEXT, depth if kind.memory is Memory.LAST else max(100, depth))
+    yield from view.buckets(window, group, _row_sources(view), take, size=size)
+    if kind.memory is Memory.LAST_OF_EACH and len(seen) >= depth:
+        # The last instant may have been read in part, and no arrival matters to it any more.
+        return [row for row in rows if row.time_ms < rows[-1].time_ms]
+    return rows

@@ -1,0 +1,129 @@
+"""Many evaluations at once, each written as if it were alone.
+
+An evaluation is a generator that yields searches and is sent their answers. The driver asks the searches of
+many evaluations in common requests, and equal searches once. Invariants: an evaluation whose search fails
+ends with that error and costs no other; no evaluation's next step waits for more than one round of the
+others, so a long one does not keep a short one.
+"""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from pipeline.elastic.search import Answer, Search, Searcher
+from pipeline.errors import SiemliteError
+
+T = TypeVar("T")
+K = TypeVar("K")
+Step = Generator[list[Search], list[Answer], T]
+Bucket = Mapping[str, Any]
+
+PAGE_FIRST = 1_000
+PAGE_NEXT = 10_000
+
+
+def run(searcher: Searcher, steps: Iterable[tuple[K, Step[T]]]) -> Iterator[tuple[K, T | SiemliteError]]:
+    """Run `steps` and yield what becomes of each, under its key, in the order in which they end.
+
+    Raises what `Searcher.many` raises where the server as a whole does not answer.
+    """
+    waiting: deque[tuple[K, Step[T], list[Search]]] = deque()
+    for key, step in steps:
+        ended, outcome, searches = _advance(step, None)
+        if ended:
+            yield key, outcome  # type: ignore[misc]
+        else:
+            waiting.append((key, step, searches))
+    while waiting:
+        turn: list[tuple[K, Step[T], list[Search]]] = []
+        weight = count = 0
+        while waiting and (not turn or (weight < searcher.batch_weight and count < searcher.batch_size)):
+            turn.append(waiting.popleft())
+            weight += sum(search.weight for search in turn[-1][2])
+            count += len(turn[-1][2])
+        answers = iter(searcher.many([search for _, _, searches in turn for search in searches]))
+        for key, step, searches in turn:
+            own = [next(answers) for _ in searches]
+            ended, outcome, following = _advance(step, own)
+            if ended:
+                yield key, outcome  # type: ignore[misc]
+            else:
+                waiting.append((key, step, following))
+
+
+def _advance(
+    step: Step[T], answers: list[Answer | SiemliteError] | None
+) -> tuple[bool, T | SiemliteError | None, list[Search]]:
+    """Return whether the step has ended, with what, or what it wants to search next."""
+    try:
+        if answers is None:
+            return False, None, next(step)
+        errors = [answer for answer in answers if isinstance(answer, SiemliteError)]
+        if errors:
+            return False, None, step.throw(errors[0])
+        return False, None, step.send([answer for answer in answers if not isinstance(answer, SiemliteError)])
+    except StopIteration as end:
+        return True, end.value, []
+    except SiemliteError as error:
+        return True, error, []
+
+
+def together(steps: Sequence[Step[T]]) -> Step[list[T]]:
+    """Run `steps` of one evaluation side by side; return their values in their order."""
+    values: dict[int, T] = {}
+    wanted: dict[int, list[Search]] = {}
+    for number, step in enumerate(steps):
+        try:
+            wanted[number] = next(step)
+        except StopIteration as end:
+            values[number] = end.value
+    while wanted:
+        answers = iter((yield [search for searches in wanted.values() for search in searches]))
+        following: dict[int, list[Search]] = {}
+        for number, searches in wanted.items():
+            try:
+                following[number] = steps[number].send([next(answers) for _ in searches])
+            except StopIteration as end:
+                values[number] = end.value
+        wanted = following
+    return [values[number] for number in range(len(steps))]
+
+
+def ask(search: Search) -> Step[Answer]:
+    """Return the answer of one search."""
+    (answer,) = yield [search]
+    return answer
+
+
+def pages(
+    indices: Sequence[str],
+    query: Mapping[str, Any],
+    sources: Sequence[Mapping[str, Any]],
+    take: Callable[[list[Bucket]], bool],
+    *,
+    aggs: Mapping[str, Any] | None = None,
+    shard: int | None = None,
+    size: int = PAGE_FIRST,
+    timeout_ms: int = 20_000,
+) -> Step[None]:
+    """Read all buckets of a composite aggregation, page by page, until the end or until `take` returns false."""
+    if not indices:
+        return
+    after: Mapping[str, Any] | None = None
+    while True:
+        composite: dict[str, Any] = {"size": size, "sources": list(sources)}
+        if after is not None:
+            composite["after"] = after
+        aggregation: dict[str, Any] = {"composite": composite}
+        if aggs:
+            aggregation["aggs"] = aggs
+        body = {"size": 0, "query": query, "aggs": {"page": aggregation}}
+        answer = yield from ask(Search.of(indices, body, shard=shard, weight=size, timeout_ms=timeout_ms))
+        page = answer["aggregations"]["page"]
+        buckets = page["buckets"]
+        if buckets and not take(buckets):
+            return
+        if len(buckets) < size:
+            return
+        after = page["after_key"]
+        size = max(size, PAGE_NEXT)

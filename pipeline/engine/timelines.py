@@ -1,0 +1,109 @@
+"""From suspects to crossings: their timelines, judged by their detection's kind.
+
+Small groups are read together and whole; a large one alone, and no further than its kind's memory says.
+Invariants: every event that decides about an instant in `[first arrival, last arrival + influence]` is read;
+crossings outside of it are not reported, because what decides about them may not have been.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+from pipeline.detection.kind import Memory
+from pipeline.detection.timeline import Crossing, Timeline
+from pipeline.engine.arrivals import merged
+from pipeline.engine.queries import GroupValues, one_of_groups
+from pipeline.engine.reading import read_after, read_before, read_rows
+from pipeline.engine.steps import PAGE_NEXT, Step
+from pipeline.engine.totals import Suspect, era_gap
+from pipeline.engine.view import View
+from pipeline.errors import PermanentError, SiemliteError
+
+ROWS_PER_READ = 10_000
+GROUPS_PER_READ = 500
+
+
+@dataclass(slots=True)
+class Judge:
+    """Reads suspects' timelines and collects what the view's kind finds in them.
+
+    `influence_ms` is how far beyond an arrival crossings are judged; `now_ms` bounds the kinds that follow the
+    clock.
+    """
+
+    view: View
+    now_ms: int
+    influence_ms: int
+    found: dict[GroupValues, dict[int, Crossing]] = field(default_factory=dict)
+
+    def judge(self, suspects: Sequence[Suspect]) -> Step[None]:
+        """Collect the crossings that the suspects' arrivals can have made."""
+        for batch in self._batches([suspect for suspect in suspects if suspect.events <= ROWS_PER_READ]):
+            yield from self._small(batch)
+        for suspect in suspects:
+            if suspect.events > ROWS_PER_READ:
+                yield from self._large(suspect)
+
+    def _batches(self, suspects: Sequence[Suspect]) -> Iterator[list[Suspect]]:
+        """Yield suspects that are read together: near one another in time, and not too many events."""
+        gap = era_gap(self.view)
+        batch: list[Suspect] = []
+        events = last_ms = 0
+        for suspect in sorted(suspects, key=lambda suspect: suspect.first_ms):
+            full = events + suspect.events > ROWS_PER_READ or len(batch) >= GROUPS_PER_READ
+            if batch and (full or suspect.first_ms - last_ms > gap):
+                yield batch
+                batch, events = [], 0
+            last_ms = max(last_ms, suspect.last_ms) if batch else suspect.last_ms
+            batch.append(suspect)
+            events += suspect.events
+        if batch:
+            yield batch
+
+    def _small(self, batch: Sequence[Suspect]) -> Step[None]:
+        view, kind = self.view, self.view.kind
+        window = (
+            min(suspect.first_ms for suspect in batch) - kind.evidence_ms,
+            max(suspect.last_ms for suspect in batch) + self.influence_ms,
+        )
+        groups = one_of_groups(view.group_by, [suspect.group for suspect in batch])
+        events = sum(suspect.events for suspect in batch)
+        rows = yield from read_rows(view, window, groups, view.group_by, size=min(PAGE_NEXT, max(100, events + 1)))
+        for suspect in batch:
+            self._collect(suspect.group, rows.get(suspect.group, ()), suspect.spans)
+
+    def _large(self, suspect: Suspect) -> Step[None]:
+        view, kind = self.view, self.view.kind
+        group = one_of_groups(view.group_by, [suspect.group])
+        if kind.memory is Memory.ALL:
+            window = (suspect.first_ms - kind.evidence_ms, suspect.last_ms + self.influence_ms)
+            rows = yield from read_rows(view, window, group, (), size=PAGE_NEXT)
+            self._collect(suspect.group, rows.get((), ()), suspect.spans)
+            return
+        for first, last in suspect.spans:
+            before = yield from read_before(view, group, first, suspect.events)
+            within = yield from read_rows(view, (first, last), group, (), size=PAGE_NEXT)
+            after = yield from read_after(view, group, last, self.influence_ms)
+            self._collect(suspect.group, chain(before, within.get((), ()), after), ((first, last),))
+
+    def _collect(self, group: GroupValues, timeline: Timeline, spans: Sequence[tuple[int, int]]) -> None:
+        judged = merged([(first, last + self.influence_ms) for first, last in spans], 0)
+        own = self.found.get(group, {})
+        span = 0
+        for crossing in self._crossings(timeline):
+            while span < len(judged) and judged[span][1] < crossing.time_ms:
+                span += 1
+            if span == len(judged):
+                break
+            if judged[span][0] <= crossing.time_ms:
+                own[crossing.time_ms] = crossing
+        if own:
+            self.found[group] = own
+
+    def _crossings(self, timeline: Timeline) -> Iterator[Crossing]:
+        try:
+            yield from self.view.kind.crossings(timeline, self.now_ms)
+        except SiemliteError:
+            raise
+        except Exception as error:
+            raise PermanentError(f"its condition failed: {type(error).__name__}: {error}") from error

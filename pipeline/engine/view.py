@@ -1,0 +1,65 @@
+"""One detection's view of the events: what it looks at, in one world, over the days that matter."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.detection.detection import Detection
+from pipeline.detection.kind import Kind
+from pipeline.detection.where import Query
+from pipeline.engine.indices import Indices
+from pipeline.engine.queries import times
+from pipeline.engine.scope import Scope
+from pipeline.engine.steps import PAGE_FIRST, Bucket, Step, pages
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Reads `detection`'s events of the world `scope`; the server gives up a search after `timeout_ms`."""
+
+    detection: Detection
+    indices: Indices
+    scope: Scope
+    timeout_ms: int = 20_000
+
+    @property
+    def kind(self) -> Kind:
+        """Return the detection's kind."""
+        return self.detection.kind
+
+    @property
+    def group_by(self) -> tuple[str, ...]:
+        """Return the fields of a group."""
+        return self.detection.group_by
+
+    def names(self, first_ms: int, last_ms: int) -> tuple[str, ...]:
+        """Return the indices that can hold events of `[first_ms, last_ms]`."""
+        return self.indices.overlapping(first_ms, last_ms)
+
+    def query(self, first_ms: int, last_ms: int, *clauses: Query) -> Query:
+        """Return the query for the detection's events of `[first_ms, last_ms]` that fit `clauses`."""
+        return self.scope.query(times(first_ms, last_ms), self.kind.clause.query(), *clauses)
+
+    def buckets(
+        self,
+        window: tuple[int, int],
+        clauses: Sequence[Query],
+        sources: Sequence[Mapping[str, Any]],
+        take: Callable[[list[Bucket]], bool],
+        *,
+        aggs: Mapping[str, Any] | None = None,
+        size: int = PAGE_FIRST,
+    ) -> Step[None]:
+        """Read all buckets of the detection's events in `window`, as `steps.pages` does."""
+        first_ms, last_ms = window
+        if first_ms > last_ms:
+            return
+        yield from pages(
+            self.names(first_ms, last_ms),
+            self.query(first_ms, last_ms, *clauses),
+            sources,
+            take,
+            aggs=aggs,
+            size=size,
+            timeout_ms=self.timeout_ms,
+        )

@@ -1,0 +1,271 @@
+"""The engine on a real Elasticsearch: what it promises to the alerts."""
+
+import pytest
+
+from pipeline.detection import DistinctCount, Severity, Threshold, days, minutes, raw
+from pipeline.engine.checkpoint import Checkpoint
+from pipeline.engine.engine import Limits
+from tests.acceptance.engine_world import DAY, HOUR, MINUTE, NOON, World, detection, failure, instants
+
+FIVE = detection(
+    Threshold(
+        severity=Severity.HIGH,
+        where={"event.code": "LOGIN_FAILURE"},
+        group_by="source.address",
+        at_least=5,
+        within=minutes(15),
+    ),
+    "five",
+)
+SPRAY = detection(
+    DistinctCount(
+        severity=Severity.HIGH,
+        where={"event.code": "LOGIN_FAILURE"},
+        group_by="source.address",
+        field="user.id",
+        at_least=4,
+        within=minutes(60),
+    ),
+    "spray",
+)
+
+
+@pytest.fixture
+def world(es_url: str) -> World:
+    return World(es_url)
+
+
+def test_the_fifth_failure_within_the_window_is_a_crossing_and_the_fourth_is_not(world: World) -> None:
+    world.write(failure(NOON + n * 1000) for n in range(4))
+    assert world.findings([FIVE], NOON + MINUTE) == []
+    world.write([failure(NOON + 4000)])
+    (finding,) = world.findings([FIVE], NOON + MINUTE)
+    assert finding.group == (("source.address", "203.0.113.7"),)
+    (crossing,) = finding.crossings
+    assert (crossing.time_ms, crossing.first_ms, crossing.count) == (NOON + 4000, NOON, 5)
+
+
+def test_a_window_is_shorter_than_its_length_to_the_millisecond(world: World) -> None:
+    world.write(failure(NOON + t, "exact") for t in (0, 1, 2, 3, minutes(15)))
+    world.write(failure(NOON + t, "within") for t in (0, 1, 2, 3, minutes(15) - 1))
+    assert instants(world.findings([FIVE], NOON + HOUR)) == {("within",): [NOON + minutes(15) - 1]}
+
+
+def test_a_burst_across_midnight_lies_in_two_indices_and_is_found(world: World) -> None:
+    midnight = NOON + DAY // 2
+    world.write(failure(midnight + t) for t in (-3000, -2000, -1000, 0, 1000))
+    assert instants(world.findings([FIVE], midnight + MINUTE)) == {("203.0.113.7",): [midnight + 1000]}
+
+
+def test_what_was_evaluated_is_not_found_again(world: World) -> None:
+    world.write(failure(NOON + n) for n in range(6))
+    assert instants(world.findings([FIVE], NOON + MINUTE)) == {("203.0.113.7",): [NOON + 4, NOON + 5]}
+    assert world.findings([FIVE], NOON + 2 * MINUTE) == []
+    world.write([failure(NOON + MINUTE, "another")])
+    assert world.findings([FIVE], NOON + 2 * MINUTE) == []
+
+
+def test_a_late_event_makes_later_events_into_crossings(world: World) -> None:
+    world.write(failure(NOON + n * MINUTE) for n in (0, 2, 3, 10))
+    world.write([failure(NOON + 20 * MINUTE)])
+    assert world.findings([FIVE], NOON + 21 * MINUTE) == []
+    world.write([failure(NOON + MINUTE)])
+    assert instants(world.findings([FIVE], NOON + 22 * MINUTE)) == {("203.0.113.7",): [NOON + 10 * MINUTE]}
+
+
+def test_an_event_later_than_the_horizon_is_counted_as_not_evaluated(world: World) -> None:
+    assert world.findings([FIVE], NOON) == []
+    world.write(failure(NOON - 2 * DAY + n) for n in range(7))
+    (result,) = world.step([FIVE], NOON + 1000)
+    assert (result.findings, result.coverage.too_late, result.complete) == ((), 7, True)
+
+
+def test_lateness_is_reckoned_from_the_last_complete_pass_so_an_outage_costs_nothing(world: World) -> None:
+    assert world.findings([FIVE], NOON) == []
+    world.write(failure(NOON + HOUR + n) for n in range(5))
+    three_days_on = NOON + 3 * DAY
+    assert instants(world.findings([FIVE], three_days_on)) == {("203.0.113.7",): [NOON + HOUR + 4]}
+
+
+def test_a_first_start_looks_back_as_far_as_the_late_horizon(world: World) -> None:
+    world.write(failure(NOON - 3 * DAY + n, "old") for n in range(5))
+    world.write(failure(NOON - HOUR + n, "recent") for n in range(5))
+    assert instants(world.findings([FIVE], NOON)) == {("recent",): [NOON - HOUR + 4]}
+
+
+def test_distinct_values_count_once_and_only_within_the_window(world: World) -> None:
+    users = ["a", "b", "a", "c", "c", "d", "d"]
+    world.write(failure(NOON + n, "sprayer", user) for n, user in enumerate(users))
+    world.write(failure(NOON + n, "stubborn", "a") for n in range(50))
+    world.write(failure(NOON + n * 20 * MINUTE, "slow", f"u{n}") for n in range(8))
+    world.write(failure(NOON + n, "nobody", None) for n in range(9))
+    found = instants(world.findings([SPRAY], NOON + 4 * HOUR))
+    assert found == {("sprayer",): [NOON + 5, NOON + 6]}
+
+
+def test_detections_share_a_pass_and_each_has_its_result(world: World) -> None:
+    world.write(failure(NOON + n, user=f"u{n}") for n in range(5))
+    results = {result.detection.id: result for result in world.step([FIVE, SPRAY], NOON + 1)}
+    assert instants(results["five"].findings) == {("203.0.113.7",): [NOON + 4]}
+    assert instants(results["spray"].findings) == {("203.0.113.7",): [NOON + 3, NOON + 4]}
+
+
+def test_a_detection_whose_query_is_refused_fails_alone_and_keeps_its_checkpoint(world: World) -> None:
+    broken = detection(
+        Threshold(severity=Severity.LOW, where=raw({"nonsense": {}}), at_least=1, within=minutes(1)), "broken"
+    )
+    for _ in range(2):
+        world.since.clear()
+        world.write(failure(NOON + n) for n in range(5))
+        results = {result.detection.id: result for result in world.step([broken, FIVE], NOON + MINUTE)}
+        assert not results["broken"].complete
+        assert results["broken"].error is not None
+        assert "unknown query [nonsense]" in results["broken"].error
+        assert results["broken"].checkpoint == Checkpoint()
+        assert results["five"].complete
+        assert results["five"].findings
+
+
+def test_groups_of_several_fields_and_of_none(world: World) -> None:
+    pairs = detection(
+        Threshold(severity=Severity.LOW, group_by=("source.address", "user.id"), at_least=3, within=minutes(5)), "pairs"
+    )
+    everything = detection(Threshold(severity=Severity.LOW, at_least=6, within=minutes(5)), "everything")
+    for n in range(3):
+        world.write([failure(NOON + n, "a", "x"), failure(NOON + n, "b", "y")])
+    world.write([failure(NOON + 9, "a", "y"), failure(NOON + 9, "b", "x")])
+    results = {result.detection.id: result for result in world.step([pairs, everything], NOON + MINUTE)}
+    assert instants(results["pairs"].findings) == {("a", "x"): [NOON + 2], ("b", "y"): [NOON + 2]}
+    assert instants(results["everything"].findings) == {(): [NOON + 2, NOON + 9]}
+
+
+def test_more_groups_than_a_page_and_more_shards_than_one(es_url: str) -> None:
+    world = World(es_url)
+    world.client.indices.create(index="security-logs-2026.01.01", settings={"number_of_shards": 3})
+    world.write(failure(NOON + n, f"10.0.{n // 250}.{n % 250}") for n in range(12_345))
+    world.write(failure(NOON + n, f"10.0.{g // 250}.{g % 250}") for g in range(0, 12_345, 1000) for n in range(4))
+    found = instants(world.findings([FIVE], NOON + MINUTE))
+    assert set(found) == {(f"10.0.{g // 250}.{g % 250}",) for g in range(0, 12_345, 1000)}
+
+
+def test_after_an_outage_the_present_is_evaluated_first_and_all_the_rest_in_bounded_steps(es_url: str) -> None:
+    world = World(es_url, limits=Limits(step=100))
+    assert world.findings([FIVE], NOON) == []
+    for minute in range(50):
+        world.write(failure(NOON + minute * MINUTE + n, f"a{minute:02d}") for n in range(20))
+    first, *_ = world.step([FIVE], NOON + HOUR)
+    assert set(instants(first.findings)) >= {("a49",), ("a46",)}
+    assert first.coverage.arrived <= 200
+    assert first.more
+    world.write(failure(NOON + HOUR + n, "now") for n in range(5))
+    second, *_ = world.step([FIVE], NOON + HOUR + 1000)
+    assert ("now",) in instants(second.findings)
+    rest = world.findings([FIVE], NOON + HOUR + 2000)
+    found = instants([*first.findings, *second.findings, *rest])
+    expected = {(f"a{m:02d}",): [NOON + m * MINUTE + n for n in range(4, 20)] for m in range(50)}
+    assert found == {**expected, ("now",): [NOON + HOUR + 4]}
+    assert world.since["five"].behind == 0
+
+
+def test_an_index_made_again_under_its_old_name_is_evaluated_from_its_beginning(world: World) -> None:
+    world.write(failure(NOON + n) for n in range(9))
+    assert world.findings([FIVE], NOON + MINUTE)
+    world.client.indices.delete(index="security-logs-2026.01.01")
+    world.write(failure(NOON + n, "again") for n in range(5))
+    assert instants(world.findings([FIVE], NOON + 2 * MINUTE)) == {("again",): [NOON + 4]}
+    assert len(world.since["five"].positions) == 1
+
+
+def test_history_is_evaluated_with_evidence_from_before_its_beginning(world: World) -> None:
+    world.write(failure(NOON + n * MINUTE) for n in range(8))
+    result = world.engine.over(FIVE, NOON + 5 * MINUTE, NOON + 7 * MINUTE)
+    assert instants(result.findings) == {("203.0.113.7",): [NOON + 5 * MINUTE, NOON + 6 * MINUTE]}
+    assert world.engine.over(FIVE, NOON - 9 * DAY, NOON).findings == ()
+    everything = world.engine.over(FIVE, NOON - 9 * DAY, NOON + 9 * DAY)
+    assert instants(everything.findings) == {("203.0.113.7",): [NOON + n * MINUTE for n in (4, 5, 6, 7)]}
+
+
+def test_history_across_days_is_one_finding_for_each_group(world: World) -> None:
+    midnight = NOON + DAY // 2
+    world.write(failure(midnight + t * MINUTE) for t in range(-6, 6))
+    result = world.engine.over(FIVE, NOON, NOON + days(1))
+    (finding,) = result.findings
+    assert [crossing.time_ms for crossing in finding.crossings] == [midnight + t * MINUTE for t in range(-2, 6)]
+
+
+def test_a_signed_drill_is_found_in_its_own_world_and_in_no_other(world: World) -> None:
+    everything = detection(Threshold(severity=Severity.LOW, at_least=5, within=minutes(15)), "everything")
+    world.write((failure(NOON + n, "198.51.100.1") for n in range(5)), drill="d1")
+    world.write([failure(NOON + 6, "198.51.100.1")])
+    found = world.findings([FIVE, everything], NOON + MINUTE)
+    assert sorted((finding.detection_id, finding.drill or "real") for finding in found) == [
+        ("everything", "d1"),
+        ("five", "d1"),
+    ]
+    assert world.engine.over(FIVE, NOON, NOON + HOUR).findings[0].drill == "d1"
+
+
+def test_a_forged_drill_counts_as_real(world: World) -> None:
+    world.write((failure(NOON + n) for n in range(3)), drill="d2", sign=False)
+    world.write(failure(NOON + 3 + n) for n in range(2))
+    (finding,) = world.findings([FIVE], NOON + MINUTE)
+    assert (finding.drill, finding.crossings[0].time_ms) == (None, NOON + 4)
+
+
+def test_a_mark_copied_onto_another_event_is_forged(world: World) -> None:
+    world.write([failure(NOON)], drill="d3")
+    hit = world.client.get(index="security-logs-2026.01.01", id="e00000001")["_source"]
+    copied = {name: hit[name] for name in ("siemlite.drill.id", "siemlite.drill.signature")}
+    world.write(failure(NOON + 1 + n, **copied) for n in range(5))
+    (finding,) = world.findings([FIVE], NOON + MINUTE)
+    assert (finding.drill, [crossing.time_ms for crossing in finding.crossings]) == (None, [NOON + 5])
+
+
+def test_the_evidence_of_an_alert_is_counted_exactly_in_its_own_world(world: World) -> None:
+    world.write(failure(NOON + n) for n in range(30))
+    world.write((failure(NOON + n) for n in range(7)), drill="d4")
+    group = (("source.address", "203.0.113.7"),)
+    assert world.findings([FIVE], NOON + MINUTE)
+    assert world.engine.count(FIVE, group, NOON + 2, NOON + 28) == 27
+    assert world.engine.count(FIVE, group, NOON, NOON + HOUR, drill="d4") == 7
+    samples = world.engine.samples(FIVE, group, NOON, NOON + 20, size=3)
+    assert [sample.time_ms for sample in samples] == [NOON + 20, NOON + 19, NOON + 18]
+    assert samples[0].source["event.code"] == "LOGIN_FAILURE"
+    assert "siemlite.drill.id" not in samples[0].source
+
+
+def test_without_any_index_there_is_nothing_to_find(world: World) -> None:
+    assert world.findings([FIVE, SPRAY], NOON) == []
+    assert world.engine.over(FIVE, NOON, NOON + 1).findings == ()
+    assert world.engine.count(FIVE, (("source.address", "x"),), NOON, NOON + 1) == 0
+
+
+def test_a_large_group_is_read_no_further_than_its_memory_and_exactly(world: World) -> None:
+    start = NOON + 14 * MINUTE
+    world.write(failure(NOON + n * 40, "flood", f"u{n % 3}") for n in range(21_000))
+    world.findings([FIVE, SPRAY], NOON + 14 * MINUTE)
+    world.write([failure(start + n, "flood", "u4") for n in range(3)])
+    world.write([failure(NOON + 7 * MINUTE + 1, "flood", "u5")])
+    results = {result.detection.id: result for result in world.step([FIVE, SPRAY], start + 1000)}
+    late = NOON + 7 * MINUTE + 1
+    after = [NOON + n * 40 for n in range(21_000) if NOON + n * 40 > late]
+    five = instants(results["five"].findings)[("flood",)]
+    assert five == sorted({late, *after[:4], start, start + 1, start + 2})
+    spray = set(instants(results["spray"].findings)[("flood",)])
+    assert {late, start, start + 1, start + 2} <= spray
+    assert spray <= {late, *after, start, start + 1, start + 2}
+
+
+def test_an_index_without_its_primary_is_not_evaluated_and_says_so(world: World) -> None:
+    world.write(failure(NOON + n) for n in range(5))
+    world.client.indices.create(
+        index="security-logs-2026.01.02",
+        settings={"index.routing.allocation.require._name": "no such node"},
+        wait_for_active_shards="0",
+        timeout="1s",
+    )
+    (result,) = world.step([FIVE], NOON + MINUTE)
+    assert not result.complete
+    assert result.error is not None
+    assert "security-logs-2026.01.02 has 0 of 1 primary shards" in result.error
+    assert instants(result.findings) == {("203.0.113.7",): [NOON + 4]}
