@@ -56,11 +56,12 @@ class Silenced:
 class Membership:
     """That an alert reaches people as part of a roll-up: `reason` is `storm` or `digest`.
 
-    `id` is the roll-up's; it is `None` while a digest still gathers its members.
+    `id` is the roll-up's; it is `None` while a digest still gathers its members, `since_ms` when it began to wait.
     """
 
     reason: str
     id: str | None
+    since_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +265,7 @@ def _parsed(document_id: str, source: Mapping[str, Any], version: Version) -> Al
         acknowledged=_standing(own.get("acknowledged")),
         closed=closed,
         silence=_silence(own.get("silence")),
-        membership=Membership(rollup["reason"], rollup.get("id")) if rollup.get("reason") else None,
+        membership=_membership(rollup),
         members=tuple(rollup.get("members") or ()),
         members_total=int(rollup.get("total") or 0),
         examples=tuple(rollup.get("examples") or ()),
@@ -315,8 +316,15 @@ def _membership_document(membership: Membership | None) -> dict[str, Any] | None
     return {
         "reason": membership.reason,
         "id": membership.id,
+        "since": instant_text(membership.since_ms),
         "state": "gathering" if membership.id is None else "gathered",
     }
+
+
+def _membership(stored: Mapping[str, Any]) -> Membership | None:
+    if not stored.get("reason"):
+        return None
+    return Membership(str(stored["reason"]), stored.get("id"), required_instant(stored["since"]))
 
 
 def _put(source: dict[str, Any], name: str, value: str) -> None:

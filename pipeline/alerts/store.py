@@ -237,7 +237,9 @@ class AlertStore:
             if before.deliveries:
                 after = replace(after, deliveries=outbox.reopened(after.deliveries, self._routes, after.subject, now))
         if before.inhibited_by is not None:
-            return after
+            if not went_on or self._quiet.inhibitors([after]):
+                return after
+            return replace(after, inhibited_by=None, deliveries=outbox.opened(self._routes, after.subject, now))
         if before.silence is not None:
             if not went_on:
                 return after
@@ -281,7 +283,7 @@ class AlertStore:
             alert = draft.after
             loud = draft.before is None and alert.drill is None and bool(alert.deliveries)
             if loud and now - alert.episode.last_ms > self._limits.page_max_age_ms:
-                alert = replace(alert, deliveries=(), membership=Membership(rollups.DIGEST, None))
+                alert = replace(alert, deliveries=(), membership=Membership(rollups.DIGEST, None, now))
             result.append(replace(draft, after=alert))
         storm = [
             draft.after
@@ -297,7 +299,7 @@ class AlertStore:
         rollup = replace(rollup, deliveries=outbox.opened(self._routes, rollup.subject, now))
         self._write_rollup(rollup)
         members = set(rollup.members)
-        joined = Membership(rollups.STORM, rollup.id)
+        joined = Membership(rollups.STORM, rollup.id, now)
         return [
             replace(d, after=replace(d.after, deliveries=(), membership=joined)) if d.after.id in members else d
             for d in result

@@ -20,7 +20,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from pipeline.alerts.lookup import document_of, searched
+from pipeline.alerts.lookup import HEAVY, document_of, refresh, searched
 from pipeline.alerts.outbox import Delivery, DeliveryState, Outbox, due, replaced, to_documents
 from pipeline.alerts.record import INDEX, Alert, from_document
 from pipeline.clock import Clock
@@ -36,7 +36,6 @@ CLAIM_MS = 60_000
 
 _PAGE = 100
 _TRIES = 25
-_HEAVY = ("siemlite.samples", "siemlite.rollup.members")
 
 _log = logging.getLogger(__name__)
 
@@ -87,6 +86,7 @@ class Dispatcher:
         self._on_attempt = on_attempt
         self._rests = {name: _Rest() for name in channels}
         self._busy = {name: threading.Lock() for name in channels}
+        self._written_since_refresh = dict.fromkeys(channels, False)
         self._unrecorded: dict[str, dict[_Key, Delivery]] = {name: {} for name in channels}
 
     @property
@@ -140,6 +140,9 @@ class Dispatcher:
         seen: set[tuple[str, int]] = set()
         while not stop.is_set() and self._clock.monotonic() >= rest.until:
             fresh = False
+            if self._written_since_refresh[channel]:
+                self._written_since_refresh[channel] = False
+                refresh(self._client)
             for alert in self._search(self._due_query(channel)):
                 if stop.is_set() or self._clock.monotonic() < rest.until:
                     break
@@ -159,6 +162,7 @@ class Dispatcher:
         if claimed is None:
             return 0
         alert, delivery, repeated = claimed
+        self._written_since_refresh[channel] = True
         notice = notice_of(alert, delivery, clean=self._clean, kibana_url=self._kibana_url, repeated=repeated)
         failure = self._send(channel, notice)
         now = self._clock.now_ms()
@@ -241,7 +245,7 @@ class Dispatcher:
         return replace(alert, deliveries=deliveries, version=result.version)
 
     def _read(self, alert_id: str) -> Alert | None:
-        document = read_many(self._client, INDEX, [alert_id], without=_HEAVY).get(alert_id)
+        document = read_many(self._client, INDEX, [alert_id], without=HEAVY).get(alert_id)
         return None if document is None else from_document(document)
 
     def _due_query(self, channel: str) -> dict[str, Any]:
@@ -259,7 +263,7 @@ class Dispatcher:
             size=_PAGE,
             query=query,
             sort=[{"event.severity": "desc"}, {"@timestamp": "asc"}],
-            source_excludes=list(_HEAVY),
+            source_excludes=list(HEAVY),
             seq_no_primary_term=True,
         )
         alerts = []

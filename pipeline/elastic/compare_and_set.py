@@ -17,6 +17,9 @@ from pipeline.errors import RetryableError
 
 Source = Mapping[str, Any]
 
+CONTROL_INDEX = "security-control-v1"
+"""Where what must outlive a process is kept: checkpoints, the scheduler's lease, silences."""
+
 BATCH = 500
 """Documents in one request."""
 

@@ -12,6 +12,7 @@ from elasticsearch import Elasticsearch
 
 from pipeline.clock import Clock
 from pipeline.elastic.compare_and_set import (
+    CONTROL_INDEX,
     Create,
     Document,
     Outcome,
@@ -25,7 +26,6 @@ from pipeline.elastic.compare_and_set import (
 from pipeline.engine.checkpoint import Checkpoint
 from pipeline.errors import PermanentError
 from pipeline.events.values import instant_text
-from pipeline.scheduler.control import INDEX
 
 _PREFIX = "checkpoint:"
 
@@ -52,7 +52,7 @@ class Checkpoints:
         A detection that was never evaluated has an empty checkpoint. Raises `RetryableError`.
         """
         names = list(detection_ids)
-        documents = read_many(self._client, INDEX, [_PREFIX + name for name in names])
+        documents = read_many(self._client, CONTROL_INDEX, [_PREFIX + name for name in names])
         kept: dict[str, Kept] = {}
         errors: dict[str, PermanentError] = {}
         for name in names:
@@ -63,13 +63,15 @@ class Checkpoints:
             try:
                 kept[name] = Kept(name, _checkpoint(document), document.version)
             except PermanentError as error:
-                errors[name] = PermanentError(f"{error}; delete the document {document.id} of {INDEX} to start afresh")
+                errors[name] = PermanentError(
+                    f"{error}; delete the document {document.id} of {CONTROL_INDEX} to start afresh"
+                )
         return kept, errors
 
     def store(self, moves: Sequence[tuple[Kept, Checkpoint]]) -> tuple[Kept | None, ...]:
         """Store each checkpoint in place of the kept one; `None` stands where another scheduler was faster."""
         writes = [self._write(kept, checkpoint) for kept, checkpoint in moves]
-        results = write_many(self._client, INDEX, writes)
+        results = write_many(self._client, CONTROL_INDEX, writes)
         return tuple(_stored(*move, result) for move, result in zip(moves, results, strict=True))
 
     def _write(self, kept: Kept, checkpoint: Checkpoint) -> Write:

@@ -19,9 +19,8 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from pipeline.clock import Clock
-from pipeline.elastic.compare_and_set import Document, create, read, replace
+from pipeline.elastic.compare_and_set import CONTROL_INDEX, Document, create, read, replace
 from pipeline.events.values import instant_text
-from pipeline.scheduler.control import INDEX
 
 DOCUMENT = "lease:scheduler"
 TTL_S = 9.0
@@ -75,7 +74,7 @@ class Lease:
         """
         with self._lock:
             before = self._clock.monotonic()
-            document = read(self._client, INDEX, DOCUMENT)
+            document = read(self._client, CONTROL_INDEX, DOCUMENT)
             taken = self._take(document, before)
             self._held_until = before + self._ttl_s - self._margin_s if taken else None
             return self.held
@@ -86,22 +85,22 @@ class Lease:
             if self._held_until is None:
                 return
             self._held_until = None
-            document = read(self._client, INDEX, DOCUMENT)
+            document = read(self._client, CONTROL_INDEX, DOCUMENT)
             if document is not None and self._is_ours(document):
                 source = self._source(self._term, _number(document, "renewal") + 1, holder=None)
-                replace(self._client, INDEX, DOCUMENT, document.version, source)
+                replace(self._client, CONTROL_INDEX, DOCUMENT, document.version, source)
 
     def _take(self, document: Document | None, before: float) -> bool:
         """Return whether the lease is ours now."""
         if document is None:
             source = self._source(1, 0, self._holder)
             self._term = 1
-            return create(self._client, INDEX, DOCUMENT, source) is not None
+            return create(self._client, CONTROL_INDEX, DOCUMENT, source) is not None
         term, renewal = _number(document, "term"), _number(document, "renewal")
         if self._is_ours(document):
             source = self._source(term, renewal + 1, self._holder)
             self._term = term
-            return replace(self._client, INDEX, DOCUMENT, document.version, source) is not None
+            return replace(self._client, CONTROL_INDEX, DOCUMENT, document.version, source) is not None
         if self._seen is None or (self._seen.term, self._seen.renewal) != (term, renewal):
             self._seen = Observation(term, renewal, before)
         self._term = term
@@ -109,7 +108,7 @@ class Lease:
         if not vacant and before - self._seen.since < self._ttl_s:
             return False
         source = self._source(term + 1, 0, self._holder)
-        if replace(self._client, INDEX, DOCUMENT, document.version, source) is None:
+        if replace(self._client, CONTROL_INDEX, DOCUMENT, document.version, source) is None:
             return False
         self._term = term + 1
         _log.info("leading: term %d%s", term + 1, "" if vacant else ", the former leader has not renewed its lease")

@@ -1,0 +1,54 @@
+"""What keeps an alert from being delivered: a silence, or an alert that says more of the same group.
+
+Invariant: only an alert that is not over inhibits, and only the same group; the one that is kept quiet is
+recorded all the same and names the one that speaks for it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from elasticsearch import Elasticsearch
+
+from pipeline.alerts.identity import episode_key
+from pipeline.alerts.lookup import all_alerts
+from pipeline.alerts.record import ACKNOWLEDGED, OPEN, Alert, Silenced
+from pipeline.alerts.silences import Silences
+
+Inhibits = Mapping[str, tuple[str, ...]]
+"""By detection id, the ids of the detections that it keeps quiet."""
+
+
+class Quietness:
+    """Implements `pipeline.alerts.store.Quiet`; `inhibits` is asked anew each time, as detections may be reloaded."""
+
+    def __init__(self, client: Elasticsearch, silences: Silences, inhibits: Callable[[], Inhibits] = dict) -> None:
+        self._client = client
+        self._silences = silences
+        self._inhibits = inhibits
+
+    def silence(self, alert: Alert, now_ms: int) -> Silenced | None:
+        """See `Quiet.silence`."""
+        return self._silences.match(alert, now_ms)
+
+    def inhibitors(self, alerts: Sequence[Alert]) -> Mapping[str, str]:
+        """See `Quiet.inhibitors`."""
+        wanted: dict[str, list[Alert]] = {}
+        for inhibitor, kept_quiet in self._inhibits().items():
+            for alert in alerts:
+                if alert.detection_id in kept_quiet and alert.detection_id != inhibitor:
+                    wanted.setdefault(episode_key(inhibitor, alert.group, alert.drill), []).append(alert)
+        found: dict[str, str] = {}
+        keys = sorted(wanted)
+        for start in range(0, len(keys), 500):
+            query = {
+                "bool": {
+                    "filter": [
+                        {"terms": {"siemlite.episode.key": keys[start : start + 500]}},
+                        {"terms": {"siemlite.state": [OPEN, ACKNOWLEDGED]}},
+                    ]
+                }
+            }
+            for speaker in all_alerts(self._client, query):
+                for alert in wanted[speaker.key]:
+                    if alert.episode.crossing_ms <= speaker.episode.last_ms + speaker.suppress_for:
+                        found.setdefault(alert.id, speaker.id)
+        return found

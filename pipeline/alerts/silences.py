@@ -1,0 +1,219 @@
+"""Silences: what somebody has decided not to be told of, until when and why.
+
+Invariants: a silence has an author, a reason and an end, and at least one condition, so that nothing can
+silence everything; a silenced alert is recorded with the silence on it; an expired silence is kept, as is who
+expired it; adding and expiring are told to `audit`, which records them as events.
+"""
+
+import ipaddress
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from elasticsearch import Elasticsearch, NotFoundError
+
+from pipeline.alerts.outbox import required_instant
+from pipeline.alerts.record import Alert, Silenced
+from pipeline.clock import Clock
+from pipeline.elastic.client import translated
+from pipeline.elastic.compare_and_set import (
+    CONTROL_INDEX,
+    Create,
+    Document,
+    Outcome,
+    Replace,
+    Version,
+    read_many,
+    write_many,
+)
+from pipeline.engine.finding import Group
+from pipeline.errors import ConfigurationError, PermanentError, RetryableError, SiemliteError
+from pipeline.events.values import instant_text
+
+_PREFIX = "silence:"
+_MAX = 10_000
+FRESH_S = 1.0
+"""How long the silences that were read are used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Alerts that meet all conditions are kept quiet from `created_ms` until `until_ms`.
+
+    `detection` is an id or a pattern with `*`; `values` are fields and values of the group; `cidr` is a network
+    that one of the group's values lies in.
+    """
+
+    id: str
+    author: str
+    reason: str
+    created_ms: int
+    until_ms: int
+    detection: str | None = None
+    values: Group = ()
+    cidr: str | None = None
+    expired_by: str | None = None
+    version: Version | None = None
+
+    def applies(self, detection_id: str, group: Group, now_ms: int) -> bool:
+        """Return whether it keeps an alert of that detection and group quiet now."""
+        if self.expired_by is not None or not self.created_ms <= now_ms < self.until_ms:
+            return False
+        if self.detection is not None and not fnmatchcase(detection_id, self.detection):
+            return False
+        if not set(self.values) <= set(group):
+            return False
+        return self.cidr is None or any(_within(value, self.cidr) for _, value in group)
+
+
+Audit = Callable[[str, Silence, str], None]
+"""Records that a silence was `added` or `expired`, and by whom."""
+
+
+class Silences:
+    """The silences of an installation. Safe to use from several threads."""
+
+    def __init__(self, client: Elasticsearch, clock: Clock, audit: Audit) -> None:
+        self._client = client
+        self._clock = clock
+        self._audit = audit
+        self._lock = threading.Lock()
+        self._known: tuple[Silence, ...] = ()
+        self._read_at: float | None = None
+
+    def match(self, alert: Alert, now_ms: int) -> Silenced | None:
+        """Return the silence that keeps `alert` quiet now, the one that lasts longest where there are several."""
+        fitting = [s for s in self._current() if s.applies(alert.detection_id, alert.group, now_ms)]
+        if not fitting:
+            return None
+        silence = max(fitting, key=lambda s: (s.until_ms, s.id))
+        return Silenced(silence.id, silence.author, silence.until_ms, silence.reason)
+
+    def add(
+        self,
+        *,
+        author: str,
+        reason: str,
+        until_ms: int,
+        detection: str | None = None,
+        values: Group = (),
+        cidr: str | None = None,
+    ) -> Silence:
+        """Add a silence. Raises `ConfigurationError` for one that has no end, no reason or no condition."""
+        now = self._clock.now_ms()
+        if until_ms <= now:
+            raise ConfigurationError("the silence ends before it begins; give a later time")
+        if not reason.strip() or not author.strip():
+            raise ConfigurationError("a silence needs an author and a reason")
+        if detection is None and not values and cidr is None:
+            raise ConfigurationError(
+                "a silence needs a detection, a group value or a network; nothing silences everything"
+            )
+        if cidr is not None:
+            try:
+                ipaddress.ip_network(cidr)
+            except ValueError as error:
+                raise ConfigurationError(f"{cidr!r} is not a network such as 192.0.2.0/24: {error}") from None
+        silence = Silence(secrets.token_hex(6), author, reason, now, until_ms, detection, values, cidr)
+        result = write_many(
+            self._client, CONTROL_INDEX, [Create(_PREFIX + silence.id, _source(silence))], refresh=True
+        )[0]
+        if result.outcome is not Outcome.WRITTEN:
+            raise PermanentError(f"Elasticsearch refuses the silence: {result.reason}")
+        self._read_at = None
+        self._audit("added", silence, author)
+        return silence
+
+    def expire(self, silence_id: str, by: str) -> Silence:
+        """End a silence now. Raises `SiemliteError` where there is none of that id."""
+        for _ in range(10):
+            document = read_many(self._client, CONTROL_INDEX, [_PREFIX + silence_id]).get(_PREFIX + silence_id)
+            if document is None:
+                raise SiemliteError(f"there is no silence {silence_id!r}; see `siemlite silence list --all`")
+            silence = _silence(document)
+            if silence.expired_by is not None or silence.until_ms <= self._clock.now_ms():
+                return silence
+            ended = replace(silence, until_ms=self._clock.now_ms(), expired_by=by)
+            write = Replace(document.id, document.version, _source(ended))
+            if write_many(self._client, CONTROL_INDEX, [write], refresh=True)[0].outcome is Outcome.WRITTEN:
+                self._read_at = None
+                self._audit("expired", ended, by)
+                return ended
+        raise RetryableError(f"the silence {silence_id} keeps changing; try again")
+
+    def listed(self, *, everything: bool = False) -> tuple[Silence, ...]:
+        """Return the silences in force, or all that there ever were, the latest first."""
+        found = self._search(
+            {} if everything else {"range": {"silence.until": {"gt": instant_text(self._clock.now_ms())}}}
+        )
+        return tuple(sorted(found, key=lambda s: (-s.created_ms, s.id)))
+
+    def _current(self) -> Sequence[Silence]:
+        with self._lock:
+            now = self._clock.monotonic()
+            if self._read_at is None or now - self._read_at > FRESH_S:
+                self._known = self.listed()
+                self._read_at = now
+            return self._known
+
+    def _search(self, condition: dict[str, Any]) -> list[Silence]:
+        filters = [{"term": {"type": "silence"}}, *([condition] if condition else [])]
+        with translated("reading the silences"):
+            try:
+                answer = self._client.search(
+                    index=CONTROL_INDEX,
+                    size=_MAX,
+                    query={"bool": {"filter": filters}},
+                    allow_partial_search_results=False,
+                    seq_no_primary_term=True,
+                )
+            except NotFoundError:
+                return []
+        hits = answer["hits"]["hits"]
+        return [_silence(Document(h["_id"], Version(h["_seq_no"], h["_primary_term"]), h["_source"])) for h in hits]
+
+
+def _within(value: str, cidr: str) -> bool:
+    try:
+        return ipaddress.ip_address(value) in ipaddress.ip_network(cidr)
+    except ValueError:
+        return False
+
+
+def _source(silence: Silence) -> dict[str, Any]:
+    return {
+        "type": "silence",
+        "detection": silence.detection,
+        "updated": instant_text(silence.created_ms),
+        "silence": {
+            "author": silence.author,
+            "reason": silence.reason,
+            "created": instant_text(silence.created_ms),
+            "until": instant_text(silence.until_ms),
+            "values": [{"field": name, "value": value} for name, value in silence.values],
+            "cidr": silence.cidr,
+            "expired_by": silence.expired_by,
+        },
+    }
+
+
+def _silence(document: Document) -> Silence:
+    try:
+        own = document.source["silence"]
+        return Silence(
+            id=document.id.removeprefix(_PREFIX),
+            author=str(own["author"]),
+            reason=str(own["reason"]),
+            created_ms=required_instant(own["created"]),
+            until_ms=required_instant(own["until"]),
+            detection=document.source.get("detection"),
+            values=tuple((str(pair["field"]), str(pair["value"])) for pair in own.get("values") or ()),
+            cidr=own.get("cidr"),
+            expired_by=own.get("expired_by"),
+            version=document.version,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise PermanentError(f"the document {document.id} of {CONTROL_INDEX} is no silence: {error!r}") from None

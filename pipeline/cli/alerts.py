@@ -1,0 +1,238 @@
+"""`siemlite alerts`: see alerts, look after them, close them."""
+
+import getpass
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from pipeline.alerts.record import Alert
+    from pipeline.detection.timeline import Severity
+
+app = typer.Typer(no_args_is_help=True, help="Alerts: list, show, acknowledge, close, retry.")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON lines.")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID…", help="The alerts' ids, or their beginnings.")]
+By = Annotated[str | None, typer.Option("--by", help="Who does it; the user of this terminal otherwise.")]
+Note = Annotated[str, typer.Option("--note", "-m", help="Why, for those who read it later.")]
+
+
+@app.command("list")
+def list_(
+    *,
+    state: Annotated[list[str] | None, typer.Option(help="open, acknowledged or closed; may be repeated.")] = None,
+    severity: Annotated[list[str] | None, typer.Option(help="low, medium, high, critical; may be repeated.")] = None,
+    detection: Annotated[list[str] | None, typer.Option(help="Of this detection; may be repeated.")] = None,
+    value: Annotated[list[str] | None, typer.Option(help="Of the group with this value, such as an address.")] = None,
+    since: Annotated[str | None, typer.Option(help="Active at or after this instant.")] = None,
+    until: Annotated[str | None, typer.Option(help="Last active before this instant.")] = None,
+    drills: Annotated[bool, typer.Option("--drills", help="Also the alerts of drills.")] = False,
+    undelivered: Annotated[bool, typer.Option("--undelivered", help="Only those that a channel has not got.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    json: Json = False,
+) -> int:
+    """List alerts, those active last first; without --state those that are not closed."""
+    from pipeline.alerts.listing import Filter, listed, matching
+    from pipeline.alerts.record import ACKNOWLEDGED, OPEN, STATES
+    from pipeline.cli.arguments import instant_argument
+    from pipeline.cli.output import say, show_json
+    from pipeline.cli.start import application
+    from pipeline.errors import ConfigurationError
+
+    for given in state or ():
+        if given not in STATES:
+            raise ConfigurationError(f"--state {given!r} is none of {', '.join(STATES)}")
+    which = Filter(
+        states=tuple(state or (OPEN, ACKNOWLEDGED)),
+        severities=_severities(severity or ()),
+        detections=tuple(detection or ()),
+        values=tuple(value or ()),
+        since_ms=None if since is None else instant_argument("--since", since),
+        until_ms=None if until is None else instant_argument("--until", until),
+        drills=drills,
+        undelivered=undelivered,
+    )
+    client = application().client
+    found = listed(client, which, limit)
+    if json:
+        for _, source in found:
+            show_json(source)
+        return 0
+    alerts = [alert for alert, _ in found]
+    _table(alerts)
+    total = matching(client, which)
+    say(f"{len(alerts)} of {total} alerts" if total > len(alerts) else f"{total} alerts")
+    return 0
+
+
+@app.command()
+def show(ids: Ids, json: Json = False) -> int:
+    """Show everything there is of an alert: what happened, what to do, who was told."""
+    from pipeline.alerts.listing import whole
+    from pipeline.cli.output import show_json
+    from pipeline.cli.start import application
+
+    application_ = application()
+    for prefix in ids:
+        alert, source = whole(application_.client, application_.alert_actions.find(prefix))
+        if json:
+            show_json(source)
+        else:
+            _detail(alert, source)
+    return 0
+
+
+@app.command()
+def ack(ids: Ids, by: By = None, note: Note = "", json: Json = False) -> int:
+    """Say that you look after these alerts."""
+    from pipeline.cli.start import application
+
+    actions = application().alert_actions
+    return _report([actions.acknowledge(actions.find(prefix), person(by), note) for prefix in ids], json)
+
+
+@app.command()
+def close(ids: Ids, by: By = None, note: Note = "", json: Json = False) -> int:
+    """Close these alerts: nothing that happened up to now counts again for their groups."""
+    from pipeline.cli.start import application
+
+    actions = application().alert_actions
+    return _report([actions.close(actions.find(prefix), person(by), note) for prefix in ids], json)
+
+
+@app.command()
+def retry(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID…]", help="The alerts; all otherwise.")] = None,
+    json: Json = False,
+) -> int:
+    """Owe again what was given up, once what refused it is mended; the daemon sends it."""
+    from pipeline.cli.start import application
+
+    actions = application().alert_actions
+    wanted = [actions.find(prefix) for prefix in ids] if ids else actions.given_up()
+    return _report([actions.retry(alert_id) for alert_id in wanted], json)
+
+
+def person(by: str | None) -> str:
+    """Return who acts: `by`, or the user of this terminal."""
+    if by:
+        return by
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "somebody"
+
+
+def _severities(names: Sequence[str]) -> "tuple[Severity, ...]":
+    from pipeline.detection.timeline import Severity
+    from pipeline.errors import ConfigurationError
+
+    try:
+        return tuple(Severity(name.lower()) for name in names)
+    except ValueError:
+        raise ConfigurationError(f"--severity {' '.join(names)!r}: use low, medium, high or critical") from None
+
+
+def _report(alerts: "Sequence[Alert]", json: bool) -> int:
+    from pipeline.cli.output import show as show_line
+    from pipeline.cli.output import show_json
+
+    for alert in alerts:
+        if json:
+            owed = [{"channel": d.channel, "action": d.action, "state": d.state} for d in alert.deliveries]
+            show_json({"id": alert.id, "state": alert.state, "detection": alert.detection_id, "deliveries": owed})
+        else:
+            show_line(f"{alert.id}  {alert.state}  {alert.title}")
+    return 0
+
+
+def _table(alerts: "Sequence[Alert]") -> None:
+    """Print a table. Cells are `Text` and hold no control characters, so nothing in them is markup."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from pipeline.cli.output import printable
+    from pipeline.events.values import instant_text
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("ID", "LAST", "SEVERITY", "STATE", "COUNT", "DETECTION", "GROUP"):
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("ID", "LAST", "SEVERITY", "STATE"))
+    for alert in alerts:
+        group = ", ".join(f"{name}={value}" for name, value in alert.group)
+        cells = (
+            alert.id[:12],
+            instant_text(alert.episode.last_ms)[:19].replace("T", " "),
+            alert.severity.value,
+            _state(alert),
+            str(alert.count),
+            alert.detection_id,
+            f"{alert.members_total} alerts" if alert.is_rollup else group,
+        )
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    Console(highlight=False, markup=False, emoji=False).print(table)
+
+
+def _state(alert: "Alert") -> str:
+    marks = [
+        mark
+        for mark, there in (
+            ("silenced", alert.silence is not None),
+            ("inhibited", alert.inhibited_by is not None),
+            ("drill", alert.drill is not None),
+        )
+        if there
+    ]
+    return " ".join((alert.state, *marks))
+
+
+def _detail(alert: "Alert", source: Mapping[str, Any]) -> None:
+    import orjson
+
+    from pipeline.alerts.record import headline
+    from pipeline.cli.output import show as show_line
+    from pipeline.events.values import instant_text
+
+    episode = alert.episode
+    show_line(f"[{alert.severity.upper()}] {alert.title}")
+    show_line(headline(alert))
+    facts: list[tuple[str, str]] = [("alert", alert.id), ("detection", alert.detection_id), ("state", _state(alert))]
+    facts += list(alert.group)
+    facts += [
+        ("events", str(alert.count)),
+        ("first event", instant_text(episode.first_ms)),
+        ("crossing", instant_text(episode.crossing_ms)),
+        ("last event", instant_text(episode.last_ms)),
+        ("ATT&CK", ", ".join(alert.attack)),
+        ("episode", str(episode.number) if episode.number else ""),
+        ("drill", alert.drill or ""),
+    ]
+    for what, standing in (("acknowledged", alert.acknowledged), ("closed", alert.closed)):
+        if standing is not None:
+            facts.append((what, f"{instant_text(standing.at_ms)} by {standing.by} {standing.note}"))
+    if alert.silence is not None:
+        silence = alert.silence
+        facts.append(
+            ("silence", f"{silence.id} by {silence.author} until {instant_text(silence.until_ms)}: {silence.reason}")
+        )
+    if alert.inhibited_by is not None:
+        facts.append(("told by", alert.inhibited_by))
+    if alert.membership is not None:
+        facts.append(("part of", f"{alert.membership.reason} {alert.membership.id or 'that is still gathered'}"))
+    for name, value in facts:
+        if value:
+            show_line(f"  {name + ':':<16} {value}")
+    for line in alert.examples:
+        show_line(f"  - {line}")
+    for delivery in alert.deliveries:
+        when = "" if delivery.sent_ms is None else f" at {instant_text(delivery.sent_ms)}"
+        error = "" if delivery.last_error is None else f": {delivery.last_error}"
+        show_line(
+            f"  {delivery.channel} {delivery.action}: {delivery.state}{when}, {delivery.attempts} attempts{error}"
+        )
+    for line in ("", *alert.guide.splitlines()):
+        show_line(line)
+    for sample in source["siemlite"].get("samples") or ():
+        show_line()
+        show_line(orjson.dumps(sample).decode())
