@@ -38,8 +38,10 @@ from pipeline.scheduler.lease import Lease
 from pipeline.settings import Settings
 from pipeline.shipping.collector import Collector
 from pipeline.shipping.home import Keys, load_keys
+from pipeline.shipping.intake import Intake
 from pipeline.shipping.letters import DeadLetters
 from pipeline.shipping.shipper import Shipper
+from pipeline.shipping.spool import Spool
 from pipeline.shipping.spools import Spools
 
 Notify = Callable[[str], None]
@@ -141,6 +143,10 @@ class App:
                 self.notify("going on: Elasticsearch answers")
             return True
         return False
+
+    def intake(self, spool: Spool, *, live: bool) -> Intake:
+        """Return what brings raw events into `spool`."""
+        return Intake(spool, self.encoder, self.clock, live=live)
 
     def shipper(self) -> Shipper:
         """Return a new shipper without spools."""

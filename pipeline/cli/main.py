@@ -6,24 +6,27 @@ for another reason is one line and exit 1; Ctrl-C ends a command quietly with ex
 
 import sys
 
-import click
 import typer
 
-from pipeline.cli import node
+from pipeline.cli import dead_letters, node
+from pipeline.cli.detect import detect
+from pipeline.cli.drill import drill
 from pipeline.cli.output import say
+from pipeline.cli.scheduler import scheduler
 from pipeline.cli.setup import setup
-from pipeline.cli.ship import ship
+from pipeline.cli.status import status
+from pipeline.cli.up import up
 from pipeline.errors import ConfigurationError, SiemliteError
 
 app = typer.Typer(
     name="siemlite",
     help="Security logging and monitoring on Elasticsearch.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.add_typer(node.app, name="node", help="The embedded Elasticsearch of this home.")
-for command in (setup, ship):
+app.add_typer(dead_letters.app, name="dead-letters")
+for command in (up, setup, scheduler, detect, drill, status):
     app.command()(command)
 
 
@@ -32,22 +35,29 @@ def run() -> None:
     sys.exit(main(sys.argv[1:]))
 
 
+_UsageError = typer.BadParameter.__mro__[1]
+"""What the command line's parser raises; typer has it from click, or from a copy of its own, and exports this way."""
+
+
 def main(arguments: list[str]) -> int:
     """Run one command; return the exit status."""
     try:
-        result = app(arguments, prog_name="siemlite", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
-        return 2
-    except click.ClickException as error:
-        say(f"siemlite: {' '.join(error.format_message().split())}; see `siemlite --help`")
-        return 2
+        result = app(arguments or ["--help"], prog_name="siemlite", standalone_mode=False)
     except ConfigurationError as error:
         say(f"siemlite: {error}")
         return 2
     except SiemliteError as error:
         say(f"siemlite: {error}")
         return 1
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         return 130
+    except Exception as error:
+        if not isinstance(error, _UsageError):
+            raise
+        say(f"siemlite: {' '.join(error.format_message().split())}; see `siemlite --help`")
+        return 2
     return result if isinstance(result, int) else 0
+
+
+if __name__ == "__main__":
+    run()

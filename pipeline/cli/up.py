@@ -1,0 +1,22 @@
+"""`siemlite up`: everything in one process."""
+
+from typing import Annotated
+
+import typer
+
+
+def up(
+    follow: Annotated[list[str] | None, typer.Option(help="A file or pattern to follow; may be repeated.")] = None,
+    format_: Annotated[str, typer.Option("--format", help="What the followed files hold: json or authlog.")] = "json",
+    timezone: Annotated[str, typer.Option(help="Timezone of lines that name none.")] = "UTC",
+) -> int:
+    """Run node (unless ELASTICSEARCH_URL is set), setup, shipper and scheduler until Ctrl-C."""
+    from pipeline.cli.start import application, stop_on_signals
+    from pipeline.drill import prove_first_start
+    from pipeline.up import run_everything
+
+    stop = stop_on_signals()
+    app = application()
+    source = app.follower(follow, format_, timezone=timezone) if follow else None
+    run_everything(app, stop, source, then=lambda: prove_first_start(app, stop))
+    return 0

@@ -1,0 +1,178 @@
+"""The drill: a detection's own example as signed events through the real path, to see whether anybody is told.
+
+Invariants: a drill's events take the same way as all others (redaction, spool, Elasticsearch, engine, outbox,
+channel) and differ by a mark that is signed with this installation's key; a drill reaches no person's channel
+unless paging is asked for; what is measured is the time from the example's last event.
+"""
+
+import secrets
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from elasticsearch import Elasticsearch
+
+from pipeline.alerts.lookup import all_alerts, refresh
+from pipeline.alerts.outbox import DeliveryState
+from pipeline.alerts.record import Alert
+from pipeline.app import App
+from pipeline.delivery.routing import PAGING_DRILL
+from pipeline.detection.detection import Detection
+from pipeline.detection.realise import realised
+from pipeline.engine.loader import Loaded
+from pipeline.events.encoder import Draft
+from pipeline.events.identity import WRITER_BYTES, WriterIdentity
+from pipeline.events.values import instant_text
+
+FIRST = "brute_force_by_address"
+WAIT_SECONDS = 60.0
+_LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class DrillResult:
+    """What a drill showed, in seconds since the example's last event: None where it did not happen in time."""
+
+    detection_id: str
+    drill_id: str
+    alert_seconds: float | None = None
+    delivered_seconds: float | None = None
+    channels: tuple[str, ...] = ()
+    reason: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Return whether an alert was raised and delivered."""
+        return self.alert_seconds is not None and self.delivered_seconds is not None
+
+
+def run_drills(
+    app: App,
+    detections: Sequence[Detection],
+    stop: threading.Event,
+    *,
+    page: bool = False,
+    wait_seconds: float = WAIT_SECONDS,
+) -> Iterator[DrillResult]:
+    """Play the first firing example of each detection at the same time; yield each result as it is known.
+
+    Somebody else ships and schedules: `siemlite up`, or `ship` and `scheduler`.
+    """
+    drills = {}
+    for detection in detections:
+        if not detection.kind.fires:
+            yield DrillResult(detection.id, "", reason="it carries no example that fires")
+            continue
+        drill_id = f"{PAGING_DRILL if page else 'drill-'}{secrets.token_hex(8)}"
+        drills[drill_id] = (detection, _play(app, detection, drill_id))
+    deadline = app.clock.monotonic() + wait_seconds
+    seen: dict[str, DrillResult] = {}
+    while drills and not stop.is_set() and app.clock.monotonic() < deadline:
+        for drill_id, (detection, last_ms) in list(drills.items()):
+            result = _look(app, detection, drill_id, last_ms, seen.get(drill_id))
+            seen[drill_id] = result
+            if result.passed:
+                del drills[drill_id]
+                yield result
+        app.clock.wait(stop, _LOOK_SECONDS)
+    for drill_id in drills:
+        found = seen[drill_id]
+        why = "no alert was raised" if found.alert_seconds is None else "the alert was not delivered"
+        yield replace(found, reason=f"{why} within {wait_seconds:.0f} s")
+
+
+def chosen_for_drill(loaded: Loaded, ids: Sequence[str], *, everything: bool) -> tuple[Detection, ...]:
+    """Return the detections `ids`, or all, or the one that stands for the path when nothing is said."""
+    if everything:
+        return loaded.detections
+    return tuple(loaded[name] for name in (ids or (FIRST,)))
+
+
+def drill_line(result: DrillResult) -> str:
+    """Return a result as a line for people."""
+    if result.passed:
+        return (
+            f"{result.detection_id}: fired; alert {result.alert_seconds:.1f} s after the last event, "
+            f"delivered to {', '.join(result.channels)} after {result.delivered_seconds:.1f} s"
+        )
+    return f"{result.detection_id}: NOT PASSED: {result.reason}"
+
+
+_PROVED = "proved"
+_NEXT = (
+    "log an event:     from pipeline import SecurityEvent, SecurityLogger; "
+    "SecurityLogger(service='my-app').log(SecurityEvent.LOGIN_FAILURE, user_id='u1', ip='192.0.2.1')",
+    "follow a file:    make run FOLLOW=/var/log/auth.log FORMAT=authlog",
+    "open Kibana:      point it at {url} and make a data view of security-logs-*, @timestamp",
+    "add a detection:  copy {example} to a folder of yours, change it, and name the folder in SIEMLITE_DETECTIONS",
+)
+
+
+def prove_first_start(app: App, stop: threading.Event) -> None:
+    """On the first start in a home, drill one detection, say how long it took, and what to do next."""
+    marker = app.settings.siemlite_home / _PROVED
+    if marker.exists():
+        return
+    detection = app.loaded[FIRST]
+    app.notify(f"first start: drilling {detection.id} with a signed, synthetic attack")
+    for result in run_drills(app, (detection,), stop):
+        app.notify(f"drill: {drill_line(result)}")
+        if not result.passed:
+            return
+        marker.touch(mode=0o600)
+    app.notify("what to do next:")
+    for line in _NEXT:
+        app.notify(f"  {line.format(url=app.url, example=detection.path)}")
+
+
+def _play(app: App, detection: Detection, drill_id: str) -> int:
+    """Spool the events of the detection's first firing example, the last of them now; return its instant."""
+    example = detection.kind.fires[0]
+    last_ms = app.clock.now_ms()
+    owned = app.spools.for_writer()
+    try:
+        intake = app.intake(owned.spool, live=True)
+        identity = WriterIdentity(secrets.token_bytes(WRITER_BYTES))
+        events = realised(detection, example, last_ms - example.end_ms, drill_id[-12:])
+        drafts = [
+            Draft(
+                {
+                    "message": f"drill of {detection.id}",
+                    **event.fields,
+                    "@timestamp": instant_text(event.time_ms),
+                },
+                identity.event_id(number),
+                drill_id,
+            )
+            for number, event in enumerate(events, 1)
+        ]
+        intake.take(drafts, {}, threading.Event())
+        intake.flush(threading.Event())
+    finally:
+        owned.close()
+    return last_ms
+
+
+def _look(app: App, detection: Detection, drill_id: str, last_ms: int, before: DrillResult | None) -> DrillResult:
+    result = before or DrillResult(detection.id, drill_id)
+    alert = _alert(app.client, detection.id, drill_id)
+    if alert is None or not alert.deliveries:
+        return result
+    if result.alert_seconds is None:
+        raised_ms = min(delivery.created_ms for delivery in alert.deliveries)
+        result = replace(result, alert_seconds=(raised_ms - last_ms) / 1000)
+    sent = [delivery for delivery in alert.deliveries if delivery.state is DeliveryState.SENT]
+    if sent:
+        first = min(delivery.sent_ms or app.clock.now_ms() for delivery in sent)
+        result = replace(
+            result,
+            delivered_seconds=(first - last_ms) / 1000,
+            channels=tuple(sorted({delivery.channel for delivery in sent})),
+        )
+    return result
+
+
+def _alert(client: Elasticsearch, detection_id: str, drill_id: str) -> Alert | None:
+    refresh(client)
+    query = {"bool": {"filter": [{"term": {"siemlite.drill.id": drill_id}}, {"term": {"rule.id": detection_id}}]}}
+    return next(iter(all_alerts(client, query)), None)

@@ -1,0 +1,128 @@
+"""Everything in one process: node, templates, shipper, scheduler and, when asked, a followed file.
+
+Invariants: the parts start in the order in which they need each other and end in the reverse; a part that
+fails to start ends the others; the embedded node is started again when it dies; nothing is sent before the
+templates are there.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from pipeline.app import App
+from pipeline.errors import SiemliteError
+from pipeline.node import node_status, start_node
+from pipeline.sources.record import Source
+
+_log = logging.getLogger(__name__)
+_WATCH_SECONDS = 2.0
+
+
+def run_everything(
+    app: App,
+    stop: threading.Event,
+    follow: Callable[[threading.Event], Source] | None,
+    then: Callable[[], None] | None = None,
+) -> None:
+    """Run all parts until `stop` is set; `then` is called once they run.
+
+    `follow` makes the source that is followed. Raises `ConfigurationError` where the settings are wrong.
+    """
+    with ExitStack() as running:
+        app.check_channels()
+        if app.settings.elasticsearch_url is None:
+            running.enter_context(_embedded_node(app, stop))
+        if not app.await_server(stop):
+            return
+        for installed in app.set_up():
+            if installed.change != "unchanged":
+                app.notify(f"index template {installed.name}: {installed.change}")
+        for failure in app.loaded.failures:
+            app.notify(f"{failure}; the other detections run")
+        running.enter_context(shipping(app))
+        running.enter_context(_thread("scheduler", app.scheduler().run))
+        if follow is not None:
+            running.enter_context(_following(app, follow))
+        app.notify(f"watching with {len(app.loaded.detections)} detections; Elasticsearch is at {app.url}")
+        if then is not None:
+            then()
+        stop.wait()
+        app.notify("ending")
+
+
+@contextmanager
+def shipping(app: App) -> Iterator[None]:
+    """Send what every spool of the home holds, as long as the context lasts."""
+    shipper = app.shipper()
+    collector = app.collector(shipper)
+    shipper.start()
+    collector.start()
+    try:
+        yield
+    finally:
+        shipper.stop(3.0)
+        collector.stop()
+
+
+@contextmanager
+def _embedded_node(app: App, stop: threading.Event) -> Iterator[None]:
+    node = start_node(app.settings, progress=app.notify)
+    app.node_url = node.url
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not app.clock.wait(ended, _WATCH_SECONDS):
+            if stop.is_set() or node_status(app.settings.siemlite_home) is not None:
+                continue
+            app.notify("the embedded node is gone; starting it again")
+            try:
+                nodes.append(start_node(app.settings, progress=app.notify))
+            except SiemliteError as error:
+                app.notify(f"the embedded node does not start: {error}; trying again")
+
+    nodes = [node]
+    watcher = threading.Thread(target=watch, name="node", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+        for started in reversed(nodes):
+            started.stop()
+
+
+@contextmanager
+def _following(app: App, follow: Callable[[threading.Event], Source]) -> Iterator[None]:
+    owned = app.spools.for_reader()
+
+    def run(stop: threading.Event) -> None:
+        app.intake(owned.spool, live=True).drain(follow(stop).batches(), stop)
+
+    try:
+        with _thread("follower", run):
+            yield
+    finally:
+        owned.close()
+
+
+@contextmanager
+def _thread(name: str, run: Callable[[threading.Event], object]) -> Iterator[None]:
+    """Run `run` in a thread that is told to stop at the end of the context."""
+    stop = threading.Event()
+
+    def guarded() -> None:
+        try:
+            run(stop)
+        except Exception:
+            _log.exception("the %s ended unexpectedly", name)
+            raise
+
+    thread = threading.Thread(target=guarded, name=name, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
