@@ -1,0 +1,82 @@
+"""What a format is, and which formats there are.
+
+Invariants: a line never raises and is never dropped: what cannot be parsed is an event with its text, a tag
+and the time of the line before it. A format holds a bounded state, for one source of lines in their order.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from typing import Protocol
+
+from pipeline.errors import ConfigurationError
+
+Event = dict[str, object]
+
+TOO_LONG = "line_too_long"
+"""The tag of an event of which only the beginning was kept."""
+
+
+class Format(Protocol):
+    """Turns lines into events."""
+
+    name: str
+
+    def parse(self, line: bytes) -> Sequence[Event]:
+        """Return the events of a line that is not blank, without its line ending."""
+        ...
+
+    def parse_cut(self, head: bytes) -> Sequence[Event]:
+        """Return the events of a line that is too long, by its beginning; they carry the tag `TOO_LONG`."""
+        ...
+
+    def snapshot(self) -> str:
+        """Return the state between two lines as text."""
+        ...
+
+    def restore(self, state: str) -> None:
+        """Go on from a state that `snapshot` returned; what is not one is ignored."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FormatOptions:
+    """What a user can say about lines: the year of the first and the timezone of those that name none.
+
+    Raises `ConfigurationError` for a year out of reason.
+    """
+
+    year: int | None = None
+    timezone: tzinfo = UTC
+
+    def __post_init__(self) -> None:
+        if self.year is not None and not 1974 <= self.year <= 9000:
+            raise ConfigurationError(f"--year {self.year} is not a year of a log; give four digits, such as 2015")
+
+
+Latest = Callable[[], int]
+"""Answers with an instant that no line can be later than: the file's last change, or now."""
+
+FormatFactory = Callable[[Latest], Format]
+"""Makes the format of one source of lines."""
+
+
+def format_factory(name: str, options: FormatOptions | None = None) -> FormatFactory:
+    """Return what makes formats called `name`; raises `ConfigurationError` where there is none."""
+    from pipeline.sources.formats.authlog import AuthLog
+    from pipeline.sources.formats.json_lines import JsonLines
+
+    chosen = options or FormatOptions()
+    known: dict[str, FormatFactory] = {
+        "json": lambda _latest: JsonLines(),
+        "authlog": lambda latest: AuthLog(chosen, latest),
+    }
+    try:
+        return known[name]
+    except KeyError:
+        raise ConfigurationError(f"--format {name!r} is not known; use one of {', '.join(sorted(known))}") from None
+
+
+def decoded(line: bytes) -> str:
+    """Return a line as text; a byte that is not UTF-8 becomes `\\xNN`."""
+    return line.decode("utf-8", "backslashreplace")

@@ -1,0 +1,150 @@
+"""JSON lines: one object a line, in the common application format or in ECS.
+
+What `orjson` refuses and other writers produce is read by the slower standard parser, so that nobody hides
+an event behind it: `NaN` and `Infinity` become text, lone surrogates and bytes that are not UTF-8 become
+`\\udNNN` and `\\xNN`, a byte order mark or NULs around the object are ignored. Of a repeated key the last
+counts, and a number beyond 64 bits is a double, as nearly everywhere. What is no object after all, or deeper
+than the parsers go (1,024 levels), is an event with the line as its message and the tag `json_parse_failure`.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+
+import orjson
+
+from pipeline.sources.formats.format import TOO_LONG, Event, decoded
+
+FAILURE = "json_parse_failure"
+
+_BYTE = re.compile("[\udc80-\udcff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_SPACES = (" ", "\t", "\r")
+_AROUND = b"\0 \t\r"
+_BOM = b"\xef\xbb\xbf"
+_TIME_MAX = 64
+_decoder = json.JSONDecoder(parse_constant=str)
+
+
+class JsonLines:
+    """The format `json`."""
+
+    name = "json"
+
+    __slots__ = ("_time",)
+
+    def __init__(self) -> None:
+        self._time: str | int | None = None
+
+    def parse(self, line: bytes) -> Sequence[Event]:
+        """See `Format.parse`."""
+        try:
+            event = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            event = _leniently(line)
+        if type(event) is not dict:
+            return (self._failed(line),)
+        time = event.get("timestamp") or event.get("@timestamp")
+        if time and (type(time) is str or type(time) is int):
+            self._time = time
+        return (event,)
+
+    def parse_cut(self, head: bytes) -> Sequence[Event]:
+        """See `Format.parse_cut`; members that are complete before the cut are kept as they are."""
+        event = _beginning(_text(head))
+        if not event:
+            event = self._failed(head)
+        elif self._time is not None and not (event.get("timestamp") or event.get("@timestamp")):
+            event["timestamp"] = self._time
+        tags = event.get("tags")
+        event["tags"] = [*(tags if isinstance(tags, list) else [] if tags is None else [tags]), TOO_LONG]
+        return (event,)
+
+    def snapshot(self) -> str:
+        """See `Format.snapshot`."""
+        time = self._time
+        return orjson.dumps(None if type(time) is str and len(time) > _TIME_MAX else time).decode()
+
+    def restore(self, state: str) -> None:
+        """See `Format.restore`."""
+        try:
+            time = orjson.loads(state)
+        except orjson.JSONDecodeError:
+            return
+        self._time = time if isinstance(time, str | int) else None
+
+    def _failed(self, line: bytes) -> Event:
+        event: Event = {"message": decoded(line), "tags": [FAILURE]}
+        if self._time is not None:
+            event["timestamp"] = self._time
+        return event
+
+
+def _text(line: bytes) -> str:
+    """Return a line as text that is JSON where the line was JSON but for its encoding."""
+    text = line.strip(_AROUND).removeprefix(_BOM).decode("utf-8", "surrogateescape")
+    return _BYTE.sub(lambda match: f"\\\\x{ord(match[0]) - 0xDC00:02x}", text)
+
+
+def _leniently(line: bytes) -> object:
+    try:
+        return _clean(_decoder.decode(_text(line)))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _clean(tree: object) -> object:
+    """Return a tree without lone surrogates, which are not text."""
+    if isinstance(tree, str):
+        return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", tree)
+    if isinstance(tree, dict):
+        return {_clean(key): _clean(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_clean(value) for value in tree]
+    return tree
+
+
+def _beginning(text: str) -> Event:
+    """Return the complete members of the object that `text` is the beginning of, one level down as well."""
+    found: Event = {}
+    _members(text, 0, found, 2)
+    return found
+
+
+def _members(text: str, at: int, into: Event, levels: int) -> None:
+    """Read members from the `{` at `at` into `into`, as far as they are complete."""
+    if text[at : at + 1] != "{":
+        return
+    while True:
+        try:
+            key, at = _decoder.raw_decode(text, _skip(text, at + 1))
+        except (ValueError, RecursionError):
+            return
+        at = _skip(text, at)
+        if not isinstance(key, str) or text[at : at + 1] != ":":
+            return
+        name = str(_clean(key))
+        at = _skip(text, at + 1)
+        try:
+            value, end = _decoder.raw_decode(text, at)
+            value = _clean(value)
+        except (ValueError, RecursionError):
+            inner: Event = {}
+            if levels > 1:
+                _members(text, at, inner, levels - 1)
+            if inner:
+                into[name] = inner
+            return
+        at = _skip(text, end)
+        if text[at : at + 1] not in (",", "}"):
+            return
+        into[name] = value
+        if text[at] == "}":
+            return
+
+
+def _skip(text: str, at: int) -> int:
+    """Return where the white space that begins at `at` ends."""
+    while text[at : at + 1] in _SPACES:
+        at += 1
+    return at

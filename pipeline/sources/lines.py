@@ -1,0 +1,98 @@
+"""Cutting blocks of bytes into lines, in constant memory.
+
+Invariants: every byte belongs to exactly one line; a line's offset is where its first byte lies in the
+source, however the blocks fell; a line of more than `LINE_MAX` bytes is given by its first `HEAD_BYTES` and
+the number of bytes left out, and never held whole.
+"""
+
+from itertools import accumulate, repeat
+from operator import add
+
+LINE_MAX = 1_000_000
+"""Bytes up to which a line is kept whole, its ending not counted."""
+
+HEAD_BYTES = 64 * 1024
+"""What is kept of a longer one."""
+
+BLOCK_BYTES = 256 * 1024
+"""How much is read at once."""
+
+Line = tuple[int, bytes, int]
+"""A line: its offset, its bytes without the ending (`\\n` or `\\r\\n`), how many bytes it lacks at its end."""
+
+
+class LineCutter:
+    """Cuts one source, from byte `offset` on.
+
+    `offset` is where the line begins that is not complete yet; `consumed` the bytes that were fed.
+    """
+
+    __slots__ = ("_carriage", "_head", "_pending", "_skipped", "consumed", "offset")
+
+    def __init__(self, offset: int = 0) -> None:
+        self.offset = offset
+        self.consumed = offset
+        self._pending = b""
+        self._head = b""
+        self._skipped = 0
+        self._carriage = False
+
+    @property
+    def waiting(self) -> int:
+        """The bytes in memory of the line that is not complete yet."""
+        return len(self._pending) + len(self._head)
+
+    def feed(self, block: bytes) -> list[Line]:
+        """Return the lines that `block`, the next bytes of the source, completes."""
+        self.consumed += len(block)
+        if not self._skipped:
+            return self._cut(self._pending + block if self._pending else block)
+        end = block.find(b"\n")
+        passed = block if end < 0 else block[:end]
+        self._skipped += len(passed)
+        if passed:
+            self._carriage = passed.endswith(b"\r")
+        if end < 0:
+            return []
+        first = self._long_line(1)
+        return [first, *self._cut(block[end + 1 :])]
+
+    def finish(self) -> list[Line]:
+        """Return what is left as a line, where the source has ended without a line ending."""
+        if self._skipped:
+            return [self._long_line(0)]
+        data, self._pending = self._pending, b""
+        if not data:
+            return []
+        line = _line(self.offset, data)
+        self.offset = self.consumed
+        return [line]
+
+    def _long_line(self, ending: int) -> Line:
+        line = (self.offset, self._head, self._skipped - self._carriage)
+        self.offset += len(self._head) + self._skipped + ending
+        self._head, self._skipped = b"", 0
+        return line
+
+    def _cut(self, data: bytes) -> list[Line]:
+        parts = data.split(b"\n")
+        rest = parts.pop()
+        offsets = list(accumulate(map(add, map(len, parts), repeat(1)), initial=self.offset))
+        self.offset = offsets.pop()
+        if len(data) <= LINE_MAX and b"\r" not in data:
+            lines = list(zip(offsets, parts, repeat(0)))
+        else:
+            lines = list(map(_line, offsets, parts))
+        if len(rest) > LINE_MAX + 1:
+            self._head, self._skipped, self._pending = rest[:HEAD_BYTES], len(rest) - HEAD_BYTES, b""
+            self._carriage = rest.endswith(b"\r")
+        else:
+            self._pending = rest
+        return lines
+
+
+def _line(offset: int, data: bytes) -> Line:
+    data = data.removesuffix(b"\r")
+    if len(data) > LINE_MAX:
+        return (offset, data[:HEAD_BYTES], len(data) - HEAD_BYTES)
+    return (offset, data, 0)

@@ -1,0 +1,69 @@
+"""From lines to records: parse, and give each event its id.
+
+Invariants: each line that is not blank is at least one record, in order; the events of one line differ in
+the ordinal that their ids hash. A blank line (empty, or spaces only) is no event and is counted.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from pipeline.sources.formats.format import Format
+from pipeline.sources.lines import Line, LineCutter
+from pipeline.sources.record import BATCH_RECORDS, Record
+
+LEFT_OUT = "bytes_left_out"
+"""Metadata of an event whose line was cut: how many bytes are missing at its end."""
+
+_BLANK_MAX = 64
+
+
+class Identity(Protocol):
+    """Names the events of one file."""
+
+    def event_id(self, offset: int, line: bytes, ordinal: int = 0) -> str:
+        """Return the id of the `ordinal`-th event of the line at byte `offset`."""
+        ...
+
+
+class RecordMaker:
+    """Makes the records of one source; without an `identity` the shipper numbers them."""
+
+    __slots__ = ("_identity", "blank", "format")
+
+    def __init__(self, line_format: Format, identity: Identity | None) -> None:
+        self.format = line_format
+        self._identity = identity
+        self.blank = 0
+
+    def batches(self, lines: Sequence[Line], cutter: LineCutter) -> Iterator[tuple[list[Record], int]]:
+        """Yield the records of `lines`, which `cutter` has just cut, and the offset behind each batch of them."""
+        start = 0
+        while start < len(lines):
+            records, start = self.take(lines, start)
+            yield records, lines[start][0] if start < len(lines) else cutter.offset
+
+    def take(self, lines: Sequence[Line], start: int) -> tuple[list[Record], int]:
+        """Return the records of a batch, and the index in `lines` of the first line that is not in it."""
+        records: list[Record] = []
+        append = records.append
+        parse = self.format.parse
+        event_id = None if self._identity is None else self._identity.event_id
+        for index in range(start, len(lines)):
+            offset, data, left_out = lines[index]
+            if len(data) < _BLANK_MAX and not data.strip():
+                self.blank += 1
+                continue
+            if left_out:
+                events = self.format.parse_cut(data)
+                for event in events:
+                    event[LEFT_OUT] = left_out
+            else:
+                events = parse(data)
+            if len(events) == 1:
+                append(Record(events[0], event_id(offset, data) if event_id is not None else None))
+            else:
+                for ordinal, event in enumerate(events):
+                    append(Record(event, event_id(offset, data, ordinal) if event_id is not None else None))
+            if len(records) >= BATCH_RECORDS:
+                return records, index + 1
+        return records, len(lines)

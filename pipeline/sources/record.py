@@ -1,0 +1,42 @@
+"""What a source yields: raw events, and the positions behind them.
+
+Invariants: an event is still unredacted and goes nowhere but to the encoder; positions cover exactly what
+this batch and those before it held, so that committing both together loses nothing. Positions only save
+reading again: whoever loses them reads the same events with the same ids.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+BATCH_RECORDS = 1_000
+"""Records after which a batch ends; the events of one line stay together, so a repeated one can exceed it."""
+
+
+class Record(NamedTuple):
+    """A raw event in the common application format or ECS; `event_id` None lets the shipper number it."""
+
+    event: Mapping[str, object]
+    event_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records in the order of their source, and what to give back to it at the next start."""
+
+    records: Sequence[Record] = ()
+    positions: Mapping[str, str] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """Where events come from.
+
+    `bytes_read` of `bytes_total` is the progress; the total of a source that never ends is what there is now.
+    """
+
+    bytes_read: int
+    bytes_total: int
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield what there is; a live source yields an empty batch at least every 0.25 s while it idles."""
+        ...
