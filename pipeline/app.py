@@ -10,27 +10,33 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 from elasticsearch import Elasticsearch
 
+from pipeline.alerts.actions import AlertActions
 from pipeline.alerts.evidence import EngineEvidence
+from pipeline.alerts.quiet import Quietness
+from pipeline.alerts.silences import Silence, Silences
 from pipeline.alerts.store import AlertStore, Limits
 from pipeline.clock import Clock, SystemClock
 from pipeline.delivery.channels.base import Channel, load_channels
 from pipeline.delivery.dispatcher import Dispatcher
 from pipeline.delivery.routing import Routing, parse_routes
 from pipeline.elastic import templates
-from pipeline.elastic.client import connect, translated, without_credentials
+from pipeline.elastic.client import ForbiddenError, connect, translated, without_credentials
 from pipeline.engine.engine import Engine
 from pipeline.engine.loader import Loaded, folders, load_detections
 from pipeline.errors import ConfigurationError, PermanentError, RetryableError
+from pipeline.events.catalogue import SecurityEvent
 from pipeline.events.document import Shaper
 from pipeline.events.encoder import Encoder
 from pipeline.events.mark import DrillMarker
 from pipeline.events.redaction import Redactor
+from pipeline.logger.security import SecurityLogger
 from pipeline.node import node_status
 from pipeline.scheduler.checkpoints import Checkpoints
 from pipeline.scheduler.daemon import Parts, Scheduler
@@ -43,6 +49,9 @@ from pipeline.shipping.letters import DeadLetters
 from pipeline.shipping.shipper import Shipper
 from pipeline.shipping.spool import Spool
 from pipeline.shipping.spools import Spools
+from pipeline.sources.files import FileSource
+from pipeline.sources.formats.format import FormatFactory
+from pipeline.sources.record import Source
 
 Notify = Callable[[str], None]
 
@@ -144,9 +153,32 @@ class App:
             return True
         return False
 
+    def refuse_wrong_credentials(self) -> None:
+        """Raise `ConfigurationError` if Elasticsearch answers and refuses these credentials or this certificate."""
+        try:
+            with translated(f"Elasticsearch at {without_credentials(self.url)}"):
+                self.client.options(request_timeout=5).cluster.health(timeout="1s")
+        except (ForbiddenError, RetryableError):
+            return
+        except PermanentError as error:
+            raise ConfigurationError(f"ELASTICSEARCH_URL does not lead to an Elasticsearch: {error}") from None
+
     def intake(self, spool: Spool, *, live: bool) -> Intake:
         """Return what brings raw events into `spool`."""
         return Intake(spool, self.encoder, self.clock, live=live)
+
+    def source(self, files: Sequence[str], lines: FormatFactory, stop: threading.Event, *, follow: bool) -> Source:
+        """Return what reads `files` (`-` is standard input) once, or follows them until `stop`."""
+        positions = self.spools.positions()
+        if list(files) == ["-"]:
+            from pipeline.sources.stdin import stdin_source
+
+            return stdin_source(lines, stop, self.clock)
+        if follow:
+            from pipeline.sources.follow import FollowSource
+
+            return FollowSource(files, lines, self.keys.identity, positions, stop, self.clock)
+        return FileSource([Path(name) for name in files], lines, self.keys.identity, positions)
 
     def shipper(self) -> Shipper:
         """Return a new shipper without spools."""
@@ -173,16 +205,42 @@ class App:
         return load_channels(self.settings, self.clock)
 
     @cached_property
+    def silences(self) -> Silences:
+        """What keeps alerts quiet; every change is logged as a security event of its own."""
+        return Silences(self.client, self.clock, self._audit_silence)
+
+    @cached_property
+    def quietness(self) -> Quietness:
+        """Silences and inhibition."""
+        return Quietness(self.client, self.silences)
+
+    @cached_property
+    def alert_actions(self) -> AlertActions:
+        """What people do with alerts."""
+        return AlertActions(self.client, self.routing, self.clock)
+
+    def _audit_silence(self, what: str, silence: Silence, author: str) -> None:
+        security = SecurityLogger(service="siemlite", settings=self.settings, durable=True)
+        security.log(
+            SecurityEvent.CONFIG_CHANGE,
+            message=f"silence {what}: {silence.id}",
+            user_id=author,
+            reason=silence.reason,
+            silence=silence.id,
+        )
+
+    @cached_property
+    def routing(self) -> Routing:
+        """Which alerts go to which channels."""
+        settings = self.settings
+        return Routing(self.channels, parse_routes(settings.siemlite_routes), settings.siemlite_pagerduty_severities)
+
+    @cached_property
     def alerts(self) -> AlertStore:
         """What turns findings into alerts."""
-        settings = self.settings
-        routes = parse_routes(settings.siemlite_routes)
+        limits = Limits(self.settings.siemlite_storm, self.settings.siemlite_page_max_age)
         return AlertStore(
-            self.client,
-            EngineEvidence(self.engine),
-            Routing(self.channels, routes, settings.siemlite_pagerduty_severities),
-            self.clock,
-            limits=Limits(settings.siemlite_storm, settings.siemlite_page_max_age),
+            self.client, EngineEvidence(self.engine), self.routing, self.clock, quiet=self.quietness, limits=limits
         )
 
     @cached_property
@@ -220,6 +278,6 @@ class App:
 
         Raises `ConfigurationError` where one of them cannot be made.
         """
-        _ = self.alerts
+        _ = self.routing
         if not any(channel.reaches_people for channel in self.channels.values()):
             self.notify("no channel is configured: alerts are written to the console; set SLACK_WEBHOOK to be told")

@@ -20,6 +20,7 @@ from pipeline.delivery.routing import PAGING_DRILL
 from pipeline.detection.detection import Detection
 from pipeline.detection.realise import realised
 from pipeline.engine.loader import Loaded
+from pipeline.errors import RetryableError
 from pipeline.events.encoder import Draft
 from pipeline.events.identity import WRITER_BYTES, WriterIdentity
 from pipeline.events.values import instant_text
@@ -69,14 +70,17 @@ def run_drills(
     seen: dict[str, DrillResult] = {}
     while drills and not stop.is_set() and app.clock.monotonic() < deadline:
         for drill_id, (detection, last_ms) in list(drills.items()):
-            result = _look(app, detection, drill_id, last_ms, seen.get(drill_id))
-            seen[drill_id] = result
+            result = seen.get(drill_id, DrillResult(detection.id, drill_id))
+            try:
+                result = seen[drill_id] = _look(app, detection, last_ms, result)
+            except RetryableError as error:
+                seen[drill_id] = replace(result, reason=str(error))
             if result.passed:
                 del drills[drill_id]
                 yield result
         app.clock.wait(stop, _LOOK_SECONDS)
     for drill_id in drills:
-        found = seen[drill_id]
+        found = seen.get(drill_id, DrillResult(drills[drill_id][0].id, drill_id))
         why = "no alert was raised" if found.alert_seconds is None else "the alert was not delivered"
         yield replace(found, reason=f"{why} within {wait_seconds:.0f} s")
 
@@ -153,9 +157,8 @@ def _play(app: App, detection: Detection, drill_id: str) -> int:
     return last_ms
 
 
-def _look(app: App, detection: Detection, drill_id: str, last_ms: int, before: DrillResult | None) -> DrillResult:
-    result = before or DrillResult(detection.id, drill_id)
-    alert = _alert(app.client, detection.id, drill_id)
+def _look(app: App, detection: Detection, last_ms: int, result: DrillResult) -> DrillResult:
+    alert = _alert(app.client, detection.id, result.drill_id)
     if alert is None or not alert.deliveries:
         return result
     if result.alert_seconds is None:

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pipeline.app import App
 from pipeline.errors import SiemliteError
 from pipeline.node import node_status, start_node
+from pipeline.ship import shipping
 from pipeline.sources.record import Source
 
 _log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ _WATCH_SECONDS = 2.0
 def run_everything(
     app: App,
     stop: threading.Event,
-    follow: Callable[[threading.Event], Source] | None,
+    follow: Callable[[threading.Event], Source] | None = None,
     then: Callable[[], None] | None = None,
 ) -> None:
     """Run all parts until `stop` is set; `then` is called once they run.
@@ -49,20 +50,6 @@ def run_everything(
             then()
         stop.wait()
         app.notify("ending")
-
-
-@contextmanager
-def shipping(app: App) -> Iterator[None]:
-    """Send what every spool of the home holds, as long as the context lasts."""
-    shipper = app.shipper()
-    collector = app.collector(shipper)
-    shipper.start()
-    collector.start()
-    try:
-        yield
-    finally:
-        shipper.stop(3.0)
-        collector.stop()
 
 
 @contextmanager

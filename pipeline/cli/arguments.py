@@ -1,5 +1,7 @@
 """Reading what people type: instants and spans of time."""
 
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
 from pipeline.errors import ConfigurationError
 from pipeline.events.values import instant
 
@@ -18,3 +20,11 @@ def span_argument(from_: str, to: str) -> tuple[int, int]:
     if span[0] >= span[1]:
         raise ConfigurationError(f"--from {from_} is not before --to {to}; nothing lies between")
     return span
+
+
+def timezone_argument(name: str) -> ZoneInfo:
+    """Return the timezone called `name`."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigurationError(f"--timezone {name!r} is not known; write a name such as Europe/Berlin") from None

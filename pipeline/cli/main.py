@@ -8,12 +8,13 @@ import sys
 
 import typer
 
-from pipeline.cli import dead_letters, node
+from pipeline.cli import alerts, dead_letters, node, silence
 from pipeline.cli.detect import detect
 from pipeline.cli.drill import drill
 from pipeline.cli.output import say
 from pipeline.cli.scheduler import scheduler
 from pipeline.cli.setup import setup
+from pipeline.cli.ship import ship
 from pipeline.cli.status import status
 from pipeline.cli.up import up
 from pipeline.errors import ConfigurationError, SiemliteError
@@ -25,8 +26,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(node.app, name="node", help="The embedded Elasticsearch of this home.")
+app.add_typer(alerts.app, name="alerts")
+app.add_typer(silence.app, name="silence")
 app.add_typer(dead_letters.app, name="dead-letters")
-for command in (up, setup, scheduler, detect, drill, status):
+for command in (up, setup, ship, scheduler, detect, drill, status):
     app.command()(command)
 
 
@@ -54,7 +57,9 @@ def main(arguments: list[str]) -> int:
     except Exception as error:
         if not isinstance(error, _UsageError):
             raise
-        say(f"siemlite: {' '.join(error.format_message().split())}; see `siemlite --help`")
+        message = getattr(error, "format_message", error.__str__)()
+        if message:
+            say(f"siemlite: {' '.join(message.split())}; see `siemlite --help`")
         return 2
     return result if isinstance(result, int) else 0
 

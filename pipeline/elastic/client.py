@@ -17,6 +17,7 @@ from elasticsearch import ApiError, Elasticsearch
 from pipeline.errors import ConfigurationError, PermanentError, RetryableError
 from pipeline.settings import Settings
 
+_REPAIR = "check ES_USER and ES_PASSWORD, or ES_API_KEY"
 RETRYABLE_STATUS = frozenset({408, 409, 429, 500, 502, 503, 504})
 
 
@@ -75,6 +76,10 @@ def _tls_context(settings: Settings) -> ssl.SSLContext:
         ) from None
 
 
+class ForbiddenError(ConfigurationError):
+    """The credentials are known and do not permit what was asked (403)."""
+
+
 @contextmanager
 def translated(what: str) -> Iterator[None]:
     """Turn the client's exceptions into siemlite's, naming `what` was being done."""
@@ -94,11 +99,10 @@ def translated(what: str) -> Iterator[None]:
 
 def failure(what: str, status: int, reason: str) -> ConfigurationError | RetryableError | PermanentError:
     """Return the exception that HTTP `status` stands for."""
-    if status in (401, 403):
-        word = "refuses the credentials" if status == 401 else "does not permit this to these credentials"
-        return ConfigurationError(
-            f"{what}: Elasticsearch {word} ({status}); check ES_USER and ES_PASSWORD, or ES_API_KEY"
-        )
+    if status == 401:
+        return ConfigurationError(f"{what}: Elasticsearch refuses the credentials (401); {_REPAIR}")
+    if status == 403:
+        return ForbiddenError(f"{what}: Elasticsearch does not permit this to these credentials (403); {_REPAIR}")
     if status in RETRYABLE_STATUS:
         return RetryableError(f"{what}: {status} {reason}")
     return PermanentError(f"{what}: {status} {reason}")

@@ -19,6 +19,7 @@ import orjson
 from elasticsearch import Elasticsearch
 
 from pipeline.clock import Clock
+from pipeline.elastic.client import ForbiddenError
 from pipeline.elastic.templates import logs_template_ready
 from pipeline.errors import ConfigurationError, RetryableError
 from pipeline.events.encoded import INGESTED, stamped
@@ -231,13 +232,10 @@ class Shipper:
     def _await_template(self, claim: _Claim) -> None:
         try:
             self._template_seen = logs_template_ready(self._client)
-        except ConfigurationError as error:
-            if "(403)" not in str(error):
-                self._again_later(claim)
-                raise
+        except ForbiddenError:
             self._notify("these credentials may not look for the index template; trusting that `siemlite setup` ran")
             self._template_seen = True
-        except RetryableError:
+        except (RetryableError, ConfigurationError):
             self._again_later(claim)
             raise
         if not self._template_seen:

@@ -116,7 +116,7 @@ class Spool:
             self._db.execute("COMMIT")
 
     def append(self, chunks: Sequence[Chunk], positions: Mapping[str, str], now_ms: int) -> None:
-        """Make `chunks` and `positions` durable together.
+        """Make `chunks` and `positions` durable together; an empty position is forgotten.
 
         Raises `SpoolFullError`, and keeps nothing, where the bound or the disk has no room.
         """
@@ -130,7 +130,9 @@ class Spool:
                     [(now_ms, chunk.events, len(chunk.body), chunk.rank, chunk.body) for chunk in chunks],
                 )
             if positions:
-                self._db.executemany("INSERT OR REPLACE INTO position VALUES (?, ?)", list(positions.items()))
+                self._db.executemany("DELETE FROM position WHERE source = ?", [(source,) for source in positions])
+                kept = [(source, data) for source, data in positions.items() if data]
+                self._db.executemany("INSERT INTO position VALUES (?, ?)", kept)
 
     def take(self, after_id: int, max_bytes: int, skip: Container[int] = ()) -> list[Spooled]:
         """Return the oldest chunks with ids above `after_id` and not in `skip`.

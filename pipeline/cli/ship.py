@@ -1,0 +1,55 @@
+"""`siemlite ship`: bring events into Elasticsearch."""
+
+from typing import Annotated
+
+import typer
+
+
+def ship(
+    files: Annotated[list[str] | None, typer.Argument(metavar="[FILE…|-]", help="Files; - is standard input.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with what is written to the files.")] = False,
+    format_: Annotated[str, typer.Option("--format", help="What the files hold: json or authlog.")] = "json",
+    year: Annotated[int | None, typer.Option(help="Year of the first line, where lines have none.")] = None,
+    timezone: Annotated[str, typer.Option(help="Timezone of lines that name none.")] = "UTC",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document at the end.")] = False,
+) -> int:
+    """Ship files, or standard input; without either, send what every spool of this home holds, until SIGTERM."""
+    from pipeline.cli.arguments import timezone_argument
+    from pipeline.cli.output import progress_bar, say, show_json
+    from pipeline.cli.start import application, stop_on_signals
+    from pipeline.ship import ship_sources, ship_spools
+    from pipeline.sources.formats.format import FormatOptions, format_factory
+
+    stop = stop_on_signals()
+    app = application()
+    if not files:
+        if follow:
+            say("siemlite: --follow needs a file or a pattern; name one, such as /var/log/auth.log")
+            return 2
+        app.refuse_wrong_credentials()
+        ship_spools(app, stop)
+        return 0
+    lines = format_factory(format_, FormatOptions(year, timezone_argument(timezone)))
+    source = app.source(files, lines, stop, follow=follow)
+    app.refuse_wrong_credentials()
+    with progress_bar() as bar:
+        task = bar.add_task("shipping", total=None if follow else source.bytes_total or None, note="")
+
+        def progress(read: int, stored: int, waiting: int) -> None:
+            bar.update(task, completed=read, total=source.bytes_total or None, note=f"{stored} stored, {waiting} wait")
+
+        result = ship_sources(app, source, stop, live=follow or files == ["-"], progress=progress)
+    for problem in source.problems:
+        say(f"siemlite: {problem}")
+    if json:
+        show_json({"read": result.read, "stored": result.stored, "refused": result.refused, "waiting": result.waiting})
+    else:
+        say(
+            f"{result.read} events read, {result.stored} stored, {result.refused} refused"
+            + (
+                f", {result.waiting} wait in the spool and go on with the next `siemlite ship`"
+                if result.waiting
+                else ""
+            )
+        )
+    return 1 if source.problems or (result.waiting and not stop.is_set()) else 0
