@@ -132,10 +132,8 @@ def temporary_cluster(size: int = 3, heap_mb: int = 256) -> Iterator[list[TestNo
         # Together: none is healthy before most of them are there.
         with ThreadPoolExecutor(size) as pool:
             list(pool.map(TestNode.start, nodes))
-        health = httpx.get(
-            nodes[0].url + "/_cluster/health", params={"wait_for_nodes": str(size), "timeout": "60s"}, timeout=70
-        )
-        health.raise_for_status()
+        whole = {"wait_for_nodes": str(size), "timeout": "60s"}
+        httpx.get(nodes[0].url + "/_cluster/health", params=whole, timeout=70).raise_for_status()
         yield nodes
 
 

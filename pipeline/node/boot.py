@@ -140,7 +140,7 @@ class Boot:
                 if self.clock.monotonic() - answered > _RECOVERY_SECONDS:
                     self.progress("some of the stored indices cannot be opened yet")
                     return pid
-            if not held(self.layout.run_lock):
+            if not held(self.layout):
                 self._explain(log_start)
             pause(self.clock)
         raise RetryableError(
@@ -167,10 +167,10 @@ class Boot:
 
     def _stop_detached(self) -> None:
         state = read_state(self.layout)
-        if state is not None and held(self.layout.run_lock):
+        if state is not None and held(self.layout):
             os.kill(int(state["supervisor"]), signal.SIGTERM)
         deadline = self.clock.monotonic() + STOP_SECONDS
-        while held(self.layout.run_lock) and self.clock.monotonic() < deadline:
+        while held(self.layout) and self.clock.monotonic() < deadline:
             pause(self.clock)
 
 

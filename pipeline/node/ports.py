@@ -48,7 +48,9 @@ def choose(home: Path, remembered: Path, http: int | None = None, transport: int
 def remember(ports: Ports, file: Path) -> None:
     """Keep `ports` for the next start."""
     fresh = file.with_name(f"{file.name}.new")
-    fresh.write_text(json.dumps(asdict(ports)), encoding="utf-8")
+    fresh.unlink(missing_ok=True)
+    with fresh.open("x", encoding="utf-8") as out:  # never through a link that somebody left there
+        json.dump(asdict(ports), out)
     fresh.replace(file)
 
 

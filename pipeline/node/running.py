@@ -21,7 +21,7 @@ from pipeline.node.download import Progress
 from pipeline.node.java import find_java
 from pipeline.node.layout import Layout, account_for, find, make_home, prepare, reachable
 from pipeline.node.orphans import end_orphans
-from pipeline.node.runstate import STOP_SECONDS, held, pause, read_state, start_lock
+from pipeline.node.runstate import STOP_SECONDS, clear_state, held, pause, read_state, start_lock
 from pipeline.settings import Settings
 
 BOOT_SECONDS = 120.0
@@ -68,6 +68,7 @@ def start_node(
     """
     clock = clock or SystemClock()
     home = settings.siemlite_home.absolute()
+    _refuse_colon(home)
     make_home(home)
     with start_lock(home, progress):
         running = _settled(home, clock)
@@ -82,7 +83,6 @@ def start_node(
         account = account_for(home)
         java = find_java(usable=lambda path: reachable(path / "bin", account))
         layout = prepare(home, account)
-        _refuse_colon(layout)
         end_orphans(layout, clock)
         server = distribution.installed(layout.programs)
         if server is None:
@@ -116,8 +116,9 @@ def stop_node(home: Path, clock: Clock | None = None) -> bool:
         return False
     with start_lock(home, lambda _: None):
         layout = find(home)
-        if not held(layout.run_lock):
-            layout.state.unlink(missing_ok=True)
+        if not held(layout):
+            clear_state(layout)
+            end_orphans(layout, clock)
             return False
         state = read_state(layout)
         if state is not None:
@@ -128,10 +129,11 @@ def stop_node(home: Path, clock: Clock | None = None) -> bool:
             except PermissionError as error:
                 raise ConfigurationError(f"the node of {home} belongs to another user: stop it as that user") from error
         deadline = clock.monotonic() + STOP_SECONDS
-        while held(layout.run_lock):
+        while held(layout):
             if clock.monotonic() > deadline:
                 raise RetryableError(f"the node of {home} did not end within {STOP_SECONDS:g} s: try again")
             pause(clock)
+        end_orphans(layout, clock)
     return True
 
 
@@ -144,7 +146,7 @@ def node_status(home: Path) -> Node | None:
 def node_url(home: Path) -> str | None:
     """Return the address of the node of `home` if it runs, be it healthy, still starting, or out of breath."""
     layout = find(home.absolute())
-    state = read_state(layout) if held(layout.run_lock) else None
+    state = read_state(layout) if held(layout) else None
     return None if state is None else str(state["url"])
 
 
@@ -152,7 +154,7 @@ def _settled(home: Path, clock: Clock) -> Node | None:
     """Return the node that runs, or None when nothing does; wait for one that is about to end."""
     layout = find(home)
     deadline = clock.monotonic() + _ANSWER_SECONDS
-    while held(layout.run_lock):
+    while held(layout):
         node = _running(home, layout)
         if node is not None:
             return node
@@ -161,12 +163,12 @@ def _settled(home: Path, clock: Clock) -> Node | None:
                 f"the node of {home} runs but does not answer: stop it with `siemlite node stop` and start again"
             )
         pause(clock)
-    layout.state.unlink(missing_ok=True)
+    clear_state(layout)
     return None
 
 
 def _running(home: Path, layout: Layout) -> Node | None:
-    state = read_state(layout) if held(layout.run_lock) else None
+    state = read_state(layout) if held(layout) else None
     if state is None:
         return None
     address = str(state["url"])
@@ -174,6 +176,6 @@ def _running(home: Path, layout: Layout) -> Node | None:
     return None if pid is None else Node(address, pid, owned=False, home=home)
 
 
-def _refuse_colon(layout: Layout) -> None:
-    if ":" in str(layout.root):
-        raise ConfigurationError(f"SIEMLITE_HOME must not contain a colon, which Java splits paths at: {layout.home}")
+def _refuse_colon(home: Path) -> None:
+    if ":" in str(home.resolve()):
+        raise ConfigurationError(f"SIEMLITE_HOME must not contain a colon, which Java splits paths at: {home}")

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.clock import Clock
+from pipeline.errors import ConfigurationError
 from pipeline.node.download import Progress
 from pipeline.node.layout import Layout, find
 from pipeline.node.supervisor import GRACE_SECONDS
@@ -23,7 +24,9 @@ _LOOK_SECONDS = 0.1
 
 @contextmanager
 def start_lock(home: Path, progress: Progress) -> Iterator[None]:
-    lock = os.open(find(home).start_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Keep all others from starting or stopping the node of `home`; wait for whoever does."""
+    with _readable(home):
+        lock = os.open(find(home).start_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -35,12 +38,13 @@ def start_lock(home: Path, progress: Progress) -> Iterator[None]:
         os.close(lock)
 
 
-def held(lock: Path) -> bool:
-    """Tell whether a living process holds `lock`."""
-    try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
+def held(layout: Layout) -> bool:
+    """Tell whether a supervisor of this node lives. Raises `ConfigurationError` when the home is not ours to read."""
+    with _readable(layout.home):
+        try:
+            descriptor = os.open(layout.run_lock, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -51,12 +55,32 @@ def held(lock: Path) -> bool:
 
 
 def read_state(layout: Layout) -> dict[str, str | int] | None:
-    try:
-        state: dict[str, str | int] = json.loads(layout.state.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
+    """Return what the supervisor wrote of its server, or None. It may be stale unless the lock is held."""
+    with _readable(layout.home):
+        try:
+            state: dict[str, str | int] = json.loads(layout.state.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
     return state
 
 
+def clear_state(layout: Layout) -> None:
+    """Remove what a supervisor that was killed left behind."""
+    with _readable(layout.home):
+        layout.state.unlink(missing_ok=True)
+
+
 def pause(clock: Clock) -> None:
+    """Wait for a moment before the next look."""
     clock.wait(threading.Event(), _LOOK_SECONDS)
+
+
+@contextmanager
+def _readable(home: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"the node of {home} cannot be looked at ({error.strerror or error}): "
+            "run as the user who started it, or set SIEMLITE_HOME to a folder of your own"
+        ) from error

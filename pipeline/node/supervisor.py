@@ -40,7 +40,8 @@ class Orders:
     """What the supervisor is to run, and for whom.
 
     `user` and `group` are numbers, or None to stay who we are; `parent` is the process to end with, or None
-    for a detached server; `state` is what the state file tells besides process ids.
+    for a detached server; `state` is what the state file tells besides process ids; `grace` is how many seconds
+    the server has to end by itself.
     """
 
     command: list[str]
@@ -53,6 +54,7 @@ class Orders:
     user: int | None
     group: int | None
     parent: int | None
+    grace: float = GRACE_SECONDS
 
 
 def main() -> int:
@@ -77,7 +79,7 @@ def main() -> int:
         _watch(orders, launcher, wake)
     finally:
         Path(orders.state_file).unlink(missing_ok=True)
-        _end(launcher)
+        _end(launcher, orders.grace)
     return 0
 
 
@@ -187,9 +189,9 @@ def _watch(orders: Orders, launcher: "subprocess.Popen[bytes]", wake: socket.soc
             return
 
 
-def _end(launcher: "subprocess.Popen[bytes]") -> None:
+def _end(launcher: "subprocess.Popen[bytes]", grace: float) -> None:
     """Stop the launcher's process group: politely, then by force; return when nothing of it is left."""
-    for number, seconds in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, _KILL_SECONDS)):
+    for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, _KILL_SECONDS)):
         deadline = time.monotonic() + seconds
         with contextlib.suppress(ProcessLookupError):
             os.killpg(launcher.pid, number)

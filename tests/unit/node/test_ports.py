@@ -57,6 +57,14 @@ def test_a_taken_port_that_was_asked_for_is_named(tmp_path: Path) -> None:
         choose(tmp_path, tmp_path / "ports.json", http=port)
 
 
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "ports.json.new").symlink_to(tmp_path / "victim")
+    remember(Ports(1, 2), tmp_path / "ports.json")
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert recall(tmp_path / "ports.json") == Ports(1, 2)
+
+
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"http": "x", "transport": 1}', '{"http": 1}', "null"])
 def test_a_damaged_memory_is_no_obstacle(tmp_path: Path, damage: str) -> None:
     (tmp_path / "ports.json").write_text(damage)

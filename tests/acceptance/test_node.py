@@ -1,0 +1,224 @@
+"""The embedded node: quick, alone with its home's data, and never left behind."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from pipeline.errors import ConfigurationError
+from pipeline.node import ServerOptions, node_status, node_url, start_node
+from pipeline.node.layout import find
+from pipeline.node.orphans import data_in_use
+from pipeline.node.runstate import read_state
+from pipeline.settings import Settings, load_settings
+from tests.node import QUICK, TestNode, temporary_cluster
+from tests.unit.node.processes import eventually, lives
+
+# What `siemlite up` does with its node, and nothing else.
+PARENT = """
+import sys, time
+from pathlib import Path
+from pipeline.node import start_node
+from pipeline.settings import load_settings
+from tests.node import QUICK
+node = start_node(load_settings(None, siemlite_home=Path(sys.argv[1])), options=QUICK, progress=lambda _: None)
+print(node.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """Return the path of a home that is not there yet; whatever runs in it afterwards is ended."""
+    path = tmp_path / "a home"
+    yield path
+    TestNode(path).remove()
+
+
+def settings_for(home: Path) -> Settings:
+    return load_settings(None, siemlite_home=home)
+
+
+def processes_of(home: Path) -> set[int]:
+    """Return every process of the node: supervisor, launcher and server."""
+    state = read_state(find(home))
+    node = node_status(home)
+    assert state
+    assert node
+    return {int(state["supervisor"]), int(state["launcher"]), node.pid}
+
+
+def test_a_home_keeps_its_data_and_address_and_the_second_start_is_quick(home: Path) -> None:
+    first = start_node(settings_for(home), progress=lambda _: None)
+    processes = processes_of(home)
+    httpx.put(first.url + "/security-x/_doc/1", json={"a": 1}, timeout=30).raise_for_status()
+    first.stop()
+    assert not any(lives(pid) for pid in processes)
+    assert node_status(home) is None
+    assert node_url(home) is None
+
+    took: list[float] = []
+    while not took or (min(took) >= 15 and len(took) < 3):  # another chance, should the machine be busy
+        began = time.monotonic()
+        second = start_node(settings_for(home), progress=lambda _: None)
+        took.append(time.monotonic() - began)
+        assert second.url == first.url
+        assert httpx.get(second.url + "/security-x/_doc/1").json()["_source"] == {"a": 1}
+        second.stop()
+    assert min(took) < 15, took
+
+
+def test_the_server_listens_on_loopback_only_and_never_runs_as_root(home: Path) -> None:
+    node = start_node(settings_for(home), options=QUICK, progress=lambda _: None)
+    told = httpx.get(node.url + "/_nodes/_local/http,transport").json()["nodes"]
+    bound = [
+        address for entry in told.values() for part in ("http", "transport") for address in entry[part]["bound_address"]
+    ]
+    assert len(bound) == 2
+    assert all(address.startswith("127.0.0.1:") for address in bound)
+    for pid in processes_of(home) - {int((read_state(find(home)) or {})["supervisor"])}:
+        assert Path(f"/proc/{pid}").stat().st_uid != 0
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        assert not [entry for entry in environment if entry.startswith(b"PYTEST_CURRENT_TEST")]
+    node.stop()
+
+
+def test_starts_of_one_home_share_one_node_that_only_its_owner_ends(home: Path) -> None:
+    said: list[str] = []
+    with ThreadPoolExecutor(2) as pool:
+        start = lambda _: start_node(settings_for(home), options=QUICK, progress=said.append)  # noqa: E731
+        nodes = list(pool.map(start, range(2)))
+    assert nodes[0].url == nodes[1].url
+    assert nodes[0].pid == nodes[1].pid
+    assert sorted(node.owned for node in nodes) == [False, True]
+    guest, owner = sorted(nodes, key=lambda node: node.owned)
+    guest.stop()
+    assert node_status(home) == guest
+    with pytest.raises(ConfigurationError, match=re.escape(f"runs already at {owner.url}")):
+        start_node(settings_for(home), port=1, progress=said.append)
+    owner.stop()
+    assert node_status(home) is None
+
+
+def test_a_killed_parent_takes_its_node_along(home: Path) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(home)], stdout=subprocess.PIPE)
+    with parent:
+        assert parent.stdout
+        pid = int(parent.stdout.readline())
+        processes = processes_of(home)
+        assert pid in processes
+        parent.kill()
+    assert eventually(lambda: not any(lives(pid) for pid in processes))
+    assert node_url(home) is None
+    assert not data_in_use(find(home))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs PR_SET_PDEATHSIG")
+def test_a_killed_supervisor_leaves_no_server_and_the_next_start_is_not_misled(home: Path) -> None:
+    node = TestNode(home)
+    node.start()
+    processes = processes_of(home)
+    state = read_state(find(home))
+    assert state
+    os.kill(int(state["supervisor"]), signal.SIGKILL)
+    # At once, while the old server may still be closing; the stale state file names it.
+    assert find(home).state.exists()
+    node.start()
+    assert not any(lives(pid) for pid in processes)
+    assert node_status(home) is not None
+    node.stop()
+
+
+def test_a_killed_server_can_be_started_again_with_its_data(home: Path) -> None:
+    node = TestNode(home)
+    node.start()
+    url = node.url
+    httpx.put(url + "/security-x/_doc/1", json={"a": 1}, timeout=30).raise_for_status()
+    node.kill()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url + "/_cluster/health")
+    node.start()
+    assert node.url == url
+    assert httpx.get(url + "/security-x/_doc/1").json()["_source"] == {"a": 1}
+    node.stop()
+
+
+def test_a_server_that_refuses_to_boot_says_why_in_one_line_and_leaves_nothing(home: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        start_node(settings_for(home), options=ServerOptions(settings={"no.such.setting": 1}), progress=lambda _: None)
+    assert "unknown setting [no.such.setting]" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert node_url(home) is None
+    assert not find(home).state.exists()
+
+
+def test_an_interrupted_start_leaves_nothing(home: Path) -> None:
+    def interrupt() -> None:
+        eventually(lambda: read_state(find(home)) is not None)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    meddler = threading.Thread(target=interrupt)
+    meddler.start()
+    with pytest.raises(KeyboardInterrupt):
+        start_node(settings_for(home), options=QUICK, progress=lambda _: None)
+    meddler.join()
+    assert node_url(home) is None
+    assert eventually(lambda: not data_in_use(find(home)))
+
+
+def siemlite(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    program = "from pipeline.cli.main import run; run()"
+    environment = {**os.environ, "SIEMLITE_HOME": str(home)}
+    environment.pop("ELASTICSEARCH_URL", None)
+    return subprocess.run(
+        [sys.executable, "-c", program, "node", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_node_started_by_command_runs_until_it_is_stopped_by_command(home: Path) -> None:
+    assert siemlite(home, "status", "--json").returncode == 1
+    started = siemlite(home, "start", "--json")
+    assert started.returncode == 0, started.stderr
+    told = json.loads(started.stdout)
+    assert set(told) == {"url", "pid"}
+    assert httpx.get(told["url"] + "/_cluster/health").json()["status"] == "green"
+    assert lives(told["pid"])
+    assert json.loads(siemlite(home, "start", "--json").stdout) == told
+    status = siemlite(home, "status", "--json")
+    assert status.returncode == 0
+    assert json.loads(status.stdout) == {"running": True, **told}
+    other = siemlite(home, "start", "--port", "1")
+    assert other.returncode == 2
+    assert other.stderr.count("\n") == 1
+    assert siemlite(home, "stop").returncode == 0
+    assert not lives(told["pid"])
+    assert siemlite(home, "status").returncode == 1
+
+
+def test_three_nodes_form_a_cluster_that_survives_one(tmp_path: Path) -> None:
+    with temporary_cluster(3) as nodes:
+        body = {"settings": {"number_of_shards": 3, "number_of_replicas": 1}}
+        httpx.put(nodes[0].url + "/security-x", json=body, timeout=60).raise_for_status()
+        whole = {"wait_for_nodes": "3", "wait_for_status": "green", "timeout": "60s"}
+        httpx.get(nodes[0].url + "/_cluster/health", params=whole, timeout=70).raise_for_status()
+        nodes[0].kill()
+        survivor = nodes[1].url
+        httpx.put(survivor + "/security-x/_doc/1", json={"a": 1}, timeout=60).raise_for_status()
+        nodes[0].start()
+        health = httpx.get(nodes[0].url + "/_cluster/health", params=whole, timeout=70)
+        assert health.json()["number_of_nodes"] == 3
+        assert httpx.get(nodes[0].url + "/security-x/_doc/1").json()["_source"] == {"a": 1}
