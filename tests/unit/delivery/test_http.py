@@ -1,0 +1,157 @@
+"""What each answer, and each failure, of a real HTTP server means; and what is never said about it."""
+
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+
+import httpx
+import pytest
+import trustme
+
+from pipeline.delivery.channels.base import SendError
+from pipeline.delivery.channels.http import Poster
+from pipeline.delivery.retry import Failure
+from tests.unit.clocks import ManualClock
+from tests.unit.delivery.receiver import Answer, receiver
+
+SECRET = "s3cr3tXYZ"
+
+
+def failure_of(answer: Answer, timeout_s: float = 10.0) -> Failure:
+    with receiver(lambda _: answer) as server:
+        poster = Poster(server.url, ManualClock(), timeout_s=timeout_s)
+        with pytest.raises(SendError) as raised:
+            poster.post(b"{}", {})
+        poster.close()
+        assert len(server.requests) == 1
+    assert SECRET not in repr(raised.value)
+    assert SECRET not in repr(raised.value.failure)
+    return raised.value.failure
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_a_2xx_answer_is_success(status: int) -> None:
+    with receiver(lambda _: Answer(status, b"")) as server:
+        poster = Poster(server.url, ManualClock())
+        poster.post(b'{"a":1}', {"X-Y": "z"})
+        poster.close()
+        [request] = server.requests
+    assert (request.json, request.headers["X-Y"]) == ({"a": 1}, "z")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 413, 422, 301, 307])
+def test_what_can_never_succeed_is_permanent(status: int) -> None:
+    headers = {"location": "http://127.0.0.1:1/elsewhere"} if status < 400 else {}
+    failure = failure_of(Answer(status, b"no_service", headers))
+    assert failure == Failure(f"HTTP {status}: no_service", permanent=True)
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 599])
+def test_what_may_succeed_later_is_not(status: int) -> None:
+    assert failure_of(Answer(status, b"")) == Failure(f"HTTP {status}")
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7.0),
+        ("0", 0.0),
+        ("Sun, 15 Jun 2025 15:07:40 GMT", 60.0),
+        ("soon", None),
+        ("-5", None),
+        ("9" * 40, 999999999.0),
+    ],
+)
+def test_retry_after_is_a_number_or_a_date(header: str, seconds: float | None) -> None:
+    assert failure_of(Answer(429, b"", {"retry-after": header})).retry_after_s == seconds
+
+
+def test_a_server_that_hangs_is_given_up_and_tried_again_later() -> None:
+    release = threading.Event()
+    try:
+        failure = failure_of(Answer(hang=release), timeout_s=0.2)
+    finally:
+        release.set()
+    assert not failure.permanent
+    assert failure.reason == "no answer in time (ReadTimeout)"
+
+
+def test_a_connection_that_breaks_is_tried_again_later() -> None:
+    assert not failure_of(Answer(reset=True)).permanent
+
+
+def test_a_server_that_is_not_there_is_tried_again_later() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/{SECRET}"
+    with pytest.raises(SendError) as raised:
+        Poster(url, ManualClock()).post(b"", {})
+    assert not raised.value.failure.permanent
+    assert raised.value.failure.reason.startswith("ConnectError: ")
+
+
+def test_a_name_that_does_not_resolve_is_tried_again_later() -> None:
+    with pytest.raises(SendError) as raised:
+        Poster(f"https://nowhere.invalid/{SECRET}", ManualClock()).post(b"", {})
+    assert not raised.value.failure.permanent
+    assert SECRET not in raised.value.failure.reason
+
+
+@pytest.fixture
+def untrusted_tls_port() -> Iterator[int]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        try:
+            context.wrap_socket(server.accept()[0], server_side=True)
+        except OSError:
+            return
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield server.getsockname()[1]
+    server.close()
+    thread.join(5)
+
+
+def test_a_certificate_that_nobody_trusts_is_no_place_for_a_secret(untrusted_tls_port: int) -> None:
+    with pytest.raises(SendError) as raised:
+        Poster(f"https://localhost:{untrusted_tls_port}/{SECRET}", ManualClock()).post(b"", {})
+    assert not raised.value.failure.permanent
+    assert "CERTIFICATE_VERIFY_FAILED" in raised.value.failure.reason
+
+
+def test_an_answer_that_repeats_the_secret_is_not_quoted() -> None:
+    failure = failure_of(Answer(404, f"no such path /services/T000/B000/{SECRET}".encode()))
+    assert failure.reason == "HTTP 404: no such path [REDACTED]"
+
+
+def test_an_endless_or_hostile_answer_is_cut_and_escaped() -> None:
+    failure = failure_of(Answer(500, b"\x1b[2J" + b"A" * 1_000_000))
+    assert failure.reason.startswith("HTTP 500: \\x1b[2JAAAA")
+    assert len(failure.reason) < 150
+
+
+def test_the_librarys_own_log_names_the_host_alone(caplog: pytest.LogCaptureFixture) -> None:
+    with receiver() as server, caplog.at_level(logging.DEBUG):
+        poster = Poster(server.url, ManualClock())
+        poster.post(b"{}", {})
+        poster.close()
+    assert any(record.name == "httpx" for record in caplog.records)
+    assert SECRET not in caplog.text
+
+
+def test_a_proxy_of_the_environment_is_not_used_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    with receiver() as server:
+        poster = Poster(server.url, ManualClock())
+        poster.post(b"{}", {})
+        poster.close()
+        assert len(server.requests) == 1
+        with pytest.raises(httpx.ConnectError):
+            httpx.post("http://example.invalid/", content=b"")

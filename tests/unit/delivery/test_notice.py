@@ -1,0 +1,66 @@
+"""What a channel is given to say."""
+
+from dataclasses import replace
+from urllib.parse import unquote
+
+import pytest
+
+from pipeline.alerts.episodes import Episode
+from pipeline.alerts.outbox import Action, Delivery
+from pipeline.alerts.record import Alert, Standing, new_alert
+from pipeline.delivery.notice import notice_of
+from pipeline.detection.timeline import Severity
+from tests.unit.alerts.memory_engine import address, detection
+
+NOW = 1_750_000_000_000
+ENTRY = Delivery("slack", Action.OPEN, NOW, NOW)
+
+
+def alert(value: str = "203.0.113.7") -> Alert:
+    episode = Episode(1, NOW - 9000, NOW - 4000, NOW, Severity.HIGH, 5)
+    return new_alert(detection(), "key", address(value), episode, count=7)
+
+
+def test_it_says_who_how_often_and_when() -> None:
+    notice = notice_of(alert(), ENTRY)
+    assert notice.heading == "[HIGH] Title of brute_force."
+    assert notice.summary.startswith("source.address=203.0.113.7: 7 events from 2025-06-15T15:06:31.000Z to ")
+
+
+@pytest.mark.parametrize(
+    ("action", "heading"),
+    [
+        (Action.ESCALATE, "[HIGH] Escalated: Title of brute_force."),
+        (Action.ACKNOWLEDGE, "[HIGH] Acknowledged: Title of brute_force."),
+        (Action.RESOLVE, "[HIGH] Resolved: Title of brute_force."),
+    ],
+)
+def test_the_heading_says_what_became_of_the_alert(action: Action, heading: str) -> None:
+    assert notice_of(alert(), Delivery("x", action, NOW, NOW)).heading == heading
+
+
+def test_control_and_invisible_characters_are_shown_as_escapes() -> None:
+    notice = notice_of(alert("\x1b[2J\u202eabc\r\nBcc: x\x00"), ENTRY)
+    assert notice.group == (("source.address", "\\x1b[2J\\u202eabc\\r\\nBcc: x\\x00"),)
+    assert notice.summary.isprintable()
+
+
+def test_every_text_passes_the_redactor() -> None:
+    notice = notice_of(alert("hunter2"), ENTRY, clean=lambda text: text.replace("hunter2", "[REDACTED]"))
+    assert notice.group == (("source.address", "[REDACTED]"),)
+    assert "hunter2" not in repr(notice)
+
+
+def test_links_lead_to_the_alert_and_its_events_and_a_value_cannot_break_out() -> None:
+    notice = notice_of(alert("a'!\")) or (x"), ENTRY, kibana_url="https://kibana.example.org/")
+    assert [link.label for link in notice.links] == ["Alert", "Events"]
+    assert all(link.url.startswith("https://kibana.example.org/app/discover#/?_g=(") for link in notice.links)
+    events = unquote(notice.links[1].url)
+    assert "query:'source.address: \"a!'!!\\\")) or (x\"')" in events
+    assert notice_of(alert(), ENTRY).links == ()
+
+
+def test_what_a_person_said_goes_with_it() -> None:
+    closed = replace(alert(), closed=Standing("kim", NOW, "a pentest"))
+    notice = notice_of(closed, Delivery("pagerduty", Action.RESOLVE, NOW, NOW))
+    assert (notice.by, notice.note) == ("kim", "a pentest")
