@@ -7,12 +7,12 @@ whole batch for what may be a secret in a value, and `Redactor.values` redacts w
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from pipeline.events.redaction.names import Names
-from pipeline.events.redaction.plain import CYCLE, MARKER, TRUNCATED, Plainer
+from pipeline.events.redaction.plain import CYCLE, MARKER, TRUNCATED, Plain, Plainer
+from pipeline.events.redaction.texts import Texts
 
-__all__ = ["CYCLE", "MARKER", "TRUNCATED", "Redactor"]
+__all__ = ["CYCLE", "MARKER", "TRUNCATED", "Plain", "Redactor"]
 
 
 class Redactor:
@@ -21,22 +21,20 @@ class Redactor:
     Raises `ConfigurationError` for an extra key that is no name.
     """
 
-    __slots__ = ("_names", "_plainer", "is_sensitive", "keys")
+    __slots__ = ("_names", "_plainer", "_texts", "is_sensitive", "keys", "text", "values")
 
     def __init__(self, extra_keys: Iterable[str] = ()) -> None:
         self._names = Names(extra_keys)
-        self._plainer = Plainer(self._names, self.text)
+        self._plainer = Plainer(self._names, self._redact_text)
+        self._texts = Texts(self._names.is_sensitive, self._plainer.plain, MARKER, TRUNCATED)
         self.keys = self._plainer.plain
         self.is_sensitive = self._names.is_sensitive
+        self.text = self._texts.text
+        self.values = self._texts.values
 
     def suspects(self, bodies: Sequence[bytes]) -> Sequence[int]:
         """Return the positions of those serialised JSON documents that may hold a secret in a value."""
         return range(len(bodies))
 
-    def values(self, tree: Any) -> Any:
-        """Return the plain `tree` with the secrets within its values replaced."""
-        return tree
-
-    def text(self, line: str) -> str:
-        """Return `line` with the secrets in it replaced."""
-        return line
+    def _redact_text(self, text: str) -> str:
+        return self._texts.text(text)

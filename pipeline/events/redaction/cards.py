@@ -1,0 +1,145 @@
+"""Payment card numbers and US social security numbers in text.
+
+A card number has 13 to 19 digits, a correct check digit (Luhn, ISO/IEC 7812-1 annex B) and begins with a
+range that an issuer of that length uses; its digits may be grouped by single spaces, dashes or plus signs.
+A social security number has an area other than 000, 666 and 900-999, a group other than 00 and a serial
+other than 0000 (SSA, randomised since 2011); without dashes it counts only after a word that says so.
+
+Invariants: digits that are part of a longer number, of a word, of a decimal fraction or of a UUID are left
+alone; the work is linear in the length of the text.
+"""
+
+import re
+from collections.abc import Iterator
+
+MIN_DIGITS, MAX_DIGITS = 13, 19
+
+_Lengths = range | frozenset[int]
+_SIXTEEN = frozenset({16})
+_SIXTEEN_UP = range(16, 20)
+_ISSUERS: tuple[tuple[str, str, _Lengths], ...] = (
+    ("4", "4", frozenset({13, 16, 18, 19})),  # Visa
+    ("51", "55", _SIXTEEN),  # Mastercard
+    ("2221", "2720", _SIXTEEN),  # Mastercard
+    ("34", "34", frozenset({15})),  # American Express
+    ("37", "37", frozenset({15})),  # American Express
+    ("6011", "6011", _SIXTEEN_UP),  # Discover
+    ("644", "649", _SIXTEEN_UP),  # Discover
+    ("65", "65", _SIXTEEN_UP),  # Discover, RuPay
+    ("60", "60", _SIXTEEN),  # RuPay
+    ("508", "508", _SIXTEEN),  # RuPay
+    ("62", "62", _SIXTEEN_UP),  # UnionPay
+    ("300", "305", range(14, 20)),  # Diners Club
+    ("3095", "3095", range(14, 20)),  # Diners Club
+    ("36", "36", range(14, 20)),  # Diners Club
+    ("38", "39", range(14, 20)),  # Diners Club
+    ("3528", "3589", _SIXTEEN_UP),  # JCB
+    ("5018", "5018", range(13, 20)),  # Maestro
+    ("5020", "5020", range(13, 20)),  # Maestro
+    ("5038", "5038", range(13, 20)),  # Maestro
+    ("5893", "5893", range(13, 20)),  # Maestro
+    ("6304", "6304", range(13, 20)),  # Maestro
+    ("6759", "6759", range(13, 20)),  # Maestro
+    ("6761", "6763", range(13, 20)),  # Maestro
+    ("2200", "2204", _SIXTEEN_UP),  # Mir
+)
+
+_RUN = re.compile(r"(?<![0-9])(?<![0-9]\.)[0-9]++(?:[ \-+\xa0\u2009\u202f][0-9]++)*+")
+_UUID = re.compile(r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}")
+_GROUP = re.compile(r"[0-9]+")
+_ESCAPED = re.compile(r"\\[nrt]")
+_MIN_GROUP = 3
+_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+
+_SSN_DIGITS = r"(?!000|666|9)[0-9]{3}%s(?!00)[0-9]{2}%s(?!0000)[0-9]{4}(?![\w-])"
+_SSN_DASHED = re.compile(r"(?<![\w-])" + _SSN_DIGITS % ("-", "-"))
+_SSN_NAMED = re.compile(
+    r"((?:\bssns?|social[ _-]?security(?:[ _-]?(?:number|num|no|nr))?)\.?(?: (?:is|was))?[ \t:=#\"'\\]{0,6})"
+    + _SSN_DIGITS % ("[- ]?", "[- ]?"),
+    re.IGNORECASE,
+)
+
+
+def luhn(digits: str) -> bool:
+    """Return whether the last of `digits` is their check digit."""
+    total = 0
+    for at, digit in enumerate(reversed(digits)):
+        total += _DOUBLED[int(digit)] if at % 2 else int(digit)
+    return total % 10 == 0
+
+
+def is_card(digits: str) -> bool:
+    """Return whether `digits` are the number of a payment card."""
+    length = len(digits)
+    if not MIN_DIGITS <= length <= MAX_DIGITS or digits[0] not in "23456":
+        return False
+    return any(
+        first <= digits[: len(first)] <= last and length in lengths for first, last, lengths in _ISSUERS
+    ) and luhn(digits)
+
+
+def redact_cards(text: str, marker: str) -> str:
+    """Return `text` with card numbers replaced by `marker`."""
+    spans: list[tuple[int, int]] = []
+    for run in _RUN.finditer(text):
+        if run.end() - run.start() >= MIN_DIGITS:
+            spans.extend(_cards_in(text, run.start(), run.end()))
+    if not spans:
+        return text
+    parts: list[str] = []
+    at = 0
+    for start, end in spans:
+        parts += (text[at:start], marker)
+        at = end
+    parts.append(text[at:])
+    return "".join(parts)
+
+
+def redact_ssns(text: str, marker: str) -> str:
+    """Return `text` with social security numbers replaced by `marker`."""
+    return _SSN_NAMED.sub(lambda found: found[1] + marker, _SSN_DASHED.sub(marker, text))
+
+
+def _cards_in(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield where cards stand in a run of grouped digits: the whole run, or neighbouring groups of it."""
+    groups = [found.span() for found in _GROUP.finditer(text, start, end)]
+    if text[end : end + 1].isalnum() or _continues(text, end):
+        groups.pop()
+    if start and text[start - 1].isalpha() and _ESCAPED.match(text, start - 2) is None:
+        groups = groups[1:]
+    first = 0
+    while first < len(groups):
+        last = _card_at(text, groups, first)
+        if last is None:
+            first += 1
+            continue
+        yield groups[first][0], groups[last][1]
+        first = last + 1
+
+
+def _card_at(text: str, groups: list[tuple[int, int]], first: int) -> int | None:
+    """Return the last group of a card that begins with the group `first`."""
+    digits = ""
+    for last in range(first, len(groups)):
+        start, end = groups[last]
+        if end - start < _MIN_GROUP and last + 1 < len(groups) and first > 0:
+            return None
+        digits += text[start:end]
+        if len(digits) > MAX_DIGITS:
+            return None
+        whole = first == 0 and last + 1 == len(groups)
+        usual = all(stop - begin >= _MIN_GROUP for begin, stop in groups[first:last])
+        if (whole or usual) and is_card(digits) and not _in_uuid(text, groups[first][0]):
+            return last
+    return None
+
+
+def _continues(text: str, end: int) -> bool:
+    """Return whether a decimal fraction follows."""
+    return text[end : end + 1] == "." and text[end + 1 : end + 2].isdigit()
+
+
+def _in_uuid(text: str, at: int) -> bool:
+    return any(
+        found.start() <= at - max(0, at - 40) < found.end() for found in _UUID.finditer(text[max(0, at - 40) : at + 40])
+    )

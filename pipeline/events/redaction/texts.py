@@ -1,0 +1,112 @@
+"""Redaction within values: of a text, and of all texts and numbers of a plain tree.
+
+A text that is JSON is taken apart and treated like an event, again and again for JSON within JSON; any other
+text, broken JSON included, is searched as it stands. Invariants: a tree or text without a secret is returned
+as it is, not as a copy; the input is never changed; redacting twice changes nothing more.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from pipeline.events.redaction.cards import is_card, redact_cards, redact_ssns
+from pipeline.events.redaction.pairs import Pairs
+from pipeline.events.redaction.shapes import redact_key_blocks, redact_shapes, redact_userinfo
+from pipeline.events.redaction.structural import is_structural
+
+MAX_NESTING = 8
+"""How often JSON within JSON is taken apart; below, its text is searched as it stands."""
+
+MAX_DEPTH = 64
+"""Containers within containers that `values` walks; documents have fewer."""
+
+SHORTEST = 5
+"""Characters of the shortest text that can hold a name and a secret: `pw=xy`."""
+
+_CARD_MIN, _CARD_MAX = 10**12, 10**19
+_JSON_ENDS = {"{": "}", "[": "]", '"': '"'}
+
+
+class Texts:
+    """Redacts texts and the values of trees. `plain` redacts the keys of what JSON in a text holds."""
+
+    __slots__ = ("_marker", "_pairs", "_plain", "_truncated")
+
+    def __init__(
+        self, is_sensitive: Callable[[str], bool], plain: Callable[[object], Any], marker: str, truncated: str
+    ) -> None:
+        self._pairs = Pairs(is_sensitive, marker)
+        self._plain = plain
+        self._marker = marker
+        self._truncated = truncated
+
+    def text(self, text: str) -> str:
+        """Return `text` with the secrets in it replaced."""
+        return self._text(text, 0)
+
+    def values(self, tree: Any) -> Any:
+        """Return the plain `tree` with the secrets in its keys and values replaced."""
+        return self._tree(tree, "", 0, 0)
+
+    def _text(self, text: str, nesting: int) -> str:
+        if nesting < MAX_NESTING:
+            stripped = text.strip()
+            if stripped and _JSON_ENDS.get(stripped[0]) == stripped[-1] and len(stripped) > 2:
+                redacted = self._json(stripped, nesting + 1)
+                if redacted is not None:
+                    return text if redacted is stripped else redacted
+        return self._searched(text)
+
+    def _json(self, text: str, nesting: int) -> str | None:
+        try:
+            tree = orjson.loads(text)
+        except ValueError:
+            return None
+        redacted = self._tree(self._plain(tree), "", 0, nesting)
+        if redacted is tree or redacted == tree:
+            return text
+        return orjson.dumps(redacted).decode()
+
+    def _searched(self, text: str) -> str:
+        marker = self._marker
+        text = redact_key_blocks(text, marker)
+        text = redact_userinfo(text, marker)
+        text = self._pairs.redact(text)
+        text = redact_shapes(text, marker)
+        return redact_ssns(redact_cards(text, marker), marker)
+
+    def _tree(self, value: Any, name: str, depth: int, nesting: int) -> Any:
+        kind = type(value)
+        if kind is str:
+            if len(value) < SHORTEST or is_structural(name, value):
+                return value
+            return self._text(value, nesting)
+        if kind is dict:
+            return self._dict(value, name, depth + 1, nesting)
+        if kind is list or kind is tuple:
+            return self._list(value, name, depth + 1, nesting)
+        if kind is int and _CARD_MIN <= value < _CARD_MAX and is_card(str(value)):
+            return self._marker
+        return value
+
+    def _dict(self, tree: dict[str, Any], name: str, depth: int, nesting: int) -> Any:
+        if depth > MAX_DEPTH:
+            return self._truncated
+        out: dict[str, Any] | None = None
+        for key, value in tree.items():
+            new = self._tree(value, f"{name}.{key}" if name else key, depth, nesting)
+            if new is not value:
+                if out is None:
+                    out = tree.copy()
+                out[key] = new
+        result = tree if out is None else out
+        if any(len(key) >= SHORTEST and self._searched(key) != key for key in tree):
+            return {self._searched(key): value for key, value in result.items()}
+        return result
+
+    def _list(self, items: Any, name: str, depth: int, nesting: int) -> Any:
+        if depth > MAX_DEPTH:
+            return self._truncated
+        new = [self._tree(item, name, depth, nesting) for item in items]
+        return items if all(a is b for a, b in zip(new, items, strict=True)) else new
