@@ -1,0 +1,477 @@
+"""The middleware, driven as a server drives it, also as no good server would."""
+
+import asyncio
+import io
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from typing import Any
+
+import pytest
+
+from pipeline.events.catalogue import SecurityEvent
+from pipeline.logger.asgi import Message, Receive, Scope, SecurityASGIMiddleware, Send
+from pipeline.logger.request import CURRENT, bind_user
+from pipeline.logger.security import SecurityLogger
+from pipeline.logger.wsgi import SecurityWSGIMiddleware
+from pipeline.testing import captured_events
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+HEADERS = [
+    (b"user-agent", b"curl/8"),
+    (b"x-forwarded-for", b"6.6.6.6, 198.51.100.7"),
+    (b"traceparent", f"00-{TRACE}-00f067aa0ba902b7-01".encode()),
+    (b"content-type", b"application/json"),
+]
+DJANGO_LIKE = dict[str, Any]
+
+
+def scope_of(**changes: Any) -> Scope:
+    return {
+        "type": "http",
+        "method": "GET",
+        "path": "/a b",
+        "raw_path": b"/a%20b",
+        "query_string": b"q=1",
+        "headers": HEADERS,
+        "client": ("10.0.0.1", 5000),
+        **changes,
+    }
+
+
+async def no_body() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def respond(send: Send, status: int = 200) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": []})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+def serve(
+    security: SecurityLogger,
+    app: Callable[[Scope, Receive, Send], Awaitable[None]],
+    *,
+    scope: Scope | None = None,
+    receive: Receive = no_body,
+    **options: Any,
+) -> tuple[list[dict[str, Any]], list[Message]]:
+    """Serve one request; return the events and the messages that were sent."""
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    wrapped = SecurityASGIMiddleware(app, security=security, **options)
+    with captured_events() as events:
+        asyncio.run(wrapped(scope if scope is not None else scope_of(), receive, send))
+    assert CURRENT.get() is None
+    return events, sent
+
+
+def test_a_request_becomes_an_event(security: SecurityLogger) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        bind_user("u-1")
+        security.log(SecurityEvent.SENSITIVE_DATA_ACCESS)
+        await respond(send)
+
+    (inner, request), sent = serve(security, app, trusted_proxies=["10.0.0.0/8"])
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert request["event"]["code"] == "HTTP_REQUEST"
+    assert request["event"]["outcome"] == "success"
+    assert request["event"]["duration"] >= 0
+    assert request["http"] == {"request": {"method": "GET"}, "response": {"status_code": 200}}
+    assert request["url"] == {"path": "/a b", "query": "q=1"}
+    assert request["log"]["level"] == "info"
+    for event in (inner, request):
+        assert event["source"]["ip"] == "198.51.100.7"
+        assert event["user_agent"]["original"] == "curl/8"
+        assert event["trace"]["id"] == TRACE
+        assert event["user"]["id"] == "u-1"
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(204, "success"), (302, "success"), (401, "failure"), (403, "failure"), (503, "failure")]
+)
+def test_the_outcome_follows_the_status(security: SecurityLogger, status: int, outcome: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send, status)
+
+    (event,), _ = serve(security, app)
+    assert (event["event"]["outcome"], event["http"]["response"]["status_code"]) == (outcome, status)
+    assert event["event"]["code"] == "HTTP_REQUEST"
+
+
+def test_an_exception_is_logged_and_raised_again(security: SecurityLogger) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise KeyError("broken")
+
+    with captured_events() as events, pytest.raises(KeyError, match="broken"):
+        asyncio.run(SecurityASGIMiddleware(app, security=security)(scope_of(), no_body, _nowhere))
+    (event,) = events
+    assert event["error"] == {"type": "KeyError", "message": "'broken'"}
+    assert event["http"]["response"]["status_code"] == 500
+    assert (event["event"]["outcome"], event["log"]["level"]) == ("failure", "error")
+
+
+async def _nowhere(message: Message) -> None:
+    return None
+
+
+def test_a_cancelled_request_is_logged_as_such(security: SecurityLogger) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(60)
+
+    async def cancel() -> None:
+        task = asyncio.ensure_future(
+            _run(SecurityASGIMiddleware(app, security=security), scope_of(), no_body, _nowhere)
+        )
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with captured_events() as events:
+        asyncio.run(cancel())
+    (event,) = events
+    assert (event["event"]["outcome"], event["event"]["reason"]) == ("unknown", "cancelled")
+    assert "response" not in event["http"]
+
+
+async def _run(app: SecurityASGIMiddleware, scope: Scope, receive: Receive, send: Send) -> None:
+    await app(scope, receive, send)
+
+
+def test_a_client_that_disconnects_leaves_an_event_of_unknown_outcome(security: SecurityLogger) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert (await receive())["type"] == "http.disconnect"
+
+    async def disconnect() -> Message:
+        return {"type": "http.disconnect"}
+
+    (event,), sent = serve(security, app, receive=disconnect, body=True)
+    assert sent == []
+    assert event["event"]["outcome"] == "unknown"
+    assert "response" not in event["http"]
+
+
+def test_parts_of_a_stream_pass_as_they_come(security: SecurityLogger) -> None:
+    seen: list[int] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        async for part in _parts():
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+            seen.append(len(sent))
+        await send({"type": "http.response.body", "body": b""})
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    with captured_events() as events:
+        asyncio.run(SecurityASGIMiddleware(app, security=security)(scope_of(), no_body, send))
+    assert seen == [2, 3, 4]
+    assert len(events) == 1
+
+
+async def _parts() -> AsyncIterator[bytes]:
+    for part in (b"a", b"b", b"c"):
+        yield part
+
+
+def test_websockets_and_lifespan_pass_through_unlogged_and_a_websocket_has_its_context(
+    security: SecurityLogger,
+) -> None:
+    passed: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        context = CURRENT.get()
+        passed.append((scope["type"], receive, context.ip if context else None))
+        await send({"type": "websocket.accept"})
+
+    events, sent = serve(security, app, scope=scope_of(type="websocket"))
+    serve(security, app, scope={"type": "lifespan"})
+    assert events == []
+    assert sent == [{"type": "websocket.accept"}]
+    assert passed == [("websocket", no_body, "10.0.0.1"), ("lifespan", no_body, None)]
+
+
+def test_the_body_is_kept_redacted_when_asked_and_the_application_reads_it_all(security: SecurityLogger) -> None:
+    parts = [b'{"user":"ann",', b'"password":"hunter2"}']
+    messages = [{"type": "http.request", "body": part, "more_body": part is parts[0]} for part in parts]
+    read: list[bytes] = []
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        more = True
+        while more:
+            message = await receive()
+            read.append(message["body"])
+            more = message["more_body"]
+        await respond(send)
+
+    (event,), _ = serve(security, app, receive=receive, body=True)
+    assert read == parts
+    assert event["siemlite"]["data"]["http.request.body.content"] == {"user": "ann", "password": "[REDACTED]"}
+
+
+def test_a_body_is_not_kept_unless_asked(security: SecurityLogger) -> None:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b'{"a":1}'}
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await respond(send)
+
+    (event,), _ = serve(security, app, receive=receive)
+    assert "siemlite" not in event
+
+
+def test_excluded_paths_are_served_and_not_logged(security: SecurityLogger) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send)
+
+    events, sent = serve(security, app, scope=scope_of(path="/health"), exclude={"/health"})
+    assert events == []
+    assert len(sent) == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"client": None},
+        {"headers": []},
+        {"query_string": b"\xff\xfe=%ff"},
+        {"path": "/\udcff\x00"},
+        {"client": ("", 0)},
+        {"headers": [(b"USER-AGENT", b"\xff\xfe"), (b"X-Forwarded-For", b"\xff")]},
+    ],
+)
+def test_odd_requests_are_served_and_logged(security: SecurityLogger, changes: dict[str, Any]) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send)
+
+    events, sent = serve(security, app, scope=scope_of(**changes), trusted_proxies=["10.0.0.0/8"])
+    assert len(sent) == 2
+    assert len(events) == 1
+
+
+def test_a_request_that_cannot_be_understood_is_served_all_the_same(
+    security: SecurityLogger, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send)
+
+    _, sent = serve(security, app, scope=scope_of(headers=[None]))
+    assert len(sent) == 2
+    assert [(record.name, record.levelno) for record in caplog.records] == [("pipeline.logger", logging.ERROR)]
+
+
+def environ_of(**changes: Any) -> dict[str, Any]:
+    return {
+        "REQUEST_METHOD": "POST",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": "/caf\xc3\xa9",
+        "QUERY_STRING": "q=1",
+        "REMOTE_ADDR": "10.0.0.1",
+        "HTTP_USER_AGENT": "curl/8",
+        "HTTP_X_FORWARDED_FOR": "6.6.6.6,198.51.100.7",
+        "HTTP_TRACEPARENT": f"00-{TRACE}-00f067aa0ba902b7-01",
+        "CONTENT_TYPE": "application/json",
+        "CONTENT_LENGTH": "22",
+        "wsgi.input": io.BytesIO(b'{"password":"hunter2"}'),
+        **changes,
+    }
+
+
+def serve_wsgi(
+    security: SecurityLogger, app: Any, environ: dict[str, Any] | None = None, *, most: int = 100, **options: Any
+) -> tuple[list[dict[str, Any]], list[bytes]]:
+    """Serve one request, reading at most `most` parts of the response; return events and parts."""
+    wrapped = SecurityWSGIMiddleware(app, security=security, **options)
+    parts: list[bytes] = []
+    with captured_events() as events:
+        response = wrapped(environ if environ is not None else environ_of(), lambda *arguments: parts.append)
+        try:
+            for part in response:
+                parts.append(part)
+                if len(parts) >= most:
+                    break
+        finally:
+            close = getattr(response, "close", None)
+            if close is not None:
+                close()
+    assert CURRENT.get() is None
+    return events, parts
+
+
+def test_a_wsgi_request_becomes_an_event(security: SecurityLogger) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        environ["wsgi.input"].read()
+        bind_user("u-1")
+        start_response("403 Forbidden", [])
+        return [b"no"]
+
+    (event,), parts = serve_wsgi(security, app, trusted_proxies=["10.0.0.0/8"], body=True)
+    assert parts == [b"no"]
+    assert event["event"]["code"] == "HTTP_REQUEST"
+    assert event["event"]["outcome"] == "failure"
+    assert event["http"] == {"request": {"method": "POST"}, "response": {"status_code": 403}}
+    assert event["url"] == {"path": "/café", "query": "q=1"}
+    assert event["source"]["ip"] == "198.51.100.7"
+    assert event["user"]["id"] == "u-1"
+    assert event["trace"]["id"] == TRACE
+    assert event["siemlite"]["data"]["http.request.body.content"] == {"password": "[REDACTED]"}
+
+
+def test_a_wsgi_stream_has_its_context_while_it_runs_and_is_logged_when_it_ends(security: SecurityLogger) -> None:
+    seen: list[Any] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        for part in (b"a", b"b"):
+            context = CURRENT.get()
+            seen.append(context.ip if context else None)
+            yield part
+
+    (event,), parts = serve_wsgi(security, app)
+    assert parts == [b"a", b"b"]
+    assert seen == ["10.0.0.1", "10.0.0.1"]
+    assert event["http"]["response"]["status_code"] == 200
+
+
+def test_a_wsgi_response_that_is_closed_early_is_logged_as_cancelled_and_closed_once(security: SecurityLogger) -> None:
+    closed: list[bool] = []
+
+    class Response:
+        def __iter__(self) -> Iterator[bytes]:
+            yield from (b"a", b"b", b"c")
+
+        def close(self) -> None:
+            closed.append(True)
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        return Response()
+
+    (event,), parts = serve_wsgi(security, app, most=1)
+    assert parts == [b"a"]
+    assert closed == [True]
+    assert (event["event"]["outcome"], event["event"]["reason"]) == ("unknown", "cancelled")
+
+
+def test_the_body_of_an_answer_to_head_need_not_be_read(security: SecurityLogger) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield b"never sent"
+
+    wrapped = SecurityWSGIMiddleware(app, security=security)
+    with captured_events() as events:
+        response: Any = wrapped(environ_of(REQUEST_METHOD="HEAD"), lambda *arguments: None)
+        response.close()
+    assert "reason" not in events[0]["event"]
+
+
+@pytest.mark.parametrize("moment", ["call", "iteration", "close"])
+def test_a_wsgi_exception_is_logged_once_and_raised_again(security: SecurityLogger, moment: str) -> None:
+    class Response:
+        def __iter__(self) -> Iterator[bytes]:
+            if moment == "iteration":
+                raise KeyError("broken")
+            yield b"a"
+
+        def close(self) -> None:
+            if moment == "close":
+                raise KeyError("broken")
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if moment == "call":
+            raise KeyError("broken")
+        start_response("200 OK", [])
+        return Response()
+
+    with captured_events() as events, pytest.raises(KeyError, match="broken"):
+        serve_wsgi(security, app)
+    # The capture inside is not returned when it raises; the outer one sees the same event.
+    (event,) = events
+    assert event["error"]["type"] == "KeyError"
+    assert event["log"]["level"] == "error"
+
+
+def test_start_response_is_passed_on_with_its_exception_and_its_writer(security: SecurityLogger) -> None:
+    calls: list[tuple[Any, ...]] = []
+
+    def start(*arguments: Any) -> Callable[[bytes], None]:
+        calls.append(arguments)
+        return lambda data: calls.append((data,))
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [("a", "b")])
+        write = start_response("500 Oops", [], (None, None, None))
+        write(b"x")
+        return []
+
+    wrapped = SecurityWSGIMiddleware(app, security=security)
+    with captured_events() as events:
+        wrapped(environ_of(), start)
+    assert calls == [("200 OK", [("a", "b")]), ("500 Oops", [], (None, None, None)), (b"x",)]
+    assert events[0]["http"]["response"]["status_code"] == 500
+
+
+@pytest.mark.parametrize("reading", ["read", "read in steps", "readline", "readlines", "iteration"])
+def test_the_application_reads_its_input_in_any_way(security: SecurityLogger, reading: str) -> None:
+    data = b'{"a":\n1}'
+    read = b""
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        nonlocal read
+        source = environ["wsgi.input"]
+        assert source.seekable()
+        if reading == "read":
+            read = source.read()
+        elif reading == "read in steps":
+            read = b"".join(iter(lambda: source.read(3), b""))
+        elif reading == "readline":
+            read = b"".join(iter(source.readline, b""))
+        elif reading == "readlines":
+            read = b"".join(source.readlines())
+        else:
+            read = b"".join(source)
+        start_response("200 OK", [])
+        return []
+
+    environ = environ_of(**{"wsgi.input": io.BytesIO(data), "CONTENT_LENGTH": str(len(data))})
+    (event,), _ = serve_wsgi(security, app, environ, body=True)
+    assert read == data
+    assert event["siemlite"]["data"]["http.request.body.content"] == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"PATH_INFO": "/\xff\xfe"},
+        {"QUERY_STRING": "\xff"},
+        {"REMOTE_ADDR": ""},
+        {"HTTP_USER_AGENT": "\xff" * 10_000},
+        {"PATH_INFO": "/\u20ac"},
+    ],
+)
+def test_odd_wsgi_requests_are_served_and_logged(security: SecurityLogger, changes: dict[str, Any]) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        return [b"ok"]
+
+    events, parts = serve_wsgi(security, app, environ_of(**changes))
+    assert parts == [b"ok"]
+    assert len(events) == 1
+
+
+def test_the_trusted_proxies_of_the_settings_are_the_default(make: Any) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send)
+
+    (event,), _ = serve(make(siemlite_trusted_proxies="10.0.0.0/8, unix"), app)
+    assert event["source"]["ip"] == "198.51.100.7"
