@@ -7,6 +7,7 @@ import typer
 
 def ship(
     files: Annotated[list[str] | None, typer.Argument(metavar="[FILE…|-]", help="Files; - is standard input.")] = None,
+    *,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with what is written to the files.")] = False,
     format_: Annotated[str, typer.Option("--format", help="What the files hold: json or authlog.")] = "json",
     year: Annotated[int | None, typer.Option(help="Year of the first line, where lines have none.")] = None,

@@ -60,28 +60,31 @@ def install(client: Elasticsearch, templates: tuple[Template, ...] | None = None
     Raises `ConfigurationError` where the cluster holds a newer version, before anything is changed.
     """
     wanted = shipped() if templates is None else templates
-    present = {template.name: _installed_version(client, template) for template in wanted}
-    for template in wanted:
-        version = present[template.name]
-        if version is not None and version > template.version:
+    compared = compare(client, wanted)
+    for template, found in zip(wanted, compared, strict=True):
+        if found.change == "downgraded":
             raise ConfigurationError(
-                f"index template {template.name} is at version {version} in Elasticsearch and {template.version} here; "
+                f"index template {template.name} is newer in Elasticsearch than version {template.version} here; "
                 "upgrade this siemlite rather than downgrade the template"
             )
+    for template, found in zip(wanted, compared, strict=True):
+        if found.change != "unchanged":
+            _put(client, template)
+    return compared
+
+
+def compare(client: Elasticsearch, templates: tuple[Template, ...] | None = None) -> tuple[Installed, ...]:
+    """Return what `install` would do with each template; one that is newer there would be `downgraded`."""
     results = []
-    for template in wanted:
-        version = present[template.name]
-        if version == template.version:
-            results.append(Installed(template.name, template.version, "unchanged"))
-            continue
-        with translated(f"installing the index template {template.name}"):
-            if template.kind == "component":
-                client.perform_request(
-                    "PUT", f"/_component_template/{template.name}", body=template.body, headers=_JSON
-                )
-            else:
-                client.perform_request("PUT", f"/_index_template/{template.name}", body=template.body, headers=_JSON)
-        results.append(Installed(template.name, template.version, "created" if version is None else "upgraded"))
+    for template in shipped() if templates is None else templates:
+        version = _installed_version(client, template)
+        if version is None:
+            change = "created"
+        elif version == template.version:
+            change = "unchanged"
+        else:
+            change = "upgraded" if version < template.version else "downgraded"
+        results.append(Installed(template.name, template.version, change))
     return tuple(results)
 
 
@@ -92,6 +95,12 @@ def logs_template_ready(client: Elasticsearch) -> bool:
 
 
 _JSON = {"content-type": "application/json", "accept": "application/json"}
+
+
+def _put(client: Elasticsearch, template: Template) -> None:
+    folder = "_component_template" if template.kind == "component" else "_index_template"
+    with translated(f"installing the index template {template.name}"):
+        client.perform_request("PUT", f"/{folder}/{template.name}", body=template.body, headers=_JSON)
 
 
 def _installed_version(client: Elasticsearch, template: Template) -> int | None:

@@ -1,0 +1,90 @@
+"""What `siemlite check` looks at: each thing that must be in place, and the repair where it is not.
+
+Invariant: a check changes nothing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.app import App
+from pipeline.elastic import templates
+from pipeline.elastic.client import translated, without_credentials
+from pipeline.errors import SiemliteError
+from pipeline.shipping.letters import local_letters
+from pipeline.shipping.survey import survey
+
+OLD_MS = 60_000
+"""Age at which events that wait in a spool are worth a look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    verdict: Literal["ok", "note", "wrong"]
+    subject: str
+    text: str
+
+
+def run_checks(app: App) -> Iterator[Finding]:
+    """Yield what was found, in the order in which an event, and then a finding, meets it."""
+    yield from _spools(app)
+    try:
+        yield from _elasticsearch(app)
+    except SiemliteError as error:
+        yield Finding("wrong", "Elasticsearch", str(error))
+    yield from _detections(app)
+    try:
+        yield from _channels(app)
+    except SiemliteError as error:
+        yield Finding("wrong", "channels", str(error))
+
+
+def _spools(app: App) -> Iterator[Finding]:
+    now_ms = app.clock.now_ms()
+    spools = survey(app.spools)
+    yield Finding("ok", "spools", f"{len(spools)} in {app.spools.folder}")
+    for spool in spools:
+        if spool.oldest_ms is not None and now_ms - spool.oldest_ms > OLD_MS:
+            age = (now_ms - spool.oldest_ms) // 1000
+            repair = "" if spool.sent else "; nobody sends them: run `siemlite ship` or `siemlite up`"
+            yield Finding("wrong", f"spool {spool.name}", f"{spool.events} events wait since {age} s{repair}")
+    letters = sum(1 for _ in local_letters(app.settings.siemlite_home))
+    if letters:
+        yield Finding("note", "dead letters", f"{letters} in the local file; see `siemlite dead-letters list`")
+
+
+def _elasticsearch(app: App) -> Iterator[Finding]:
+    place = without_credentials(app.url)
+    with translated(place):
+        health = app.client.cluster.health(timeout="5s")
+        nodes = app.client.nodes.info(metric="os", filter_path="nodes.*.version")
+    versions = ", ".join(sorted({node["version"] for node in nodes["nodes"].values()}))
+    verdict: Literal["ok", "wrong"] = "wrong" if health["status"] == "red" else "ok"
+    yield Finding(verdict, "Elasticsearch", f"{place} is {health['status']}, version {versions}")
+    for found in templates.compare(app.client):
+        if found.change == "unchanged":
+            yield Finding("ok", f"template {found.name}", f"version {found.version}")
+        else:
+            yield Finding("wrong", f"template {found.name}", f"is to be {found.change}; run `siemlite setup`")
+
+
+def _detections(app: App) -> Iterator[Finding]:
+    try:
+        loaded = app.loaded
+    except SiemliteError as error:
+        yield Finding("wrong", "detections", str(error))
+        return
+    yield Finding("ok", "detections", f"{len(loaded.detections)} loaded")
+    for failure in loaded.failures:
+        yield Finding("wrong", "detection", str(failure))
+
+
+def _channels(app: App) -> Iterator[Finding]:
+    _ = app.routing
+    people = [name for name, channel in app.channels.items() if channel.reaches_people]
+    if people:
+        yield Finding("ok", "channels", f"alerts go to {', '.join(people)}")
+    else:
+        yield Finding("note", "channels", "none is configured: alerts are written to the console; set SLACK_WEBHOOK")
