@@ -138,11 +138,22 @@ class _WatchedInput:
             yield self._noted(line)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
+        """Offer what else the server's input can do; reading is noted in whichever way it is done."""
+        found = getattr(self._inner, name)
+        if name == "read1":
+            return lambda *size: self._noted(found(*size))
+        if name in ("readinto", "readinto1"):
+            return lambda buffer: self._noted_in(found(buffer), buffer)
+        return found
 
     def _noted(self, data: bytes) -> bytes:
         self._copy.feed(data)
         return data
+
+    def _noted_in(self, size: int | None, buffer: Any) -> int | None:
+        if size:
+            self._copy.feed(bytes(memoryview(buffer)[:size]))
+        return size
 
 
 @contextmanager

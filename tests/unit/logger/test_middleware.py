@@ -421,7 +421,9 @@ def test_start_response_is_passed_on_with_its_exception_and_its_writer(security:
     assert events[0]["http"]["response"]["status_code"] == 500
 
 
-@pytest.mark.parametrize("reading", ["read", "read in steps", "readline", "readlines", "iteration"])
+@pytest.mark.parametrize(
+    "reading", ["read", "read in steps", "readline", "readlines", "iteration", "read1", "readinto"]
+)
 def test_the_application_reads_its_input_in_any_way(security: SecurityLogger, reading: str) -> None:
     data = b'{"a":\n1}'
     read = b""
@@ -438,6 +440,11 @@ def test_the_application_reads_its_input_in_any_way(security: SecurityLogger, re
             read = b"".join(iter(source.readline, b""))
         elif reading == "readlines":
             read = b"".join(source.readlines())
+        elif reading == "read1":
+            read = source.read1(100)
+        elif reading == "readinto":
+            buffer = bytearray(100)
+            read = bytes(buffer[: source.readinto(buffer)])
         else:
             read = b"".join(source)
         start_response("200 OK", [])
