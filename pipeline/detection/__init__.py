@@ -4,7 +4,17 @@ from pipeline.detection.detection import Detection
 from pipeline.detection.durations import days, hours, milliseconds, minutes, seconds
 from pipeline.detection.examples import Example, burst, event, late
 from pipeline.detection.kind import by_count
+from pipeline.detection.kinds.absence import Absence
+from pipeline.detection.kinds.change import Change
+from pipeline.detection.kinds.custom import Custom, Window
 from pipeline.detection.kinds.distinct_count import DistinctCount
+from pipeline.detection.kinds.drop import Drop
+from pipeline.detection.kinds.match import Match
+from pipeline.detection.kinds.metric import Metric
+from pipeline.detection.kinds.new_value import NewValue
+from pipeline.detection.kinds.sequence import Sequence, Stage, stage
+from pipeline.detection.kinds.share import Share
+from pipeline.detection.kinds.spike import Spike
 from pipeline.detection.kinds.threshold import Threshold
 from pipeline.detection.timeline import Crossing, Row, Severity, Timeline
 from pipeline.detection.where import (
@@ -26,14 +36,26 @@ from pipeline.detection.where import (
 )
 
 __all__ = [
+    "Absence",
+    "Change",
     "Crossing",
+    "Custom",
     "Detection",
     "DistinctCount",
+    "Drop",
     "Example",
+    "Match",
+    "Metric",
+    "NewValue",
     "Row",
+    "Sequence",
     "Severity",
+    "Share",
+    "Spike",
+    "Stage",
     "Threshold",
     "Timeline",
+    "Window",
     "above",
     "all_of",
     "any_of",
@@ -58,4 +80,5 @@ __all__ = [
     "prefix",
     "raw",
     "seconds",
+    "stage",
 ]

@@ -7,6 +7,10 @@ crossings; everything else here lets it read no more than it must, and never les
 - whether `t` is a crossing, and what it says, depends only on the group's events in `[t - evidence_ms, t]`,
   and of those before the first instant that is judged only on what `memory` keeps;
 - `may_fire` is false only where no crossing is possible.
+
+A kind that `follows_clock` can cross without an arrival, `delay_ms` after an event; one that `remembers` is
+only asked about groups in which a value appears that is not known to have been there. `counts` and `windows`
+name the fields that `siemlite test` mutates by one event and one millisecond.
 """
 
 import re
@@ -37,10 +41,14 @@ class Memory(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """How many events of a group lie within reach: in all, and for each of the kind's streams."""
+    """How many events of a group lie within reach: in all, and for each of the kind's streams.
+
+    `probes` holds the counts in the time ranges that `Kind.probes` asked for, None where they do not apply.
+    """
 
     events: int
     streams: tuple[int, ...] = ()
+    probes: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +104,11 @@ class Kind:
     fires: Sequence[Example] = ()
     quiet: Sequence[Example] = ()
 
-    follows_clock: ClassVar[bool] = False
     memory: ClassVar[Memory] = Memory.ALL
+    follows_clock: ClassVar[bool] = False
+    remembers: ClassVar[bool] = False
+    counts: ClassVar[tuple[str, ...]] = ()
+    windows: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.severity, Severity | ByCount):
@@ -129,6 +140,10 @@ class Kind:
     @cached_property
     def clause(self) -> Clause:
         """Return which events the detection looks at: `where`, and every field that it needs."""
+        return self.selected()
+
+    def selected(self) -> Clause:
+        """Return what `clause` is."""
         needed = tuple(Field(name, Exists()) for name in (*self.group, *self.required))
         given = compile_where(self.where)
         return All((given, *needed)) if needed else given
@@ -164,9 +179,28 @@ class Kind:
         return self.evidence_ms
 
     @property
+    def delay_ms(self) -> int:
+        """Return, for a kind that follows the clock, how long after an event it can cross by time alone."""
+        return 0
+
+    @property
+    def earliest_ms(self) -> int:
+        """Return how long after an event the first crossing is that it can make."""
+        return 0
+
+    @property
+    def edges(self) -> tuple[int, ...]:
+        """Return how long before an instant its windows begin, for a kind that only counts events in windows."""
+        return ()
+
+    @property
     def depth(self) -> int:
         """Return how many earlier events (or values) `memory` keeps where it keeps the last ones."""
         return 0
+
+    def probes(self, first_ms: int, last_ms: int) -> tuple[tuple[int, int], ...]:  # noqa: ARG002
+        """Return the time ranges whose counts let `may_fire` rule out crossings in `[first_ms, last_ms]`."""
+        return ()
 
     def may_fire(self, totals: Totals) -> bool:
         """Return whether a group with `totals` can have a crossing."""

@@ -48,9 +48,11 @@ class Crossing:
 
     `time_ms` is that event's instant, `first_ms` that of the first event of the evidence it completes,
     `count` the measure reached (events, distinct values, …) and `severity` set where the count decides it.
+    `value` is the measure of the kinds that measure something else than a count.
     """
 
     time_ms: int
     first_ms: int
     count: int
     severity: Severity | None = None
+    value: float | None = None

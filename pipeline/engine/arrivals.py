@@ -8,10 +8,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.detection.detection import Detection
+from pipeline.detection.timeline import Scalar
 from pipeline.detection.where import Query
 from pipeline.engine.plan import Plan, Portion
-from pipeline.engine.queries import LOWEST_AND_HIGHEST, TIME, GroupValues, group_of, group_sources
-from pipeline.engine.steps import Bucket, Step, pages, together
+from pipeline.engine.queries import (
+    LOWEST_AND_HIGHEST,
+    TIME,
+    GroupValues,
+    column_sources,
+    group_of,
+    group_sources,
+    time_source,
+)
+from pipeline.engine.steps import PAGE_FIRST, Bucket, Step, pages, together
 from pipeline.engine.view import View
 
 _SPAN_MIN_MS = 1_000
@@ -20,15 +29,34 @@ _SPAN_MAX_MS = 900_000
 
 @dataclass(slots=True)
 class Touched:
-    """The groups that received events, with the spans of those events, in time order; and what was left out."""
+    """The groups that received events, with the spans of those events, in time order; and what was left out.
+
+    For a kind that remembers, `values` holds the combinations of values that arrived, from when to when.
+    """
 
     spans: dict[GroupValues, list[tuple[int, int]]] = field(default_factory=dict)
+    values: dict[GroupValues, dict[tuple[Scalar, ...], tuple[int, int]]] = field(default_factory=dict)
     too_late: int = 0
     misfiled: int = 0
 
     def add(self, group: GroupValues, first_ms: int, last_ms: int) -> None:
         """Add events of `group` from `first_ms` to `last_ms`."""
         self.spans.setdefault(group, []).append((first_ms, last_ms))
+
+    def add_values(self, group: GroupValues, values: tuple[Scalar, ...], first_ms: int, last_ms: int) -> None:
+        """Add that `values` arrived in `group` from `first_ms` to `last_ms`."""
+        found = self.values.setdefault(group, {})
+        known = found.get(values, (first_ms, last_ms))
+        found[values] = (min(known[0], first_ms), max(known[1], last_ms))
+
+    def keep_before(self, last_ms: int) -> None:
+        """Forget spans that begin after `last_ms`."""
+        for group, spans in list(self.spans.items()):
+            kept = [span for span in spans if span[0] <= last_ms]
+            if kept:
+                self.spans[group] = kept
+            else:
+                del self.spans[group]
 
     def merge(self, gap_ms: int) -> None:
         """Put every group's spans in order, joining those at most `gap_ms` apart."""
@@ -61,8 +89,10 @@ def arrivals(view: View, plan: Plan) -> Step[Touched]:
     """Return the groups that received events of the view's detection in the step `plan`."""
     touched = Touched()
     width = span_width(view.detection)
+    columns = view.kind.columns if view.kind.remembers else ()
     sources = [
         *group_sources(view.group_by),
+        *column_sources(columns),
         {"b": {"date_histogram": {"field": TIME, "fixed_interval": f"{width}ms"}}},
     ]
     wanted = view.kind.clause.query()
@@ -72,9 +102,11 @@ def arrivals(view: View, plan: Plan) -> Step[Touched]:
                 [portion.index.name],
                 view.scope.query(sequence_numbers(portion), wanted),
                 sources,
-                _taker(view.group_by, portion, plan.floor_ms, touched),
+                _taker(view.group_by, len(columns), portion, plan.floor_ms, touched),
                 aggs=LOWEST_AND_HIGHEST,
                 shard=portion.shard,
+                size=min(PAGE_FIRST, view.page),
+                largest=view.page,
                 timeout_ms=view.timeout_ms,
             )
             for portion in plan.portions
@@ -84,13 +116,27 @@ def arrivals(view: View, plan: Plan) -> Step[Touched]:
     return touched
 
 
+def matured(view: View, touched: Touched, clock_ms: int, now_ms: int) -> Step[None]:
+    """Add to `touched` the groups that can cross by time alone after `clock_ms` and up to `now_ms`."""
+    delay, earliest = view.kind.delay_ms, view.kind.earliest_ms
+
+    def take(buckets: list[Bucket]) -> bool:
+        for bucket in buckets:
+            touched.add(group_of(bucket, view.group_by), clock_ms + 1 - earliest, now_ms - earliest)
+        return bool(view.group_by)
+
+    sources = group_sources(view.group_by) or [time_source()]
+    yield from view.buckets((clock_ms - delay + 1, now_ms - delay), (), sources, take)
+    touched.merge(span_width(view.detection))
+
+
 def sequence_numbers(portion: Portion) -> Query:
     """Return the clause for the events of a portion."""
     return {"range": {"_seq_no": {"gt": portion.range.after, "lte": portion.range.upto}}}
 
 
 def _taker(
-    group_by: Sequence[str], portion: Portion, floor_ms: int, touched: Touched
+    group_by: Sequence[str], columns: int, portion: Portion, floor_ms: int, touched: Touched
 ) -> Callable[[list[Bucket]], bool]:
     def take(buckets: list[Bucket]) -> bool:
         for bucket in buckets:
@@ -100,7 +146,11 @@ def _taker(
                 continue
             if not portion.index.holds(first, last):
                 touched.misfiled += bucket["doc_count"]
-            touched.add(group_of(bucket, group_by), first, last)
+            group = group_of(bucket, group_by)
+            touched.add(group, first, last)
+            if columns:
+                values = tuple(bucket["key"][f"c{number}"] for number in range(columns))
+                touched.add_values(group, values, first, last)
         return True
 
     return take

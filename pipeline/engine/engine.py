@@ -17,21 +17,27 @@ from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.evaluation import Evaluated, evaluate, evaluate_history
 from pipeline.engine.finding import Finding, Group
 from pipeline.engine.indices import DAY_MS, Indices, look, refresh
+from pipeline.engine.memory import Memory
 from pipeline.engine.plan import Plan, plan
 from pipeline.engine.protocol import VerifyMark
 from pipeline.engine.result import Coverage, PassResult, Sample
-from pipeline.engine.scope import Marks, drills_in, read_marks, world
-from pipeline.engine.steps import Step, run
+from pipeline.engine.scope import Marks, Scope, drills_in, read_marks, world
+from pipeline.engine.steps import PAGE_NEXT, Step, run
 from pipeline.engine.view import View
-from pipeline.errors import ConfigurationError, PermanentError, RetryableError, SiemliteError
+from pipeline.errors import ConfigurationError, RetryableError, SiemliteError
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one step may take: sequence numbers of the present and as many of the past; time for a search."""
+    """How much one step may take: sequence numbers of the present and as many of the past; time for a search.
+
+    Groups of up to `rows_together` events are read together; `page` buckets are asked for at a time at most.
+    """
 
     step: int = 200_000
     search_ms: int = 20_000
+    rows_together: int = 10_000
+    page: int = PAGE_NEXT
 
 
 @dataclass(slots=True)
@@ -63,6 +69,7 @@ class Engine:
         self._late_horizon_ms = late_horizon_ms
         self._limits = limits or Limits()
         self._searcher = Searcher(client, timeout_s=self._limits.search_ms / 1000)
+        self._memory = Memory(client)
         self._alone: set[str] = set()
         self._indices: Indices | None = None
 
@@ -91,7 +98,10 @@ class Engine:
         self, detections: Sequence[Detection], since: Mapping[str, Checkpoint], this: _Pass, now_ms: int
     ) -> Iterator[PassResult]:
         """Evaluate detections that share their requests."""
-        steps = [(detection, self._evaluation(detection, this, now_ms)) for detection in detections]
+        steps = [
+            (detection, self._evaluation(detection, since.get(detection.id, Checkpoint()), this, now_ms))
+            for detection in detections
+        ]
         for detection, outcome in run(self._searcher, steps):
             before = since.get(detection.id, Checkpoint())
             if isinstance(outcome, SiemliteError):
@@ -102,7 +112,7 @@ class Engine:
                 self._alone.discard(detection.id)
                 yield self._result(detection, before, this, outcome, now_ms)
 
-    def _evaluation(self, detection: Detection, this: _Pass, now_ms: int) -> Step[list[Evaluated]]:
+    def _evaluation(self, detection: Detection, since: Checkpoint, this: _Pass, now_ms: int) -> Step[list[Evaluated]]:
         """Evaluate one detection in the real world and in those of the drills whose events arrived."""
         own = this.plans[detection.id]
         arrived: dict[str, list[tuple[int, int]]] = {}
@@ -110,8 +120,8 @@ class Engine:
             arrived.setdefault(portion.index.name, []).append(portion.range)
         results = []
         for drill in (None, *drills_in(this.marks, arrived)):
-            view = View(detection, this.indices, world(this.marks, drill), self._limits.search_ms)
-            results.append((yield from evaluate(view, own, now_ms)))
+            view = self._looking(detection, this.indices, world(this.marks, drill))
+            results.append((yield from evaluate(view, own, since, now_ms)))
         return results
 
     @staticmethod
@@ -139,6 +149,7 @@ class Engine:
                 marked=len(this.marks.valid),
                 forged=len(this.marks.forged),
             ),
+            learned=tuple(one for outcome in outcomes for one in outcome.learned),
         )
 
     def _marks(self, detections: Sequence[Detection], this: _Pass) -> Marks:
@@ -164,8 +175,7 @@ class Engine:
 
     def settle(self, result: PassResult) -> None:
         """See `protocol.Evaluator.settle`."""
-        if result.learned:
-            raise PermanentError("this engine has learned nothing that it could remember")
+        self._memory.remember(result.learned, result.checkpoint.clock_ms or 0)
 
     def over(
         self,
@@ -192,7 +202,7 @@ class Engine:
             names = indices.overlapping(start - detection.kind.evidence_ms, end - 1)
             marks = self._marks_of(names)
             for drill in (None, *sorted({mark.drill for mark in marks.valid})):
-                view = View(detection, indices, world(marks, drill), self._limits.search_ms * 3)
+                view = self._looking(detection, indices, world(marks, drill))
                 outcome = self._alone_now(evaluate_history(view, start, end))
                 touched += outcome.touched
                 suspected += outcome.suspects
@@ -238,12 +248,16 @@ class Engine:
         view = self._view(detection, first_ms, last_ms, drill)
         return evidence.samples(self._searcher, view, group, (first_ms, last_ms), size)
 
+    def _looking(self, detection: Detection, indices: Indices, scope: Scope) -> View:
+        limits = self._limits
+        return View(detection, indices, scope, limits.search_ms, limits.rows_together, limits.page)
+
     def _view(self, detection: Detection, first_ms: int, last_ms: int, drill: str | None) -> View:
         indices = self._indices
         if indices is None:
             indices = self._indices = look(self._client)
         marks = self._marks_of(indices.overlapping(first_ms, last_ms))
-        return View(detection, indices, world(marks, drill), self._limits.search_ms)
+        return self._looking(detection, indices, world(marks, drill))
 
 
 def _append(crossings: dict[tuple[Group, str | None], Finding], finding: Finding) -> None:

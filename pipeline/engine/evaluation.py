@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 
-from pipeline.engine.arrivals import arrivals
+from pipeline.engine.arrivals import arrivals, matured
+from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.finding import Finding
+from pipeline.engine.memory import recall
 from pipeline.engine.plan import Plan
+from pipeline.engine.result import Learned
 from pipeline.engine.steps import Step
 from pipeline.engine.timelines import Judge
-from pipeline.engine.totals import suspects, suspects_of_history
+from pipeline.engine.totals import Suspect, suspects, suspects_of_history
 from pipeline.engine.view import View
 
 
@@ -20,15 +23,26 @@ class Evaluated:
     suspects: int = 0
     too_late: int = 0
     misfiled: int = 0
+    learned: tuple[Learned, ...] = ()
 
 
-def evaluate(view: View, plan: Plan, now_ms: int) -> Step[Evaluated]:
-    """Evaluate the arrivals of the step `plan`."""
+def evaluate(view: View, plan: Plan, since: Checkpoint, now_ms: int) -> Step[Evaluated]:
+    """Evaluate the arrivals of the step `plan`, and what the clock brought since the checkpoint."""
     touched = yield from arrivals(view, plan)
-    suspected = yield from suspects(view, touched)
+    if view.kind.follows_clock:
+        clock_ms = now_ms if since.clock_ms is None else since.clock_ms
+        touched.keep_before(clock_ms - view.kind.earliest_ms)
+        yield from matured(view, touched, clock_ms, now_ms)
+    learned: tuple[Learned, ...] = ()
+    if view.kind.remembers and view.scope.drill is None:
+        recalled = yield from recall(view, touched)
+        learned = tuple(recalled.learned)
+        suspected = [Suspect(group, tuple(touched.spans[group]), 1) for group in sorted(recalled.unknown)]
+    else:
+        suspected = yield from suspects(view, touched, now_ms)
     judge = Judge(view, now_ms, view.kind.influence_ms)
     yield from judge.judge(suspected)
-    return Evaluated(_findings(judge), len(touched.spans), len(suspected), touched.too_late, touched.misfiled)
+    return Evaluated(_findings(judge), len(touched.spans), len(suspected), touched.too_late, touched.misfiled, learned)
 
 
 def evaluate_history(view: View, from_ms: int, to_ms: int) -> Step[Evaluated]:

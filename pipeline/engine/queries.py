@@ -27,15 +27,15 @@ def time_source(order: str = "asc") -> dict[str, Any]:
     return {"t": {"terms": {"field": TIME, "order": order}}}
 
 
-def column_sources(columns: Sequence[str]) -> list[dict[str, Any]]:
+def column_sources(columns: Sequence[str], order: str = "asc") -> list[dict[str, Any]]:
     """Return composite sources for columns; a missing value is None. A `geo_point` column is its finest tile."""
-    return [{f"c{number}": _column(name)} for number, name in enumerate(columns)]
+    return [{f"c{number}": _column(name, order)} for number, name in enumerate(columns)]
 
 
-def _column(name: str) -> dict[str, Any]:
+def _column(name: str, order: str) -> dict[str, Any]:
     if name.endswith(".location"):
-        return {"geotile_grid": {"field": name, "precision": 29, "missing_bucket": True}}
-    return {"terms": {"field": name, "missing_bucket": True}}
+        return {"geotile_grid": {"field": name, "precision": 29, "missing_bucket": True, "order": order}}
+    return {"terms": {"field": name, "missing_bucket": True, "order": order}}
 
 
 def group_of(bucket: Bucket, group_by: Sequence[str]) -> GroupValues:

@@ -7,11 +7,13 @@ decides nothing about the instants that are judged.
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from pipeline.detection.kind import Memory
 from pipeline.detection.timeline import Row, Scalar
 from pipeline.detection.where import Query
+from pipeline.elastic.search import Search
 from pipeline.engine.queries import TIME, GroupValues, column_sources, group_of, group_sources, time_source
 from pipeline.engine.steps import PAGE_NEXT, Bucket, Step, together
 from pipeline.engine.view import View
@@ -117,7 +119,7 @@ def read_before(view: View, group: Sequence[Query], first_ms: int, events: int) 
             rows = yield from _last_rows(view, window, group, depth)
             enough = sum(row.count for row in rows) >= depth
         else:
-            rows = yield from _last_of_each(view, window, group, depth)
+            rows = (yield from last_of_each(view, window, group, ())).get((), [])[-depth:]
             enough = len(rows) >= depth
         if enough or back == reach:
             return rows
@@ -125,30 +127,36 @@ def read_before(view: View, group: Sequence[Query], first_ms: int, events: int) 
 
 
 def _last_rows(view: View, window: tuple[int, int], group: Sequence[Query], depth: int) -> Step[list[Row]]:
-    rows: list[Row] = []
-
-    def take(buckets: list[Bucket]) -> bool:
-        for bucket in buckets:
-            rows.append(Row(int(bucket["key"]["t"]), bucket["doc_count"]))
-        return len(rows) < depth
-
-    yield from view.buckets(window, group, [time_source("desc")], take, size=min(PAGE_NEXT, depth))
-    return rows[::-1]
-
-
-def _last_of_each(view: View, window: tuple[int, int], group: Sequence[Query], depth: int) -> Step[list[Row]]:
     columns = range(len(view.kind.columns))
     rows: list[Row] = []
 
     def take(buckets: list[Bucket]) -> bool:
         for bucket in buckets:
             values = tuple(bucket["key"][f"c{number}"] for number in columns)
-            rows.append(Row(int(bucket["last"]["value"]), 1, values))
+            rows.append(Row(int(bucket["key"]["t"]), bucket["doc_count"], values))
+        return len(rows) < depth
+
+    sources = [time_source("desc"), *column_sources(view.kind.columns, "desc")]
+    yield from view.buckets(window, group, sources, take, size=min(PAGE_NEXT, depth))
+    return rows[::-1]
+
+
+def last_of_each(
+    view: View, window: tuple[int, int], groups: Sequence[Query], group_by: Sequence[str]
+) -> Step[dict[GroupValues, list[Row]]]:
+    """Return for each group of `window` one row for each of its columns' values: the last of them."""
+    columns = range(len(view.kind.columns))
+    rows: dict[GroupValues, list[Row]] = {}
+
+    def take(buckets: list[Bucket]) -> bool:
+        for bucket in buckets:
+            values = tuple(bucket["key"][f"c{number}"] for number in columns)
+            rows.setdefault(group_of(bucket, group_by), []).append(Row(int(bucket["last"]["value"]), 1, values))
         return True
 
-    sources = column_sources(view.kind.columns)
-    yield from view.buckets(window, group, sources, take, aggs={"last": {"max": {"field": TIME}}}, size=PAGE_NEXT)
-    return sorted(rows, key=lambda row: row.time_ms)[-depth:]
+    sources = [*group_sources(group_by), *column_sources(view.kind.columns)]
+    yield from view.buckets(window, groups, sources, take, aggs={"last": {"max": {"field": TIME}}}, size=PAGE_NEXT)
+    return {group: sorted(found, key=lambda row: row.time_ms) for group, found in rows.items()}
 
 
 def read_after(view: View, group: Sequence[Query], last_ms: int, influence_ms: int) -> Step[list[Row]]:
@@ -174,4 +182,71 @@ def read_after(view: View, group: Sequence[Query], last_ms: int, influence_ms: i
     if kind.memory is Memory.LAST_OF_EACH and len(seen) >= depth:
         # The last instant may have been read in part, and no arrival matters to it any more.
         return [row for row in rows if row.time_ms < rows[-1].time_ms]
+    return rows
+
+
+def read_edges(
+    view: View, group: Sequence[Query], span: tuple[int, int], until_ms: int | None, influence_ms: int
+) -> Step[Iterable[Row]]:
+    """Return a timeline that gives the same crossings in `[span[0], until_ms]` as all of the group's events.
+
+    Only events that enter or leave a window while that time passes are read one by one; those that lie in the
+    same window throughout become one row for each stream. Where `until_ms` is None it is the last event after
+    which the span's events still matter.
+    """
+    kind = view.kind
+    first, last = span[0] - 1, span[1]
+    if until_ms is None:
+        later: list[int] = []
+        window = (last + 1, last + influence_ms)
+        yield from view.buckets(window, group, [time_source("desc")], _first_instant(later), size=1)
+        until_ms = later[0] if later else last
+    until_ms = max(until_ms, last)
+    edges = (0, *kind.edges)
+    strips = [(first - edge + (1 if edge else 0), until_ms - edge) for edge in edges]
+    zones = [(until_ms - far + 1, first - near - (0 if near else 1)) for near, far in pairwise(edges)]
+    if any(start > end for start, end in zones):
+        whole = (first - kind.evidence_ms, until_ms)
+        rows = yield from read_rows(view, whole, group, (), size=PAGE_NEXT)
+        return rows.get((), ())
+    read = yield from together([read_rows(view, strip, group, (), size=PAGE_NEXT) for strip in strips])
+    merged = [row for rows in read for row in rows.get((), ())]
+    merged += yield from _condensed(view, group, zones)
+    return sorted(merged, key=lambda row: (row.time_ms, row.stream))
+
+
+def _first_instant(found: list[int]) -> Callable[[list[Bucket]], bool]:
+    def take(buckets: list[Bucket]) -> bool:
+        found.append(int(buckets[0]["key"]["t"]))
+        return False
+
+    return take
+
+
+def _condensed(view: View, group: Sequence[Query], zones: Sequence[tuple[int, int]]) -> Step[list[Row]]:
+    """Return a row for each zone and stream that has events: at the first of them, with their number."""
+    wanted = [(zone, number, clause) for zone in zones for number, clause in enumerate(_stream_clauses(view))]
+    searches = [
+        Search.of(
+            view.names(*zone),
+            {
+                "size": 0,
+                "track_total_hits": True,
+                "query": view.query(*zone, *group, *clause),
+                "aggs": {"lo": {"min": {"field": TIME}}},
+            },
+            timeout_ms=view.timeout_ms,
+        )
+        for zone, _, clause in wanted
+        if view.names(*zone)
+    ]
+    answers = iter((yield searches) if searches else [])
+    rows = []
+    for zone, stream, _ in wanted:
+        if not view.names(*zone):
+            continue
+        answer = next(answers)
+        count = int(answer["hits"]["total"]["value"])
+        if count:
+            rows.append(Row(int(answer["aggregations"]["lo"]["value"]), count, (), stream))
     return rows

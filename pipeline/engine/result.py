@@ -6,7 +6,7 @@ checkpoint has not moved over what was not evaluated.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline.detection.detection import Detection
 from pipeline.engine.checkpoint import Checkpoint
@@ -33,6 +33,14 @@ class Coverage:
     forged: int = 0
 
 
+class Learned(NamedTuple):
+    """That a combination of values, known by `name`, was seen at `last_ms`; it matters until `until_ms`."""
+
+    name: str
+    last_ms: int
+    until_ms: int
+
+
 @dataclass(frozen=True, slots=True)
 class PassResult:
     """The outcome of one pass of `detection`.
@@ -49,8 +57,8 @@ class PassResult:
     more: bool = False
     error: str | None = None
     coverage: Coverage = Coverage()
-    learned: tuple[tuple[str, int], ...] = ()
-    """What `Engine.settle` has to remember: opaque to the caller."""
+    learned: tuple[Learned, ...] = ()
+    """What `Engine.settle` has to remember."""
 
 
 @dataclass(frozen=True, slots=True)

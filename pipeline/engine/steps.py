@@ -104,6 +104,7 @@ def pages(
     aggs: Mapping[str, Any] | None = None,
     shard: int | None = None,
     size: int = PAGE_FIRST,
+    largest: int = PAGE_NEXT,
     timeout_ms: int = 20_000,
 ) -> Step[None]:
     """Read all buckets of a composite aggregation, page by page, until the end or until `take` returns false."""
@@ -126,4 +127,4 @@ def pages(
         if len(buckets) < size:
             return
         after = page["after_key"]
-        size = max(size, PAGE_NEXT)
+        size = max(size, largest)

@@ -5,21 +5,20 @@ Invariants: every event that decides about an instant in `[first arrival, last a
 crossings outside of it are not reported, because what decides about them may not have been.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
 from pipeline.detection.kind import Memory
-from pipeline.detection.timeline import Crossing, Timeline
+from pipeline.detection.timeline import Crossing, Row, Timeline
 from pipeline.engine.arrivals import merged
 from pipeline.engine.queries import GroupValues, one_of_groups
-from pipeline.engine.reading import read_after, read_before, read_rows
+from pipeline.engine.reading import last_of_each, read_after, read_before, read_edges, read_rows
 from pipeline.engine.steps import PAGE_NEXT, Step
 from pipeline.engine.totals import Suspect, era_gap
 from pipeline.engine.view import View
 from pipeline.errors import PermanentError, SiemliteError
 
-ROWS_PER_READ = 10_000
 GROUPS_PER_READ = 500
 
 
@@ -38,10 +37,10 @@ class Judge:
 
     def judge(self, suspects: Sequence[Suspect]) -> Step[None]:
         """Collect the crossings that the suspects' arrivals can have made."""
-        for batch in self._batches([suspect for suspect in suspects if suspect.events <= ROWS_PER_READ]):
+        for batch in self._batches([suspect for suspect in suspects if suspect.events <= self.view.rows_together]):
             yield from self._small(batch)
         for suspect in suspects:
-            if suspect.events > ROWS_PER_READ:
+            if suspect.events > self.view.rows_together:
                 yield from self._large(suspect)
 
     def _batches(self, suspects: Sequence[Suspect]) -> Iterator[list[Suspect]]:
@@ -50,7 +49,7 @@ class Judge:
         batch: list[Suspect] = []
         events = last_ms = 0
         for suspect in sorted(suspects, key=lambda suspect: suspect.first_ms):
-            full = events + suspect.events > ROWS_PER_READ or len(batch) >= GROUPS_PER_READ
+            full = events + suspect.events > self.view.rows_together or len(batch) >= GROUPS_PER_READ
             if batch and (full or suspect.first_ms - last_ms > gap):
                 yield batch
                 batch, events = [], 0
@@ -68,13 +67,27 @@ class Judge:
         )
         groups = one_of_groups(view.group_by, [suspect.group for suspect in batch])
         events = sum(suspect.events for suspect in batch)
-        rows = yield from read_rows(view, window, groups, view.group_by, size=min(PAGE_NEXT, max(100, events + 1)))
+        size = min(PAGE_NEXT, max(100, events + 1))
+        before: Mapping[GroupValues, Sequence[Row]] = {}
+        if kind.memory is Memory.LAST_OF_EACH:
+            start = min(suspect.first_ms for suspect in batch)
+            before = yield from last_of_each(view, (window[0], start - 1), groups, view.group_by)
+            window = (start, window[1])
+        rows = yield from read_rows(view, window, groups, view.group_by, size=size)
         for suspect in batch:
-            self._collect(suspect.group, rows.get(suspect.group, ()), suspect.spans)
+            group = suspect.group
+            self._collect(group, chain(before.get(group, ()), rows.get(group, ())), suspect.spans)
 
     def _large(self, suspect: Suspect) -> Step[None]:
         view, kind = self.view, self.view.kind
         group = one_of_groups(view.group_by, [suspect.group])
+        if kind.edges:
+            for first, last in suspect.spans:
+                until = min(self.now_ms, last + self.influence_ms) if kind.follows_clock else None
+                span = (first + kind.earliest_ms, last)
+                timeline = yield from read_edges(view, group, span, until, self.influence_ms)
+                self._collect(suspect.group, timeline, ((first, last),))
+            return
         if kind.memory is Memory.ALL:
             window = (suspect.first_ms - kind.evidence_ms, suspect.last_ms + self.influence_ms)
             rows = yield from read_rows(view, window, group, (), size=PAGE_NEXT)
@@ -87,7 +100,8 @@ class Judge:
             self._collect(suspect.group, chain(before, within.get((), ()), after), ((first, last),))
 
     def _collect(self, group: GroupValues, timeline: Timeline, spans: Sequence[tuple[int, int]]) -> None:
-        judged = merged([(first, last + self.influence_ms) for first, last in spans], 0)
+        earliest = self.view.kind.earliest_ms
+        judged = merged([(first + earliest, last + self.influence_ms) for first, last in spans], 0)
         own = self.found.get(group, {})
         span = 0
         for crossing in self._crossings(timeline):

@@ -11,7 +11,7 @@ from pipeline.detection.kind import Totals
 from pipeline.detection.where import Query
 from pipeline.elastic.search import Search
 from pipeline.engine.arrivals import Touched
-from pipeline.engine.queries import GroupValues, group_of, group_sources, near_groups
+from pipeline.engine.queries import GroupValues, group_of, group_sources, near_groups, times
 from pipeline.engine.steps import Bucket, Step, ask, together
 from pipeline.engine.view import View
 
@@ -47,7 +47,7 @@ class _Era:
     spans: dict[GroupValues, list[tuple[int, int]]]
 
 
-def suspects(view: View, touched: Touched) -> Step[list[Suspect]]:
+def suspects(view: View, touched: Touched, now_ms: int) -> Step[list[Suspect]]:
     """Return the touched groups that may have a crossing."""
     kind = view.kind
     found: list[Suspect] = []
@@ -62,11 +62,12 @@ def suspects(view: View, touched: Touched) -> Step[list[Suspect]]:
 
     steps = []
     for era in _eras(view, touched):
-        window = (era.first_ms - kind.evidence_ms, era.last_ms + kind.influence_ms)
         groups = list(era.spans)
         for start in range(0, len(groups), _GROUPS_PER_SEARCH):
             part = {group: era.spans[group] for group in groups[start : start + _GROUPS_PER_SEARCH]}
-            steps.append(_totals(view, window, near_groups(view.group_by, part), among(part), len(part)))
+            steps.append(
+                _Totals.of_era(view, era, now_ms).read(near_groups(view.group_by, part), among(part), len(part))
+            )
     yield from together(steps)
     return found
 
@@ -80,9 +81,10 @@ def suspects_of_history(view: View, from_ms: int, to_ms: int) -> Step[tuple[list
         nonlocal groups
         groups += 1
         if view.kind.may_fire(totals):
-            found.append(Suspect(group, ((from_ms, to_ms - 1),), totals.events))
+            found.append(Suspect(group, ((from_ms - view.kind.earliest_ms, to_ms - 1),), totals.events))
 
-    yield from _totals(view, (from_ms - view.kind.evidence_ms, to_ms - 1), (), judge, _GROUPS_PER_SEARCH)
+    window = (from_ms - view.kind.evidence_ms, to_ms - 1)
+    yield from _Totals(view, window).read((), judge, _GROUPS_PER_SEARCH)
     return found, groups
 
 
@@ -106,25 +108,62 @@ def _eras(view: View, touched: Touched) -> list[_Era]:
 _Judge = Callable[[GroupValues, Totals], None]
 
 
-def _totals(view: View, window: tuple[int, int], groups: Sequence[Query], judge: _Judge, expected: int) -> Step[None]:
-    streams = {f"s{number}": clause.query() for number, clause in enumerate(view.kind.streams)}
-    aggs: dict[str, Any] = {name: {"filter": query} for name, query in streams.items()}
+@dataclass(frozen=True, slots=True)
+class _Totals:
+    """Counts of groups in `window`. `judged` are the instants that probes are for, where probes apply at all.
 
-    def totals(bucket: Bucket, events: int) -> Totals:
-        return Totals(events, tuple(bucket[name]["doc_count"] for name in streams))
+    Instants after the last arrival are judged too where there are events in `after`; then no probe applies.
+    """
 
-    if not view.group_by:
-        names = view.names(*window)
-        if names:
-            body = {"size": 0, "track_total_hits": True, "query": view.query(*window), "aggs": aggs}
-            answer = yield from ask(Search.of(names, body, timeout_ms=view.timeout_ms))
-            judge((), totals(answer.get("aggregations", {}), answer["hits"]["total"]["value"]))
-        return
+    view: View
+    window: tuple[int, int]
+    judged: tuple[int, int] | None = None
+    after: tuple[int, int] | None = None
 
-    def take(buckets: list[Bucket]) -> bool:
-        for bucket in buckets:
-            judge(group_of(bucket, view.group_by), totals(bucket, bucket["doc_count"]))
-        return True
+    @classmethod
+    def of_era(cls, view: View, era: _Era, now_ms: int) -> "_Totals":
+        """Return the counts for the arrivals of an era."""
+        kind = view.kind
+        window = (era.first_ms - kind.evidence_ms, era.last_ms + kind.influence_ms)
+        if kind.follows_clock:
+            return cls(view, window, (era.first_ms + kind.earliest_ms, min(now_ms, window[1])))
+        return cls(view, window, (era.first_ms, era.last_ms), (era.last_ms + 1, window[1]))
 
-    size = min(_GROUPS_PER_SEARCH, max(100, expected + 1))
-    yield from view.buckets(window, groups, group_sources(view.group_by), take, aggs=aggs, size=size)
+    def read(self, groups: Sequence[Query], judge: _Judge, expected: int) -> Step[None]:
+        """Tell `judge` the totals of the groups that fit the clauses `groups`, of which about so many are expected."""
+        aggs = self._aggregations()
+        if not self.view.group_by:
+            names = self.view.names(*self.window)
+            if names:
+                body = {"size": 0, "track_total_hits": True, "query": self.view.query(*self.window), "aggs": aggs}
+                answer = yield from ask(Search.of(names, body, timeout_ms=self.view.timeout_ms))
+                judge((), self._of(answer.get("aggregations", {}), answer["hits"]["total"]["value"]))
+            return
+
+        def take(buckets: list[Bucket]) -> bool:
+            for bucket in buckets:
+                judge(group_of(bucket, self.view.group_by), self._of(bucket, bucket["doc_count"]))
+            return True
+
+        size = min(_GROUPS_PER_SEARCH, max(100, expected + 1))
+        sources = group_sources(self.view.group_by)
+        yield from self.view.buckets(self.window, groups, sources, take, aggs=aggs, size=size)
+
+    def _aggregations(self) -> dict[str, Any]:
+        clauses = {f"s{number}": clause.query() for number, clause in enumerate(self.view.kind.streams)}
+        for number, (first, last) in enumerate(self._probes()):
+            clauses[f"p{number}"] = times(first, last)
+        if self.after is not None and self._probes():
+            clauses["after"] = times(*self.after)
+        return {name: {"filter": query} for name, query in clauses.items()}
+
+    def _probes(self) -> tuple[tuple[int, int], ...]:
+        return () if self.judged is None else self.view.kind.probes(*self.judged)
+
+    def _of(self, bucket: Bucket, events: int) -> Totals:
+        streams = tuple(bucket[f"s{number}"]["doc_count"] for number in range(len(self.view.kind.streams)))
+        if not self._probes() or ("after" in bucket and bucket["after"]["doc_count"]):
+            return Totals(events, streams)
+        return Totals(
+            events, streams, tuple(bucket[f"p{number}"]["doc_count"] for number in range(len(self._probes())))
+        )

@@ -10,17 +10,22 @@ from pipeline.detection.where import Query
 from pipeline.engine.indices import Indices
 from pipeline.engine.queries import times
 from pipeline.engine.scope import Scope
-from pipeline.engine.steps import PAGE_FIRST, Bucket, Step, pages
+from pipeline.engine.steps import PAGE_FIRST, PAGE_NEXT, Bucket, Step, pages
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Reads `detection`'s events of the world `scope`; the server gives up a search after `timeout_ms`."""
+    """Reads `detection`'s events of the world `scope`; the server gives up a search after `timeout_ms`.
+
+    Groups of up to `rows_together` events are read together, larger ones alone; `page` is the largest page.
+    """
 
     detection: Detection
     indices: Indices
     scope: Scope
     timeout_ms: int = 20_000
+    rows_together: int = 10_000
+    page: int = PAGE_NEXT
 
     @property
     def kind(self) -> Kind:
@@ -60,6 +65,7 @@ class View:
             sources,
             take,
             aggs=aggs,
-            size=size,
+            size=min(size, self.page),
+            largest=self.page,
             timeout_ms=self.timeout_ms,
         )

@@ -22,6 +22,8 @@ class Threshold(Kind):
     at_least: int
     within: int
 
+    counts: ClassVar[tuple[str, ...]] = ("at_least",)
+    windows: ClassVar[tuple[str, ...]] = ("within",)
     memory: ClassVar[Memory] = Memory.LAST
 
     def __post_init__(self) -> None:

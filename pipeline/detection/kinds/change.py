@@ -1,0 +1,73 @@
+"""`Change`: a field's value is another than the group's event before had.
+
+Semantics: an instant `t` is a crossing where one of its events has another value of `field` than the event
+before it, which may be up to `within` (exclusive) earlier. Events of the same instant are in the order of
+their values. Events without the field are not looked at.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pipeline.detection.durations import days, duration_text
+from pipeline.detection.kind import ByCount, Kind, Memory, Totals, duration, field_name, wrong
+from pipeline.detection.timeline import Crossing, Row, Timeline
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change(Kind):
+    """Fires when `field` has another value than the group's last event, at most `within` ago, had."""
+
+    field: str
+    within: int = days(30)
+
+    windows: ClassVar[tuple[str, ...]] = ("within",)
+    memory: ClassVar[Memory] = Memory.LAST
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.severity, ByCount):
+            raise wrong("severity", self.severity, "a change counts nothing; use Severity.HIGH")
+        field_name("field", self.field)
+        if self.field in self.group:
+            raise wrong("field", self.field, "watch a field that is not in group_by")
+        duration("within", self.within)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """See `Kind.required`."""
+        return (self.field,)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """See `Kind.columns`."""
+        return (self.field,)
+
+    @property
+    def evidence_ms(self) -> int:
+        """See `Kind.evidence_ms`."""
+        return self.within - 1
+
+    @property
+    def depth(self) -> int:
+        """See `Kind.depth`."""
+        return 1
+
+    def may_fire(self, totals: Totals) -> bool:
+        """See `Kind.may_fire`."""
+        return totals.events >= 2
+
+    def crossings(self, timeline: Timeline, now_ms: int | None = None) -> Iterator[Crossing]:  # noqa: ARG002
+        """See `Kind.crossings`. The count is the two events."""
+        before: Row | None = None
+        crossed: int | None = None
+        for row in timeline:
+            if before is not None and row.values != before.values and row.time_ms - before.time_ms < self.within:
+                if crossed != row.time_ms:
+                    yield Crossing(row.time_ms, before.time_ms, 2)
+                crossed = row.time_ms
+            before = row
+
+    def summary(self) -> str:
+        """See `Kind.summary`."""
+        return f"{self.field} changes within {duration_text(self.within)}"

@@ -1,0 +1,106 @@
+"""`Custom`: a function over a group's events of a window.
+
+Semantics: an instant `t` at which the group has an event is a crossing where `judge` answers true for the
+window of its events in `(t - within, t]`, of which there are at least `at_least`. The function is pure: it
+reads no clock and keeps nothing, because it is asked again whenever a late event arrives.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import ClassVar
+
+from pipeline.detection.durations import duration_text
+from pipeline.detection.kind import ByCount, Kind, Totals, duration, field_name, whole, wrong
+from pipeline.detection.timeline import Crossing, Row, Scalar, Timeline
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a `Custom` detection judges: the rows of a group's window, in time order, ending at `time_ms`."""
+
+    time_ms: int
+    rows: tuple[Row, ...]
+    columns: tuple[str, ...]
+
+    @property
+    def count(self) -> int:
+        """Return how many events there are."""
+        return sum(row.count for row in self.rows)
+
+    @property
+    def latest(self) -> tuple[Row, ...]:
+        """Return the rows of the last instant."""
+        return tuple(row for row in self.rows if row.time_ms == self.time_ms)
+
+    def value(self, row: Row, column: str) -> Scalar:
+        """Return `row`'s value of `column`, None where its events lack the field."""
+        return row.values[self.columns.index(column)]
+
+    def values(self, column: str) -> tuple[Scalar, ...]:
+        """Return the values of `column`, row by row."""
+        place = self.columns.index(column)
+        return tuple(row.values[place] for row in self.rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Custom(Kind):
+    """Fires when `judge` says so of a group's events `within` so many milliseconds.
+
+    `fields` are those whose values the function needs; a field of type `geo_point` comes as its finest tile,
+    which `pipeline.detection.geo` turns into a latitude and a longitude.
+    """
+
+    judge: Callable[[Window], bool]
+    fields: tuple[str, ...] = ()
+    at_least: int = 1
+    within: int
+
+    counts: ClassVar[tuple[str, ...]] = ("at_least",)
+    windows: ClassVar[tuple[str, ...]] = ("within",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.severity, ByCount):
+            raise wrong("severity", self.severity, "a judgement is no count; use Severity.HIGH")
+        if not callable(self.judge):
+            raise wrong("judge", self.judge, "give a function that takes a Window and answers true or false")
+        if isinstance(self.fields, str):
+            raise wrong("fields", self.fields, f"give a tuple such as ({self.fields!r},)")
+        for name in self.fields:
+            field_name("fields", name)
+        whole("at_least", self.at_least)
+        duration("within", self.within)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """See `Kind.columns`."""
+        return tuple(self.fields)
+
+    @property
+    def evidence_ms(self) -> int:
+        """See `Kind.evidence_ms`."""
+        return self.within - 1
+
+    def may_fire(self, totals: Totals) -> bool:
+        """See `Kind.may_fire`."""
+        return totals.events >= self.at_least
+
+    def crossings(self, timeline: Timeline, now_ms: int | None = None) -> Iterator[Crossing]:  # noqa: ARG002
+        """See `Kind.crossings`. The count is that of the events in the window."""
+        rows: deque[Row] = deque()
+        events = 0
+        for instant, here in groupby(timeline, key=lambda row: row.time_ms):
+            for row in here:
+                rows.append(row)
+                events += row.count
+            while instant - rows[0].time_ms >= self.within:
+                events -= rows.popleft().count
+            if events >= self.at_least and self.judge(Window(instant, tuple(rows), self.columns)):
+                yield Crossing(instant, rows[0].time_ms, events)
+
+    def summary(self) -> str:
+        """See `Kind.summary`."""
+        name = getattr(self.judge, "__name__", "a function").replace("_", " ")
+        return f"{name} within {duration_text(self.within)}"

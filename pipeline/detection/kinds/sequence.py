@@ -1,0 +1,119 @@
+"""`Sequence`: stages that follow one another for one group.
+
+Semantics: an instant `t` at which the group has an event of the last stage is a crossing where the last
+`at_least` events of that stage up to `t`, before the first of them the last `at_least` of the stage before,
+and so on, all lie within the window (last − first < `within`). Of events at the same instant those of earlier
+stages come first. An event that fits several stages belongs to the first of them.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from typing import ClassVar
+
+from pipeline.detection.durations import duration_text
+from pipeline.detection.kind import ByCount, Kind, Totals, duration, whole, wrong
+from pipeline.detection.timeline import Crossing, Timeline
+from pipeline.detection.where import AnyOf, Clause, Where, all_of, compile_where
+from pipeline.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """`at_least` events that fit `where`."""
+
+    where: Where
+    at_least: int = 1
+
+
+def stage(where: Where, at_least: int = 1) -> Stage:
+    """Return a stage of a `Sequence`; raises `ConfigurationError` for a wrong one."""
+    whole("stage(…, at_least)", at_least)
+    compile_where(where)
+    return Stage(where, at_least)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sequence(Kind):
+    """Fires when a group goes through `stages` in their order `within` so many milliseconds."""
+
+    stages: tuple[Stage, ...]
+    within: int
+
+    windows: ClassVar[tuple[str, ...]] = ("within",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.severity, ByCount):
+            raise wrong("severity", self.severity, "a sequence counts nothing; use Severity.HIGH")
+        if isinstance(self.stages, list):
+            object.__setattr__(self, "stages", tuple(self.stages))
+        if not isinstance(self.stages, tuple) or len(self.stages) < 2:
+            raise wrong("stages", self.stages, "give two or more, such as [stage({…}, 5), stage({…})]")
+        for number, one in enumerate(self.stages):
+            if not isinstance(one, Stage):
+                raise wrong(f"stages[{number}]", one, "make it with stage({…}, at_least)")
+            try:
+                whole("at_least", one.at_least)
+                compile_where(one.where)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"stages[{number}]: {error}") from None
+        duration("within", self.within)
+
+    def selected(self) -> Clause:
+        """See `Kind.selected`."""
+        return all_of(super().selected(), AnyOf(self.streams))
+
+    @cached_property
+    def streams(self) -> tuple[Clause, ...]:
+        """See `Kind.streams`."""
+        return tuple(compile_where(stage.where) for stage in self.stages)
+
+    @property
+    def evidence_ms(self) -> int:
+        """See `Kind.evidence_ms`."""
+        return self.within - 1
+
+    def may_fire(self, totals: Totals) -> bool:
+        """See `Kind.may_fire`."""
+        return all(count >= stage.at_least for count, stage in zip(totals.streams, self.stages, strict=True))
+
+    def crossings(self, timeline: Timeline, now_ms: int | None = None) -> Iterator[Crossing]:  # noqa: ARG002
+        """See `Kind.crossings`. The count is that of the events the stages need."""
+        needed = sum(stage.at_least for stage in self.stages)
+        last = len(self.stages) - 1
+        seen: tuple[deque[tuple[int, int]], ...] = tuple(deque() for _ in self.stages)
+        for instant, rows in groupby(timeline, key=lambda row: row.time_ms):
+            completes = False
+            for row in rows:
+                seen[row.stream].append((instant, row.count))
+                completes = completes or row.stream == last
+            for events in seen:
+                while events and instant - events[0][0] >= self.within:
+                    events.popleft()
+            first = self._first(seen, instant) if completes else None
+            if first is not None:
+                yield Crossing(instant, first, needed)
+
+    def _first(self, seen: tuple[deque[tuple[int, int]], ...], instant: int) -> int | None:
+        """Return the instant of the first event of the latest way through the stages that ends at `instant`."""
+        end = instant
+        for events, stage in zip(reversed(seen), reversed(self.stages), strict=True):
+            left = stage.at_least
+            for time_ms, count in reversed(events):
+                if time_ms > end:
+                    continue
+                left -= count
+                if left <= 0:
+                    end = time_ms
+                    break
+            if left > 0:
+                return None
+        return end
+
+    def summary(self) -> str:
+        """See `Kind.summary`."""
+        counts = ", then ".join(str(stage.at_least) for stage in self.stages)
+        return f"{counts} events in order within {duration_text(self.within)}"

@@ -1,0 +1,84 @@
+"""`Share`: the percentage of a group's events that fit a condition.
+
+Semantics: an instant `t` at which the group has an event is a crossing where, of its events in
+`(t - within, t]`, there are at least `at_least`, and at least `percent` percent of them fit `of`.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from math import ceil
+from typing import ClassVar
+
+from pipeline.detection.durations import duration_text
+from pipeline.detection.kind import ByCount, Kind, Totals, duration, whole, wrong
+from pipeline.detection.timeline import Crossing, Timeline
+from pipeline.detection.where import EVERYTHING, Clause, Where, compile_where
+from pipeline.errors import ConfigurationError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share(Kind):
+    """Fires when `percent` percent of a group's events, and of at least `at_least`, fit `of`."""
+
+    of: Where
+    percent: float
+    at_least: int
+    within: int
+
+    counts: ClassVar[tuple[str, ...]] = ("at_least", "percent")
+    windows: ClassVar[tuple[str, ...]] = ("within",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.severity, ByCount):
+            raise wrong("severity", self.severity, "a share is no count; use Severity.HIGH")
+        try:
+            compile_where(self.of)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"of: {error}") from None
+        if isinstance(self.percent, bool) or not isinstance(self.percent, int | float) or not 0 < self.percent <= 100:
+            raise wrong("percent", self.percent, "give a number above 0 and at most 100")
+        whole("at_least", self.at_least)
+        duration("within", self.within)
+
+    @cached_property
+    def streams(self) -> tuple[Clause, ...]:
+        """See `Kind.streams`."""
+        return (compile_where(self.of), EVERYTHING)
+
+    @property
+    def evidence_ms(self) -> int:
+        """See `Kind.evidence_ms`."""
+        return self.within - 1
+
+    @property
+    def edges(self) -> tuple[int, ...]:
+        """See `Kind.edges`."""
+        return (self.within,)
+
+    def may_fire(self, totals: Totals) -> bool:
+        """See `Kind.may_fire`."""
+        return totals.events >= self.at_least and totals.streams[0] >= ceil(self.at_least * self.percent / 100 - 1e-6)
+
+    def crossings(self, timeline: Timeline, now_ms: int | None = None) -> Iterator[Crossing]:  # noqa: ARG002
+        """See `Kind.crossings`. The count is that of the fitting events, the value their percentage."""
+        window: deque[tuple[int, int, int]] = deque()  # (instant, events, fitting ones)
+        events = fitting = 0
+        for instant, rows in groupby(timeline, key=lambda row: row.time_ms):
+            here = [(row.count, row.count if row.stream == 0 else 0) for row in rows]
+            window.append((instant, sum(count for count, _ in here), sum(fits for _, fits in here)))
+            events += window[-1][1]
+            fitting += window[-1][2]
+            while instant - window[0][0] >= self.within:
+                _, gone, gone_fitting = window.popleft()
+                events -= gone
+                fitting -= gone_fitting
+            if events >= self.at_least and fitting * 100 >= self.percent * events:
+                yield Crossing(instant, window[0][0], fitting, value=fitting * 100 / events)
+
+    def summary(self) -> str:
+        """See `Kind.summary`."""
+        return f"{self.percent:g} % of at least {self.at_least} events within {duration_text(self.within)}"

@@ -1,0 +1,144 @@
+"""What values groups have had: an index of its own, so that a pass does not read a month.
+
+A document says that a combination of values was seen in a group at `last_ms`. Invariants: that is a fact about
+an event that was evaluated, and no more; a combination without a document, or whose document does not prove it
+known, is looked for in the events themselves. So a lost, late or stale memory costs time and never an alert,
+and a memory older than the events' retention still knows what it saw.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+from elasticsearch import BadRequestError, Elasticsearch
+
+from pipeline.detection.timeline import Scalar
+from pipeline.elastic.client import translated
+from pipeline.elastic.search import Search
+from pipeline.engine.arrivals import Touched
+from pipeline.engine.queries import GroupValues
+from pipeline.engine.result import Learned
+from pipeline.engine.steps import Step
+from pipeline.engine.view import View
+from pipeline.errors import RetryableError
+
+INDEX = "security-seen-v1"
+_IDS_PER_SEARCH = 5_000
+_PURGE_EVERY_MS = 6 * 3_600_000
+_PURGE_SIZE = 10_000
+_STALE_SHARE = 50
+"""A document is written again when it is older than this part of the kind's time: one in fifty."""
+
+
+@dataclass(slots=True)
+class Recalled:
+    """What of a pass's arrivals is not known to have been there, and what is to be remembered."""
+
+    unknown: set[GroupValues] = field(default_factory=set)
+    learned: list[Learned] = field(default_factory=list)
+
+
+def recall(view: View, touched: Touched) -> Step[Recalled]:
+    """Return which touched groups have values that the memory does not prove to be known."""
+    kind = view.kind
+    over_ms = kind.evidence_ms + 1
+    seed = _seed(view)
+    names = {
+        _name(seed, group, values): (group, span)
+        for group, found in touched.values.items()
+        for values, span in found.items()
+    }
+    known = yield from _look_up(view, list(names))
+    result = Recalled()
+    for name, (group, (first_ms, last_ms)) in names.items():
+        seen_ms = known.get(name)
+        if seen_ms is None or not (seen_ms < first_ms and last_ms - seen_ms < over_ms):
+            result.unknown.add(group)
+        if seen_ms is None or last_ms - seen_ms > over_ms // _STALE_SHARE:
+            result.learned.append(Learned(name, last_ms, last_ms + over_ms))
+    return result
+
+
+def _look_up(view: View, names: Sequence[str]) -> Step[Mapping[str, int]]:
+    known: dict[str, int] = {}
+    for start in range(0, len(names), _IDS_PER_SEARCH):
+        part = names[start : start + _IDS_PER_SEARCH]
+        body = {"size": len(part), "query": {"ids": {"values": part}}, "_source": ["last_ms"]}
+        (answer,) = yield [Search.of([f"{INDEX}*"], body, weight=len(part), timeout_ms=view.timeout_ms)]
+        known.update((hit["_id"], int(hit["_source"]["last_ms"])) for hit in answer["hits"]["hits"])
+    return known
+
+
+def _seed(view: View) -> bytes:
+    """Return what tells a detection's memory from others', and from its own before its definition changed."""
+    kind = view.kind
+    return orjson.dumps([view.detection.id, kind.clause.query(), list(kind.group), list(kind.columns)])
+
+
+def _name(seed: bytes, group: GroupValues, values: tuple[Scalar, ...]) -> str:
+    return hashlib.sha256(seed + orjson.dumps([group, values])).hexdigest()[:40]
+
+
+class Memory:
+    """Writes what was learned."""
+
+    def __init__(self, client: Elasticsearch) -> None:
+        self._client = client
+        self._ready = False
+        self._purged_ms = 0
+
+    def remember(self, learned: Sequence[Learned], now_ms: int) -> None:
+        """Write `learned`; raises `RetryableError` where some of it could not be written."""
+        if not learned:
+            return
+        self._make_ready()
+        for lines in _bulks(learned):
+            with translated("remembering what values were seen"):
+                answer = self._client.bulk(operations=lines)
+            if answer["errors"]:
+                raise RetryableError("remembering what values were seen: not all could be written")
+        if now_ms - self._purged_ms > _PURGE_EVERY_MS:
+            self._purge(now_ms)
+            self._purged_ms = now_ms
+
+    def _make_ready(self) -> None:
+        if self._ready:
+            return
+        with translated("making the index of values seen"):
+            if not self._client.indices.exists(index=INDEX):
+                try:
+                    self._client.indices.create(
+                        index=INDEX,
+                        settings={"number_of_shards": 1, "auto_expand_replicas": "0-1"},
+                        mappings={
+                            "dynamic": False,
+                            "properties": {"last_ms": {"type": "long"}, "until_ms": {"type": "long"}},
+                        },
+                    )
+                except BadRequestError as error:
+                    if error.error != "resource_already_exists_exception":
+                        raise
+        self._ready = True
+
+    def _purge(self, now_ms: int) -> None:
+        """Forget some of what is too old to prove anything."""
+        with translated("forgetting values seen long ago"):
+            answer = self._client.search(
+                index=INDEX,
+                size=_PURGE_SIZE,
+                source=False,
+                query={"range": {"until_ms": {"lt": now_ms - 86_400_000}}},
+            )
+            old = [hit["_id"] for hit in answer["hits"]["hits"]]
+            if old:
+                self._client.bulk(operations=[{"delete": {"_index": INDEX, "_id": name}} for name in old])
+
+
+def _bulks(learned: Sequence[Learned]) -> Iterator[list[Mapping[str, object]]]:
+    for start in range(0, len(learned), 5_000):
+        lines: list[Mapping[str, object]] = []
+        for one in learned[start : start + 5_000]:
+            lines.append({"index": {"_index": INDEX, "_id": one.name}})
+            lines.append({"last_ms": one.last_ms, "until_ms": one.until_ms})
+        yield lines
