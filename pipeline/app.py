@@ -18,13 +18,17 @@ from pathlib import Path
 from elasticsearch import Elasticsearch
 
 from pipeline.alerts.actions import AlertActions
+from pipeline.alerts.closing import Closing
+from pipeline.alerts.digest import Digests
 from pipeline.alerts.evidence import EngineEvidence
 from pipeline.alerts.quiet import Quietness
 from pipeline.alerts.silences import Silence, Silences
 from pipeline.alerts.store import AlertStore, Limits
 from pipeline.clock import Clock, SystemClock
 from pipeline.delivery.channels.base import Channel, load_channels
+from pipeline.delivery.channels.http import Poster
 from pipeline.delivery.dispatcher import Dispatcher
+from pipeline.delivery.retry import Failure
 from pipeline.delivery.routing import Routing, parse_routes
 from pipeline.elastic import templates
 from pipeline.elastic.client import ForbiddenError, connect, translated, without_credentials
@@ -38,9 +42,19 @@ from pipeline.events.mark import DrillMarker
 from pipeline.events.redaction import Redactor
 from pipeline.logger.security import SecurityLogger
 from pipeline.node import node_status
+from pipeline.scheduler.availability import Availability
 from pipeline.scheduler.checkpoints import Checkpoints
-from pipeline.scheduler.daemon import Parts, Scheduler
+from pipeline.scheduler.checks import Checks
+from pipeline.scheduler.daemon import Chore, Parts, Scheduler
+from pipeline.scheduler.health import HealthServer, Vitals
+from pipeline.scheduler.heartbeat import Heartbeat
+from pipeline.scheduler.housekeeping import Housekeeping
 from pipeline.scheduler.lease import Lease
+from pipeline.scheduler.live import LiveDetections
+from pipeline.scheduler.local_outbox import LocalOutbox
+from pipeline.scheduler.metrics import Metrics
+from pipeline.scheduler.operations import Operations
+from pipeline.scheduler.systemd import Systemd
 from pipeline.settings import Settings
 from pipeline.shipping.collector import Collector
 from pipeline.shipping.home import Keys, load_keys
@@ -245,7 +259,10 @@ class App:
 
     @cached_property
     def dispatcher(self) -> Dispatcher:
-        """What brings alerts to the channels."""
+        """What brings alerts to the channels, for a command."""
+        return self._dispatcher()
+
+    def _dispatcher(self, *told: Callable[[str, Failure | None], None]) -> Dispatcher:
         return Dispatcher(
             self.client,
             self.channels,
@@ -253,6 +270,7 @@ class App:
             owner=self.process_name,
             clean=self.encoder.redactor.text,
             kibana_url=self.settings.siemlite_kibana_url,
+            on_attempt=told,
         )
 
     @cached_property
@@ -260,18 +278,73 @@ class App:
         """A name that this process has and no other."""
         return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
-    def scheduler(self) -> Scheduler:
-        """Return the daemon."""
+    @cached_property
+    def live_detections(self) -> LiveDetections:
+        """The detections of the daemon, which reloads them."""
+        return LiveDetections(lambda: folders(self.settings.siemlite_detections), load_detections)
+
+    def scheduler(self, canary: Callable[[], str | None] | None = None) -> Scheduler:
+        """Return the daemon. `canary` drills one detection and returns what is wrong, if anything.
+
+        Raises `ConfigurationError` where `SIEMLITE_HEALTH` cannot be listened on.
+        """
+        settings, clock = self.settings, self.clock
+        interval_s = settings.siemlite_interval / 1000
+        recent_s = 3 * interval_s + 30
+        vitals = Vitals(clock, ready_within_s=recent_s)
+        availability = Availability(clock)
+        checks = Checks(clock, availability, vitals)
+        metrics = Metrics(vitals)
+        dispatcher = self._dispatcher(checks.attempted, metrics.attempted)
+        live = self.live_detections
+        housekeeping = Housekeeping(
+            Closing(self.client, self.routing, clock),
+            Digests(self.client, self.routing, clock),
+            dispatcher,
+            lambda: live.detections,
+        )
+        operations = Operations(
+            LocalOutbox(settings.siemlite_home / "outbox.db"),
+            self.channels,
+            self.routing,
+            clock,
+            (checks.all,),
+            host=socket.gethostname(),
+            clean=self.encoder.redactor.text,
+        )
+        chores = [
+            *housekeeping.chores(),
+            Chore("reload", live.refresh, 2.0, by_leader=False),
+            Chore("look after itself", operations.look, 5.0, by_leader=False),
+            Chore("tell of itself", operations.send, 1.0, by_leader=False),
+        ]
+        if settings.siemlite_heartbeat_url is not None:
+            poster = Poster(settings.siemlite_heartbeat_url.get_secret_value(), clock)
+            heartbeat = Heartbeat(poster, vitals, recent_s=recent_s)
+            chores.append(Chore("heartbeat", heartbeat.beat, settings.siemlite_heartbeat_interval / 1000))
+        if canary is not None and settings.siemlite_canary:
+            drill = canary
+            every_s = settings.siemlite_canary / 1000
+            chores.append(Chore("canary", lambda: checks.canary(drill()), every_s))
         parts = Parts(
-            detections=lambda: self.loaded.detections,
+            detections=lambda: live.detections,
             engine=self.engine,
             alerts=self.alerts,
-            deliveries=self.dispatcher,
-            checkpoints=Checkpoints(self.client, self.clock),
-            lease=Lease(self.client, self.clock, self.process_name),
-            clock=self.clock,
+            deliveries=dispatcher,
+            checkpoints=Checkpoints(self.client, clock),
+            lease=Lease(self.client, clock, self.process_name),
+            clock=clock,
+            availability=availability,
+            vitals=vitals,
+            chores=tuple(chores),
+            on_pass=(housekeeping.passed, checks.passed, metrics.passed),
+            on_failure=(metrics.pass_failed,),
+            systemd=Systemd(),
+            health=HealthServer(settings.siemlite_health, vitals, metrics.registry)
+            if settings.siemlite_health
+            else None,
         )
-        return Scheduler(parts, interval_s=self.settings.siemlite_interval / 1000)
+        return Scheduler(parts, interval_s=interval_s)
 
     def check_channels(self) -> None:
         """Make the channels and routes, and say where alerts go if nothing is configured.

@@ -146,6 +146,16 @@ class Settings(BaseSettings):
     siemlite_routes: str = Field(
         "", description="which alerts go to which channel, such as `email: severity>=high; webhook: tag=pci`"
     )
+    siemlite_heartbeat_url: SecretUrl | None = Field(
+        None, description="dead-man's-switch address that the scheduler calls while its passes succeed"
+    )
+    siemlite_heartbeat_interval: Duration = Field(60_000, ge=1_000, description="time between two heartbeats")
+    siemlite_health: str | None = Field(
+        None, description="address for `/healthz`, `/readyz` and `/metrics`, such as 127.0.0.1:9108"
+    )
+    siemlite_canary: Duration | None = Field(
+        None, description="how often the scheduler plays one detection's drill against itself, such as 5m"
+    )
     siemlite_kibana_url: Url | None = Field(None, description="Kibana, for links in alerts")
     siemlite_spool_max_bytes: Size = Field(1024**3, ge=1024**2, description="largest size of one spool")
     siemlite_queue_max_bytes: Size = Field(

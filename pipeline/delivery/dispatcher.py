@@ -13,7 +13,7 @@ for it are not charged with attempts.
 import logging
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -72,9 +72,9 @@ class Dispatcher:
         share: Callable[[], float] = random.random,
         clean: Clean = str,
         kibana_url: str | None = None,
-        on_attempt: Callable[[str, Failure | None], None] | None = None,
+        on_attempt: Sequence[Callable[[str, Failure | None], None]] = (),
     ) -> None:
-        """`on_attempt` is told the channel and the failure, if any, of each attempt; `clean` redacts texts."""
+        """Each of `on_attempt` is told the channel and the failure, if any, of each attempt; `clean` redacts texts."""
         self._client = client
         self._channels = channels
         self._clock = clock
@@ -83,7 +83,7 @@ class Dispatcher:
         self._share = share
         self._clean = clean
         self._kibana_url = kibana_url
-        self._on_attempt = on_attempt
+        self._on_attempt = tuple(on_attempt)
         self._rests = {name: _Rest() for name in channels}
         self._busy = {name: threading.Lock() for name in channels}
         self._written_since_refresh = dict.fromkeys(channels, False)
@@ -178,8 +178,8 @@ class Dispatcher:
                 rest.until = self._clock.monotonic() + pause
             level = logging.ERROR if after.state is DeliveryState.DEAD else logging.WARNING
             _log.log(level, "%s did not take alert %s: %s", channel, alert.id, failure.reason)
-        if self._on_attempt is not None:
-            self._on_attempt(channel, failure)
+        for told in self._on_attempt:
+            told(channel, failure)
         key = _key(alert.id, delivery)
         self._unrecorded[channel][key] = after
         self._record(key, after, alert)

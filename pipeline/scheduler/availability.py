@@ -19,12 +19,18 @@ class Availability:
         self._lock = threading.Lock()
         self._failing: set[str] = set()
         self._since: float | None = None
+        self._reason = ""
 
     @property
     def away_for_s(self) -> float | None:
         """Return for how many seconds Elasticsearch has been away, or `None`."""
         since = self._since
         return None if since is None else self._clock.monotonic() - since
+
+    @property
+    def reason(self) -> str:
+        """Return why the first job failed."""
+        return self._reason
 
     def lost(self, job: str, error: Exception) -> None:
         """Note that `job` could not do its work because of `error`."""
@@ -33,6 +39,7 @@ class Availability:
             self._failing.add(job)
             if first:
                 self._since = self._clock.monotonic()
+                self._reason = str(error)
                 _log.warning("waiting for Elasticsearch: %s", error)
 
     def found(self, job: str) -> None:

@@ -19,9 +19,11 @@ from pipeline.engine.protocol import Evaluator
 from pipeline.errors import ConfigurationError, RetryableError
 from pipeline.scheduler.availability import Availability
 from pipeline.scheduler.checkpoints import Checkpoints
+from pipeline.scheduler.health import HealthServer, Vitals
 from pipeline.scheduler.jobs import Jobs
 from pipeline.scheduler.lease import RENEW_S, Lease
 from pipeline.scheduler.passes import Alerts, PassOutcome, run_pass
+from pipeline.scheduler.systemd import Systemd
 
 DISPATCH_S = 1.0
 TICK_S = 1.0
@@ -50,16 +52,21 @@ class Deliveries(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Chore:
-    """Something else that the leader does at intervals."""
+    """Something else that is done at intervals: by the leader, or, where it needs no Elasticsearch, by everybody."""
 
     name: str
     run: Callable[[], object]
     every_s: float
+    by_leader: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the daemon works with. `detections` is asked anew for each pass; `chores` are the leader's."""
+    """What the daemon works with.
+
+    `detections` is asked anew for each pass; `on_pass` is told of each pass and the seconds it took, `on_failure`
+    of each that failed as a whole.
+    """
 
     detections: Callable[[], Sequence[Detection]]
     engine: Evaluator
@@ -68,8 +75,13 @@ class Parts:
     checkpoints: Checkpoints
     lease: Lease
     clock: Clock
+    availability: Availability
+    vitals: Vitals
     chores: tuple[Chore, ...] = ()
-    on_pass: Callable[[PassOutcome], None] | None = None
+    on_pass: tuple[Callable[[PassOutcome, float], None], ...] = ()
+    on_failure: tuple[Callable[[], None], ...] = ()
+    systemd: Systemd | None = None
+    health: HealthServer | None = None
 
 
 class Scheduler:
@@ -81,13 +93,8 @@ class Scheduler:
         self._clock = parts.clock
         self._stop = threading.Event()
         self._jobs = Jobs(parts.clock)
-        self._availability = Availability(parts.clock)
+        self._availability = parts.availability
         self._errors: dict[str, str] = {}
-
-    @property
-    def availability(self) -> Availability:
-        """Return what is known of Elasticsearch's being there."""
-        return self._availability
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set. Raises nothing that happens in a job."""
@@ -98,17 +105,28 @@ class Scheduler:
         for name in parts.deliveries.channels:
             self._jobs.add(_dispatch(name), self._as_leader(_dispatch(name), self._dispatch(name)), DISPATCH_S)
         for chore in parts.chores:
-            self._jobs.add(chore.name, self._as_leader(chore.name, chore.run), chore.every_s)
+            work = self._as_leader(chore.name, chore.run) if chore.by_leader else _alone(chore)
+            self._jobs.add(chore.name, work, chore.every_s)
+        systemd = parts.systemd or Systemd({})
         self._jobs.start()
+        if parts.health is not None:
+            parts.health.start()
+        systemd.ready()
         offset = self._clock.now_ms() - 1000 * self._clock.monotonic()
         while not self._clock.wait(stop, TICK_S):
             now_offset = self._clock.now_ms() - 1000 * self._clock.monotonic()
             if abs(now_offset - offset) > _CLOCK_STEP_MS:
                 offset = now_offset
                 self._jobs.all_soon()
+            parts.vitals.beat()
+            if parts.vitals.live().well:
+                systemd.alive()
+        systemd.stopping()
         if not self._jobs.end(END_S):
             _log.warning("a step did not end in time and is left behind; the next start repeats it")
         self._release()
+        if parts.health is not None:
+            parts.health.close()
 
     def pass_soon(self) -> None:
         """Run a pass as soon as none runs."""
@@ -116,7 +134,10 @@ class Scheduler:
 
     def _keep_lease(self) -> None:
         before = self._parts.lease.held
-        if self._reaching("lease", self._parts.lease.keep) and not before:
+        held = self._reaching("lease", self._parts.lease.keep)
+        if held is not None:
+            self._parts.vitals.lease_seen(held)
+        if held and not before:
             self._jobs.all_soon()
 
     def _as_leader(self, name: str, work: Callable[[], object]) -> Callable[[], None]:
@@ -130,23 +151,36 @@ class Scheduler:
         parts = self._parts
         more = True
         while more and not self._stop.is_set() and parts.lease.held:
-            outcome = run_pass(
-                parts.detections(),
-                parts.engine,
-                parts.alerts,
-                parts.checkpoints,
-                parts.clock,
-                stop=self._stop,
-                may_go_on=lambda: parts.lease.held,
-            )
+            began = self._clock.monotonic()
+            parts.vitals.pass_began()
+            outcome = None
+            try:
+                outcome = self._pass()
+            finally:
+                parts.vitals.pass_ended(outcome)
+                if outcome is None:
+                    for told_of_failure in parts.on_failure:
+                        told_of_failure()
             self._availability.found("pass")
             self._report(outcome)
-            if parts.on_pass is not None:
-                parts.on_pass(outcome)
+            for told in parts.on_pass:
+                told(outcome, self._clock.monotonic() - began)
             if outcome.changed:
                 for name in parts.deliveries.channels:
                     self._jobs.soon(_dispatch(name))
             more = outcome.more
+
+    def _pass(self) -> PassOutcome:
+        parts = self._parts
+        return run_pass(
+            parts.detections(),
+            parts.engine,
+            parts.alerts,
+            parts.checkpoints,
+            parts.clock,
+            stop=self._stop,
+            may_go_on=lambda: parts.lease.held,
+        )
 
     def _dispatch(self, channel: str) -> Callable[[], object]:
         return lambda: self._parts.deliveries.dispatch_due(channel, self._stop)
@@ -182,6 +216,13 @@ class Scheduler:
         thread = threading.Thread(target=release, name="release", daemon=True)
         thread.start()
         thread.join(RELEASE_S)
+
+
+def _alone(chore: Chore) -> Callable[[], None]:
+    def job() -> None:
+        chore.run()
+
+    return job
 
 
 def _dispatch(channel: str) -> str:

@@ -17,8 +17,10 @@ from pipeline.delivery.dispatcher import Dispatcher
 from pipeline.delivery.routing import Routing
 from pipeline.elastic.client import connect
 from pipeline.elastic.templates import install
+from pipeline.scheduler.availability import Availability
 from pipeline.scheduler.checkpoints import Checkpoints
 from pipeline.scheduler.daemon import Parts, Scheduler
+from pipeline.scheduler.health import Vitals
 from pipeline.scheduler.lease import Lease
 from pipeline.settings import Settings, load_settings
 from tests.unit.alerts.memory_engine import MemoryEngine, address, detection
@@ -51,6 +53,8 @@ def test_a_burst_is_found_by_the_daemon_and_reaches_slack_once(client: Elasticse
                 checkpoints=Checkpoints(client, clock),
                 lease=Lease(client, clock, "test"),
                 clock=clock,
+                availability=Availability(clock),
+                vitals=Vitals(clock, ready_within_s=30),
             ),
             interval_s=0.2,
         )

@@ -32,7 +32,7 @@ class SendError(SiemliteError):
 
 
 class Channel(Protocol):
-    """A way to people, or to a machine that reaches them. `send` is called from one thread at a time."""
+    """A way to people, or to a machine that reaches them. `send` may be called from two threads at once."""
 
     @property
     def name(self) -> str:

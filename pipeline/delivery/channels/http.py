@@ -67,8 +67,15 @@ class Poster:
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> None:
         """Post `body`; return on a 2xx answer. Raises `SendError`."""
+        self._ask("POST", body, headers)
+
+    def get(self) -> None:
+        """Get the address; return on a 2xx answer. Raises `SendError`."""
+        self._ask("GET", b"", {})
+
+    def _ask(self, method: str, body: bytes, headers: Mapping[str, str]) -> None:
         try:
-            with self._client.stream("POST", self._url, content=body, headers=dict(headers)) as response:
+            with self._client.stream(method, self._url, content=body or None, headers=dict(headers)) as response:
                 if response.is_success:
                     self._finish(response)
                     return

@@ -1,0 +1,129 @@
+"""What can be wrong with the daemon: the checks that `Operations` makes.
+
+Invariant: a check looks at what the daemon noted in passing and asks nobody, so that it works when
+everything else does not.
+"""
+
+import threading
+from collections.abc import Sequence
+
+from pipeline.clock import Clock
+from pipeline.delivery.retry import Failure
+from pipeline.detection.timeline import Severity
+from pipeline.scheduler.availability import Availability
+from pipeline.scheduler.health import Vitals
+from pipeline.scheduler.operations import Trouble
+from pipeline.scheduler.passes import PassOutcome
+
+AWAY_S = 60.0
+BEHIND_S = 300.0
+NO_PASS_S = 120.0
+FAILING_S = 120.0
+TOGETHER = 5
+"""More failing detections than this are one trouble."""
+
+
+class Checks:
+    """Notes what happens and names what is wrong. Safe to use from several threads."""
+
+    def __init__(self, clock: Clock, availability: Availability, vitals: Vitals) -> None:
+        self._clock = clock
+        self._availability = availability
+        self._vitals = vitals
+        self._lock = threading.Lock()
+        self._started = clock.monotonic()
+        self._outcome: PassOutcome | None = None
+        self._channels: dict[str, Failure] = {}
+        self._canary: str | None = None
+
+    def passed(self, outcome: PassOutcome, _seconds: float) -> None:
+        """Note a pass."""
+        self._outcome = outcome
+
+    def attempted(self, channel: str, failure: Failure | None) -> None:
+        """Note an attempt to deliver."""
+        with self._lock:
+            if failure is None:
+                self._channels.pop(channel, None)
+            else:
+                self._channels[channel] = failure
+
+    def canary(self, problem: str | None) -> None:
+        """Note what the latest drill of the canary came to: `None` is well."""
+        self._canary = problem
+
+    def all(self) -> Sequence[Trouble]:
+        """Return everything that is wrong now."""
+        return (*self._elasticsearch(), *self._detections(), *self._passes(), *self._deliveries(), *self._drills())
+
+    def _elasticsearch(self) -> Sequence[Trouble]:
+        if self._availability.away_for_s is None or not self._vitals.led:
+            return ()
+        return (
+            Trouble(
+                "elasticsearch",
+                "Elasticsearch is unreachable",
+                f"nothing is evaluated: {self._availability.reason}",
+                "Events wait in the spools of their hosts and are evaluated once it is back. Look at the cluster's "
+                "health and at the network between.",
+                Severity.CRITICAL,
+                AWAY_S,
+            ),
+        )
+
+    def _detections(self) -> Sequence[Trouble]:
+        outcome = self._outcome
+        if outcome is None or not self._vitals.leads:
+            return ()
+        guide = "Its checkpoint stays, so nothing is lost: repair the file, or the index that it asks for."
+        failed = outcome.failed
+        if len(failed) > TOGETHER:
+            names = ", ".join(d.detection_id for d in failed)
+            text = f"{names}; the first because: {failed[0].error}"
+            return (Trouble("detections", f"{len(failed)} detections are not evaluated", text, guide),)
+        return tuple(
+            Trouble(
+                f"detection {d.detection_id}", f"the detection {d.detection_id} is not evaluated", str(d.error), guide
+            )
+            for d in failed
+        )
+
+    def _passes(self) -> Sequence[Trouble]:
+        if not self._vitals.leads or self._availability.away_for_s is not None:
+            return ()
+        troubles = []
+        age = self._vitals.pass_age_s
+        if (self._clock.monotonic() - self._started if age is None else age) > NO_PASS_S:
+            text = "no pass has ended since the start" if age is None else f"no pass has succeeded for {age:.0f} s"
+            guide = "See the daemon's log for the step that hangs or fails."
+            troubles.append(Trouble("passes", "passes do not succeed", text, guide, Severity.CRITICAL, 0.0))
+        outcome = self._outcome
+        behind = 0 if outcome is None else max((d.coverage.behind for d in outcome.detections), default=0)
+        if behind:
+            text = f"{behind} arrivals are still to be evaluated"
+            guide = "More arrives than is evaluated. Look at the load of Elasticsearch and at the slowest detections."
+            troubles.append(Trouble("coverage", "evaluation is behind", text, guide, patience_s=BEHIND_S))
+        return troubles
+
+    def _deliveries(self) -> Sequence[Trouble]:
+        with self._lock:
+            failing = sorted(self._channels.items())
+        return tuple(
+            Trouble(
+                f"channel {name}",
+                f"alerts do not go out by {name}",
+                failure.reason,
+                f"Alerts that {name} refused for good wait as dead deliveries: mend the channel, then run "
+                "`siemlite alerts retry`. The others are tried again by themselves.",
+                patience_s=0.0 if failure.permanent else FAILING_S,
+                channel=name,
+            )
+            for name, failure in failing
+        )
+
+    def _drills(self) -> Sequence[Trouble]:
+        problem = self._canary
+        if problem is None:
+            return ()
+        guide = "A synthetic attack was logged and no alert came of it: real ones may be missed too."
+        return (Trouble("canary", "the canary's drill fails", problem, guide, Severity.CRITICAL, 0.0),)

@@ -1,0 +1,163 @@
+"""What the daemon owes people about itself, kept on its own disk because Elasticsearch may be what is away.
+
+One SQLite database in the home, 0600. Invariants: a trouble is raised once and cleared once, and both are
+written together with the messages they owe; a message is claimed before it is sent and recorded after, so it
+goes out at least once, whatever process of this home sends it.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from pipeline.alerts.outbox import Action, Delivery, DeliveryState
+from pipeline.delivery.notice import Link, Notice
+from pipeline.detection.timeline import Severity
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS troubles (name TEXT PRIMARY KEY, alert TEXT NOT NULL, notice TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS messages (
+    id INTEGER PRIMARY KEY, channel TEXT NOT NULL, notice TEXT NOT NULL, action TEXT NOT NULL, state TEXT NOT NULL,
+    attempts INTEGER NOT NULL, created_ms INTEGER NOT NULL, next_attempt_ms INTEGER NOT NULL,
+    claimed_until_ms INTEGER NOT NULL, last_error TEXT
+) STRICT;
+CREATE INDEX IF NOT EXISTS due ON messages (state, next_attempt_ms);
+"""
+_KEPT_MS = 7 * 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A message to a channel, and how far it is."""
+
+    id: int
+    notice: Notice
+    delivery: Delivery
+
+
+class LocalOutbox:
+    """The database. Safe to use from several threads and processes."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        self._lock = threading.Lock()
+        self._database = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=FULL")
+        self._database.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self._database.close()
+
+    def troubles(self) -> dict[str, Notice]:
+        """Return what was raised and is not cleared: the notice that raised it, by the trouble's name."""
+        with self._lock:
+            rows = self._database.execute("SELECT name, notice FROM troubles").fetchall()
+        return {name: _notice(text) for name, text in rows}
+
+    def raise_(self, name: str, notice: Notice, channels: Sequence[str], now_ms: int) -> bool:
+        """Note a trouble and owe `notice` to `channels`; return whether it was not raised already."""
+        with self._transaction() as database:
+            made = database.execute(
+                "INSERT OR IGNORE INTO troubles VALUES (?, ?, ?)", (name, notice.alert_id, _text(notice))
+            )
+            if not made.rowcount:
+                return False
+            self._owe(database, notice, channels, now_ms)
+        return True
+
+    def clear(self, name: str, notice: Notice, channels: Sequence[str], now_ms: int) -> bool:
+        """Note that a trouble is over and owe `notice` to `channels`; return whether it was raised before."""
+        with self._transaction() as database:
+            gone = database.execute("DELETE FROM troubles WHERE name = ?", (name,))
+            if not gone.rowcount:
+                return False
+            self._owe(database, notice, channels, now_ms)
+            database.execute(
+                "DELETE FROM messages WHERE state != ? AND created_ms < ?",
+                (DeliveryState.PENDING.value, now_ms - _KEPT_MS),
+            )
+        return True
+
+    def claim(self, now_ms: int, until_ms: int) -> list[Owed]:
+        """Return what is due, claimed until `until_ms`: for each channel the message that is owed next."""
+        with self._transaction() as database:
+            rows = database.execute(
+                "SELECT id, channel, notice, action, attempts, created_ms, next_attempt_ms, claimed_until_ms, "
+                "last_error FROM messages WHERE id IN (SELECT min(id) FROM messages WHERE state = ? GROUP BY channel) "
+                "AND next_attempt_ms <= ? AND claimed_until_ms <= ?",
+                (DeliveryState.PENDING.value, now_ms, now_ms),
+            ).fetchall()
+            database.executemany(
+                "UPDATE messages SET claimed_until_ms = ? WHERE id = ?", [(until_ms, r[0]) for r in rows]
+            )
+        return [_owed(row) for row in rows]
+
+    def record(self, owed: Owed, after: Delivery) -> None:
+        """Note what became of a message that was claimed."""
+        with self._transaction() as database:
+            database.execute(
+                "UPDATE messages SET state = ?, attempts = ?, next_attempt_ms = ?, claimed_until_ms = 0, "
+                "last_error = ? WHERE id = ?",
+                (after.state.value, after.attempts, after.next_attempt_ms, after.last_error, owed.id),
+            )
+
+    def pending(self) -> int:
+        """Return how many messages are owed."""
+        with self._lock:
+            row = self._database.execute(
+                "SELECT count(*) FROM messages WHERE state = ?", (DeliveryState.PENDING.value,)
+            ).fetchone()
+        return int(row[0])
+
+    def _owe(self, database: sqlite3.Connection, notice: Notice, channels: Sequence[str], now_ms: int) -> None:
+        database.executemany(
+            "INSERT INTO messages (channel, notice, action, state, attempts, created_ms, next_attempt_ms, "
+            "claimed_until_ms) VALUES (?, ?, ?, ?, 0, ?, ?, 0)",
+            [
+                (channel, _text(notice), notice.action.value, DeliveryState.PENDING.value, now_ms, now_ms)
+                for channel in channels
+            ],
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+
+
+def _owed(row: tuple[Any, ...]) -> Owed:
+    number, channel, notice, action, attempts, created, next_attempt, claimed_until, error = row
+    delivery = Delivery(channel, Action(action), created, next_attempt, attempts=attempts, last_error=error)
+    found = _notice(notice)
+    return Owed(number, replace(found, repeated=attempts > 0 or claimed_until > 0), delivery)
+
+
+def _text(notice: Notice) -> str:
+    return orjson.dumps(asdict(notice)).decode()
+
+
+def _notice(text: str) -> Notice:
+    stored = orjson.loads(text)
+    stored["action"] = Action(stored["action"])
+    stored["severity"] = Severity(stored["severity"])
+    stored["group"] = tuple((name, value) for name, value in stored["group"])
+    stored["links"] = tuple(Link(**link) for link in stored["links"])
+    for name in ("attack", "tags", "examples"):
+        stored[name] = tuple(stored[name])
+    return Notice(**stored)
