@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test clean
+.PHONY: help run test clean bench-ship bench-backlog
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -24,6 +24,12 @@ test: $(VENV)/.installed-dev ## Set up and check everything: ruff, mypy, import-
 	@$(BIN)/lint-imports
 	@test -n "$$TEST_ELASTICSEARCH_URL" || $(BIN)/python -m pipeline.node.java
 	@$(BIN)/pytest $(PYTEST)
+
+bench-ship: $(VENV)/.installed ## Measure shipping beside its peers, see bench/README.md; BENCH="--rounds 3" passes options
+	@$(BIN)/python -m bench.ship $(BENCH)
+
+bench-backlog: $(VENV)/.installed ## Measure memory with a backlog of 1,000,000 events; BENCH passes options
+	@$(BIN)/python -m bench.backlog $(BENCH)
 
 clean: ## Remove the virtual environment and all caches; what siemlite stored stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

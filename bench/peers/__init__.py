@@ -1,0 +1,1 @@
+"""What siemlite is measured against: each peer as one would set it up to be fast."""
