@@ -56,6 +56,10 @@ class Position:
         """Return the position as a JSON object."""
         return asdict(self)
 
+    def is_of(self, file: LogFile) -> bool:
+        """Return whether `file` has the device and inode of the one that was read."""
+        return (self.device, self.inode) == (file.device, file.inode)
+
     def fits(self, file: LogFile, marks: Marks) -> bool:
         """Return whether `file`, whose first line has the right mark, has the same content up to the offset."""
         before = min(CHECK_BYTES, self.offset)

@@ -28,6 +28,7 @@ class World:
         self.path.touch()
         self.clock = StillClock()
         self.written = 0
+        self.rotations = 0
         self.expected: list[str] = []
         self.partial: dict[int, str] = {}
         self.writer = os.open(self.path, os.O_WRONLY | os.O_APPEND)
@@ -63,8 +64,9 @@ class World:
         os.write(self.writer, text[:cut].encode())
 
     def shift(self) -> None:
-        """Make room for `app.log.1`, and compress what is old."""
-        for number in (5, 4, 3, 2, 1):
+        """Make room for `app.log.1`, and compress what is old; nothing is thrown away."""
+        self.rotations += 1
+        for number in range(self.rotations, 0, -1):
             for suffix in ("", ".gz"):
                 old = self.path.with_name(f"app.log.{number}{suffix}")
                 if old.exists():

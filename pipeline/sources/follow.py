@@ -1,0 +1,181 @@
+"""Following files as they are written and rotated: `siemlite ship --follow PATH…`.
+
+Paths and globs are looked at four times a second. Polling, not inotify: it works on every file system (NFS
+and overlays among them), never misses an event for a full queue, and costs a few system calls a file; what
+was overlooked in between is found by comparing what is there with what is known.
+
+Invariants:
+- Every line is given out once, in order within its file, when it is complete; an incomplete last one when
+  rotation or truncation has taken its file away.
+- A file moved away is read to its end, and for `GRACE_SECONDS` after its last growth, before it is let go.
+- Files that came and went between two looks, or while nobody looked, are found among the siblings of their
+  log: by first line what was begun, by time of change what is new. A copy made before truncation counts, and
+  so do gzip'd files.
+- What lies beside a log when it is followed for the first time is old and left alone.
+- A file that cannot be read is named once and tried again for ever; a damaged gzip file that no longer
+  changes is given up, and what of it can be read is kept.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from pipeline.clock import Clock
+from pipeline.sources.discovery import Discovery
+from pipeline.sources.formats.format import FormatFactory
+from pipeline.sources.lineage import Lineage
+from pipeline.sources.logfile import UnreadableError
+from pipeline.sources.openfiles import GRACE_SECONDS, OpenFiles
+from pipeline.sources.record import Batch, Record
+from pipeline.sources.tail import Tail, TruncatedError
+
+POLL_SECONDS = 0.25
+OPEN_MAX = 256
+"""Files held open; beyond, those that have been quiet longest are closed until they change."""
+
+WAITING_MAX = 32 * 1024 * 1024
+"""Bytes in memory of lines that are not complete; beyond, the same."""
+
+
+class FollowSource:
+    """Follows `patterns` (paths or globs) until `stop`; `notify` is told, once, what cannot be read."""
+
+    def __init__(
+        self,
+        patterns: Sequence[str],
+        make_format: FormatFactory,
+        key: bytes,
+        positions: Mapping[str, str],
+        *,
+        clock: Clock,
+        stop: threading.Event,
+        notify: Callable[[str], None],
+    ) -> None:
+        self._clock = clock
+        self._stop = stop
+        self._discovery = Discovery(patterns, notify)
+        self._files = OpenFiles(self._discovery, make_format, key, positions)
+        self.bytes_read = 0
+        self.bytes_total = 0
+
+    def batches(self) -> Iterator[Batch]:
+        """See `Source.batches`."""
+        try:
+            while not self._stop.is_set():
+                idle = True
+                for batch in self.poll():
+                    idle = False
+                    yield batch
+                    if self._stop.is_set():
+                        return
+                if idle:
+                    self._clock.wait(self._stop, POLL_SECONDS)
+                    yield Batch()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Give all files back."""
+        for tail in self._files.tails():
+            self._files.release(tail)
+
+    def poll(self) -> Iterator[Batch]:
+        """Look once at what there is and yield what is new; a long read ends in time for the next look."""
+        started = self._clock.monotonic()
+        self._files.look(started)
+        lineages = list(self._files.lineages.values())
+        self._measure(lineages)
+        busy = True
+        while busy:
+            busy = False
+            for lineage in lineages:
+                for tail in lineage.tails():
+                    before = tail.consumed
+                    yield from self._read(lineage, tail)
+                    if tail.consumed > before:
+                        self.bytes_read += tail.consumed - before
+                        busy = True
+                        break
+            if self._clock.monotonic() - started >= POLL_SECONDS:
+                break
+        for lineage in lineages:
+            yield from self._let_go(lineage)
+            if lineage.dirty:
+                yield self._batch(lineage, ())
+        self._close_quiet()
+
+    def _read(self, lineage: Lineage, tail: Tail) -> Iterator[Batch]:
+        try:
+            for records in tail.read(self._clock.monotonic()):
+                yield self._batch(lineage, records)
+        except TruncatedError:
+            yield from self._truncated(tail)
+        except UnreadableError as error:
+            yield from self._damaged(tail, error)
+        except OSError as error:
+            self._discovery.complain(tail.file.path, f"{tail.file.path} cannot be read: {error.strerror}; trying again")
+            self._files.failed_before(tail, self._clock.monotonic())
+            self._files.release(tail)
+
+    def _batch(self, lineage: Lineage, records: Sequence[Record]) -> Batch:
+        lineage.dirty = False
+        return Batch(records, {OpenFiles.key_of(lineage): lineage.as_text()})
+
+    def _truncated(self, tail: Tail) -> Iterator[Batch]:
+        """Go on in a copy of what was cut off, where there is one; else give out what was incomplete."""
+        lineage, part = self._files.detach(tail)
+        part.detach(replace(tail.position, device=0, inode=0))
+        lineage.parked.clear()
+        self._files.look_at_siblings(lineage, self._clock.monotonic())
+        if part.tail is None:
+            last = () if lineage.covered(part) else tail.finish(gone=True)
+            lineage.settle(part, replace(part.position, done=True))
+            yield self._batch(lineage, last)
+        tail.close()
+
+    def _damaged(self, tail: Tail, error: UnreadableError) -> Iterator[Batch]:
+        """Try again later, for the file may be in the making; one that did not change meanwhile is done."""
+        again = self._files.failed_before(tail, self._clock.monotonic())
+        if not again:
+            self._files.release(tail)
+            return
+        self._discovery.complain(tail.file.path, str(error))
+        yield from self._settle(tail)
+
+    def _let_go(self, lineage: Lineage) -> Iterator[Batch]:
+        """Finish files that are read to their end and that nothing will be added to."""
+        now = self._clock.monotonic()
+        for tail in lineage.tails():
+            moved_away = not tail.current and now - tail.quiet_since >= GRACE_SECONDS
+            if (moved_away or tail.file.compressed) and tail.at_end():
+                yield from self._settle(tail)
+
+    def _settle(self, tail: Tail) -> Iterator[Batch]:
+        last = tail.finish()
+        position = replace(tail.position, done=True)
+        lineage, part = self._files.rest(tail)
+        lineage.settle(part, position)
+        yield self._batch(lineage, last)
+
+    def _close_quiet(self) -> None:
+        """Close, of the files that are current and read to their end, as many as are too many."""
+        tails = self._files.tails()
+        waiting = sum(tail.waiting for tail in tails)
+        if len(tails) <= OPEN_MAX and waiting <= WAITING_MAX:
+            return
+        surplus = len(tails) - OPEN_MAX
+        for tail in sorted(tails, key=lambda tail: tail.quiet_since):
+            if surplus <= 0 and waiting <= WAITING_MAX:
+                return
+            if tail.current and tail.at_end() and (surplus > 0 or tail.waiting):
+                surplus -= 1
+                waiting -= tail.waiting
+                self._files.rest(tail)
+
+    def _measure(self, lineages: Sequence[Lineage]) -> None:
+        ahead = 0
+        for lineage in lineages:
+            for tail in lineage.tails():
+                if not tail.file.compressed:
+                    ahead += max(0, tail.signature().size - tail.consumed)
+        self.bytes_total = self.bytes_read + ahead

@@ -1,0 +1,118 @@
+"""What is known of one log: the file that is written now and those that rotation made of earlier ones.
+
+Invariants: a part is one file's content under whatever name, known again by its first line, its inode and
+what lies before the offset; a part that is done is remembered as long as rotation may show it again, and
+the parts are bounded in number; a sibling that is no known part and changed at or after `since_ns` is new.
+"""
+
+from pipeline.sources.logfile import LogFile
+from pipeline.sources.origin import Marks
+from pipeline.sources.position import Position, from_text, to_text
+from pipeline.sources.tail import Inode, Signature, Tail
+
+DONE_KEPT = 8
+LOST_KEPT = 64
+
+
+class Part:
+    """One content: where reading stands, and the open file where there is one."""
+
+    __slots__ = ("_position", "tail")
+
+    def __init__(self, position: Position) -> None:
+        self._position = position
+        self.tail: Tail | None = None
+
+    @property
+    def position(self) -> Position:
+        """Where reading stands."""
+        return self._position if self.tail is None else self.tail.position
+
+    def detach(self, position: Position) -> None:
+        """Remember `position`; the file is no longer open."""
+        self._position = position
+        self.tail = None
+
+
+class Lineage:
+    """The parts of the log `stem`.
+
+    `parked` are siblings that need no look until they change, `newborn` those whose first line is not complete,
+    with the monotonic second since when they look so. `unsettled` says that rotation is under way and
+    the siblings are to be looked at; `dirty`, that there is something new to remember.
+    """
+
+    def __init__(self, stem: str, since_ns: int) -> None:
+        self.stem = stem
+        self._since_ns = since_ns
+        self.parts: list[Part] = []
+        self.parked: dict[Inode, Signature] = {}
+        self.newborn: dict[Inode, tuple[Signature, float]] = {}
+        self.unsettled = True
+        self.dirty = True
+        self.looked_at = 0.0
+
+    @classmethod
+    def from_text(cls, stem: str, text: str) -> "Lineage | None":
+        """Return what `as_text` was made of; None for anything else."""
+        plain = from_text(text)
+        if not isinstance(plain, dict) or not isinstance(plain.get("parts"), list):
+            return None
+        since_ns = plain.get("since")
+        if not isinstance(since_ns, int):
+            return None
+        lineage = cls(stem, since_ns)
+        positions = [Position.of(value) for value in plain["parts"]]
+        lineage.parts = [Part(position) for position in positions if position is not None]
+        lineage.dirty = False
+        return lineage
+
+    @property
+    def since_ns(self) -> int:
+        """The time of change at or after which a sibling that is no known part is new."""
+        return min([self._since_ns, *(signature.changed_ns for signature, _ in self.newborn.values())])
+
+    def as_text(self) -> str:
+        """Return what to remember."""
+        return to_text({"since": self.since_ns, "parts": [part.position.as_plain() for part in self.parts]})
+
+    def match(self, file: LogFile, mark: str, marks: Marks) -> Part | None:
+        """Return the part that `file`, whose first line has `mark`, is or continues."""
+        same = [part for part in self.parts if part.position.first == mark]
+        same.sort(key=lambda part: (not part.position.is_of(file), part.position.done, -part.position.offset))
+        return next((part for part in same if part.position.fits(file, marks)), None)
+
+    def lost(self) -> bool:
+        """Return whether a part was not read to its end and is not open."""
+        return any(part.tail is None and not part.position.done for part in self.parts)
+
+    def covered(self, part: Part) -> bool:
+        """Return whether another file, a copy, holds what comes after `part`."""
+        return any(
+            other is not part
+            and other.position.first == part.position.first
+            and (other.tail is not None or other.position.offset > part.position.offset)
+            for other in self.parts
+        )
+
+    def state(self) -> str:
+        """Return the state of the format after the part that changed last."""
+        positions = [part.position for part in self.parts]
+        return max(positions, key=lambda position: position.changed_ns).state if positions else ""
+
+    def tails(self) -> list[Tail]:
+        """Return the open files: first those that rotation has moved away, by age."""
+        tails = [part.tail for part in self.parts if part.tail is not None]
+        return sorted(tails, key=lambda tail: (tail.current, tail.position.changed_ns))
+
+    def settle(self, part: Part, position: Position) -> None:
+        """Note that `part` is done at `position`, and forget what is beyond reason."""
+        part.detach(position)
+        self._since_ns = max(self._since_ns, position.changed_ns)
+        self.dirty = True
+        closed = [part for part in self.parts if part.tail is None]
+        closed.sort(key=lambda part: part.position.changed_ns, reverse=True)
+        done = [part for part in closed if part.position.done]
+        lost = [part for part in closed if not part.position.done]
+        dropped = {*done[DONE_KEPT:], *lost[LOST_KEPT:], *filter(self.covered, done)}
+        self.parts = [part for part in self.parts if part not in dropped]

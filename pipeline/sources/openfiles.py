@@ -1,0 +1,255 @@
+"""Which file is which: opens what is found and tells continuation, rotated file, copy and newcomer apart.
+
+Invariants: an inode is open at most once; a file is opened where its log left off if its first line and what
+lies before that place are the same, else at its beginning; what lay beside a log when it was followed for
+the first time stays closed.
+"""
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipeline.sources.discovery import Discovery
+from pipeline.sources.formats.format import FormatFactory
+from pipeline.sources.lineage import Lineage, Part
+from pipeline.sources.logfile import LogFile, UnreadableError
+from pipeline.sources.origin import Marks, siblings_of, stem_of
+from pipeline.sources.position import Position
+from pipeline.sources.tail import Inode, Signature, Tail
+
+SIBLINGS_SECONDS = 10.0
+RETRY_SECONDS = 2.0
+GRACE_SECONDS = 5.0
+"""How long a file that rotation took away must be quiet before nothing more is expected of it."""
+
+_REMEMBERED_MAX = 1_000
+_PREFIX = "follow:"
+
+
+class OpenFiles:
+    """The logs that are followed and their open files; `positions` are those of the last run."""
+
+    def __init__(
+        self, discovery: Discovery, make_format: FormatFactory, key: bytes, positions: Mapping[str, str]
+    ) -> None:
+        self._discovery = discovery
+        self._make_format = make_format
+        self._key = key
+        self._marks = Marks(key)
+        self._owners: dict[Inode, tuple[Lineage, Part]] = {}
+        self._live: dict[Inode, Lineage | None] = {}
+        self._parked: dict[Inode, Signature] = {}
+        self._failed: dict[Inode, tuple[Signature, float]] = {}
+        self.lineages: dict[str, Lineage] = {}
+        for name, text in positions.items():
+            lineage = Lineage.from_text(name.removeprefix(_PREFIX), text) if name.startswith(_PREFIX) else None
+            if lineage is not None:
+                self.lineages[lineage.stem] = lineage
+
+    @staticmethod
+    def key_of(lineage: Lineage) -> str:
+        """Return the name of a log's position."""
+        return _PREFIX + lineage.stem
+
+    def tails(self) -> list[Tail]:
+        """Return all open files."""
+        return [part.tail for _, part in self._owners.values() if part.tail is not None]
+
+    def look(self, now: float) -> None:
+        """Open what is new, and note what rotation took away."""
+        before, self._live = self._live, {}
+        for path, status in self._discovery.files(now):
+            inode = (status.st_dev, status.st_ino)
+            lineage = before.get(inode)
+            if inode in self._owners:
+                lineage = self._owners[inode][0]
+            elif not self._resting(self._parked, inode, status, now):
+                self._parked.pop(inode, None)
+                inode, lineage = self._open(path, now) or (inode, lineage)
+            self._live[inode] = lineage
+        for inode in [inode for inode in self._parked if inode not in self._live]:
+            del self._parked[inode]
+        for inode, lineage in before.items():
+            if lineage is not None and inode not in self._live:
+                lineage.unsettled = True
+        for inode, (_, part) in self._owners.items():
+            tail = part.tail
+            if tail is not None and tail.current != (inode in self._live):
+                tail.current = not tail.current
+                tail.quiet_since = now
+        for lineage in self.lineages.values():
+            if lineage.unsettled:
+                lineage.parked.clear()
+            if lineage.unsettled or now - lineage.looked_at >= SIBLINGS_SECONDS:
+                self.look_at_siblings(lineage, now)
+
+    def look_at_siblings(self, lineage: Lineage, now: float) -> None:
+        """Open what rotation made of parts that are not read to their end, and what came and went unseen."""
+        lineage.unsettled = False
+        lineage.looked_at = now
+        found = []
+        seen = set()
+        lost = lineage.lost()
+        for path in siblings_of(lineage.stem):
+            try:
+                status = path.stat()
+            except OSError:
+                continue
+            inode = (status.st_dev, status.st_ino)
+            seen.add(inode)
+            if inode in self._owners or inode in self._live or not stat.S_ISREG(status.st_mode):
+                continue
+            if (lost or status.st_mtime_ns >= lineage.since_ns) and not self._resting(
+                lineage.parked, inode, status, now
+            ):
+                found.append((status.st_mtime_ns, path.suffix == ".gz", path, status))
+        for inode in [inode for inode in lineage.newborn if inode not in seen or inode in self._live]:
+            del lineage.newborn[inode]
+        for _, _, path, status in sorted(found, key=lambda entry: entry[:3]):
+            inode = (status.st_dev, status.st_ino)
+            if self._open_sibling(lineage, path, now):
+                lineage.newborn.pop(inode, None)
+            elif inode not in lineage.newborn:
+                lineage.parked[inode] = Signature.of(status)
+
+    def release(self, tail: Tail) -> tuple[Lineage, Part]:
+        """Close a file; its part keeps its position."""
+        tail.close()
+        return self.detach(tail)
+
+    def detach(self, tail: Tail) -> tuple[Lineage, Part]:
+        """Let go of a file without closing it; its part keeps its position."""
+        lineage, part = self._owners.pop(tail.inode)
+        part.detach(tail.position)
+        return lineage, part
+
+    def rest(self, tail: Tail) -> tuple[Lineage, Part]:
+        """Close a file until it changes."""
+        signature = tail.signature()
+        lineage, part = self.release(tail)
+        self._parked[tail.inode] = signature
+        lineage.parked[tail.inode] = signature
+        return lineage, part
+
+    def failed_before(self, tail: Tail, now: float) -> bool:
+        """Note that a file could not be read, and return whether it was so before and has not changed since."""
+        signature = tail.signature()
+        known = self._failed.get(tail.inode)
+        if len(self._failed) >= _REMEMBERED_MAX:
+            self._failed.clear()
+        self._failed[tail.inode] = (signature, now)
+        return known is not None and known[0] == signature
+
+    def _resting(self, parked: Mapping[Inode, Signature], inode: Inode, status: os.stat_result, now: float) -> bool:
+        failed = self._failed.get(inode)
+        if failed is not None and now - failed[1] < RETRY_SECONDS:
+            return True
+        return parked.get(inode) == Signature.of(status)
+
+    def _open(self, path: Path, now: float) -> tuple[Inode, Lineage | None] | None:
+        """Open a file that is followed; return its inode and log, None where it cannot be opened."""
+        try:
+            file = LogFile(path)
+        except UnreadableError as error:
+            self._discovery.complain(path, str(error))
+            return None
+        except OSError as error:
+            self._discovery.complain(path, f"{path} cannot be read: {error.strerror}; trying again")
+            return None
+        inode = (file.device, file.inode)
+        taken = False
+        lineage = None
+        try:
+            lineage = self._lineage_of(file)
+            taken = inode not in self._owners and self._begin(lineage, file, now, current=True)
+            self._discovery.well(path)
+        except (OSError, UnreadableError) as error:
+            self._discovery.complain(path, f"{path} cannot be read: {error}; trying again")
+        finally:
+            if not taken:
+                file.close()
+        return inode, lineage
+
+    def _open_sibling(self, lineage: Lineage, path: Path, now: float) -> bool:
+        try:
+            file = LogFile(path)
+        except (OSError, UnreadableError) as error:
+            self._discovery.complain(path, f"{path} cannot be read: {error}; trying again")
+            return False
+        taken = False
+        try:
+            taken = (file.device, file.inode) not in self._owners and self._begin(lineage, file, now, current=False)
+        except (OSError, UnreadableError) as error:
+            self._discovery.complain(path, f"{path} cannot be read: {error}; trying again")
+        finally:
+            if not taken:
+                file.close()
+        return taken
+
+    @staticmethod
+    def _abandoned(lineage: Lineage, file: LogFile, now: float) -> bool:
+        """Return whether a file was moved away, and then left alone, before its first line was complete."""
+        inode = (file.device, file.inode)
+        signature = Signature.of(file.status())
+        if signature.size == 0 or file.first_line(complete=False) is not None:
+            return False
+        known = lineage.newborn.get(inode)
+        if known is None or known[0] != signature:
+            lineage.newborn[inode] = (signature, now)
+            lineage.dirty = True
+            return False
+        return now - known[1] >= GRACE_SECONDS
+
+    def _lineage_of(self, file: LogFile) -> Lineage:
+        stem = stem_of(file.real_path)
+        lineage = self.lineages.get(stem)
+        if lineage is None:
+            old = [path.stat() for path in siblings_of(stem) if path.is_file()]
+            others = [
+                status.st_mtime_ns for status in old if (status.st_dev, status.st_ino) != (file.device, file.inode)
+            ]
+            lineage = self.lineages[stem] = Lineage(stem, max(others, default=-1) + 1)
+        return lineage
+
+    def _begin(self, lineage: Lineage, file: LogFile, now: float, *, current: bool) -> bool:
+        """Start reading `file` unless there is nothing in it that is not read already; return whether it is."""
+        line = file.first_line(complete=file.compressed or (not current and self._abandoned(lineage, file, now)))
+        if line is None or file.status().st_size == 0:
+            return False
+        mark = self._marks.of(line)
+        part = lineage.match(file, mark, self._marks)
+        start = Position(mark, 0, state=lineage.state())
+        if part is None:
+            if not current and file.status().st_mtime_ns < lineage.since_ns:
+                return False
+        elif part.tail is None:
+            start = part.position
+            if start.done and (file.compressed or file.status().st_size <= start.offset):
+                if current:
+                    self._parked[file.device, file.inode] = Signature.of(file.status())
+                return False
+        else:
+            start = part.position
+            if not file.compressed and file.status().st_size <= part.tail.consumed:
+                return False
+            part = None
+        tail = Tail(
+            file,
+            lineage.stem,
+            start,
+            first_line=line,
+            make_format=self._make_format,
+            key=self._key,
+            marks=self._marks,
+            now=now,
+        )
+        tail.current = current
+        if part is None:
+            part = Part(start)
+            lineage.parts.append(part)
+            lineage.unsettled = lineage.unsettled or (current and len(lineage.parts) > 1)
+        part.tail = tail
+        self._owners[tail.inode] = (lineage, part)
+        lineage.dirty = True
+        return True

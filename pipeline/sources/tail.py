@@ -1,0 +1,154 @@
+"""Reading one open file as it grows.
+
+Invariants: a line is read once it is complete; `position` lies before the first line whose events were not
+given out yet; before new bytes are believed, the first line and the bytes read last must still be there, so
+that a file that was cut off (and has grown again meanwhile) is noticed, not mistaken for its continuation.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from pipeline.events.identity import FileIdentity
+from pipeline.sources.formats.format import FormatFactory
+from pipeline.sources.lines import BLOCK_BYTES, LineCutter
+from pipeline.sources.logfile import LogFile
+from pipeline.sources.origin import Marks, source_name
+from pipeline.sources.position import CHECK_BYTES, Position, check_of
+from pipeline.sources.reading import RecordMaker
+from pipeline.sources.record import Record
+
+_HEAD_BYTES = 256
+"""Of the first line: must still be there before new bytes are believed."""
+
+Inode = tuple[int, int]
+"""A device and an inode on it."""
+
+
+class Signature(NamedTuple):
+    """By what a change of a file is noticed without opening it."""
+
+    size: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "Signature":
+        """Return the signature of a file's status."""
+        return cls(status.st_size, status.st_mtime_ns)
+
+
+class TruncatedError(Exception):
+    """The file no longer holds what was read from it."""
+
+
+class Tail:
+    """Reads `file`, of the log `stem`, from `start` on; opened at the monotonic second `now`.
+
+    `current` says that a path which is followed leads to it. `quiet_since` is when it last grew, or stopped
+    being current.
+    """
+
+    def __init__(
+        self,
+        file: LogFile,
+        stem: str,
+        start: Position,
+        *,
+        first_line: bytes,
+        make_format: FormatFactory,
+        key: bytes,
+        marks: Marks,
+        now: float,
+    ) -> None:
+        self.file = file
+        self.current = True
+        self.quiet_since = now
+        self.position = replace(
+            start, device=file.device, inode=file.inode, changed_ns=file.status().st_mtime_ns, done=False
+        )
+        self._marks = marks
+        self._head = b"" if file.compressed else first_line[:_HEAD_BYTES]
+        self._ended = False
+        self._cutter = LineCutter(start.offset)
+        before = 0 if file.compressed else min(CHECK_BYTES, start.offset)
+        self._last = file.read_at(start.offset - before, before) if before else b""
+        line_format = make_format(lambda: self.position.changed_ns // 1_000_000)
+        if start.state:
+            line_format.restore(start.state)
+        self._maker = RecordMaker(line_format, FileIdentity(key, source_name(stem, start.first)))
+
+    @property
+    def inode(self) -> Inode:
+        """The file's device and inode."""
+        return self.file.device, self.file.inode
+
+    @property
+    def consumed(self) -> int:
+        """The bytes read, those of a line included that is not complete yet."""
+        return self._cutter.consumed
+
+    @property
+    def waiting(self) -> int:
+        """The bytes in memory of a line that is not complete yet."""
+        return self._cutter.waiting
+
+    @property
+    def blank(self) -> int:
+        """The blank lines among those read."""
+        return self._maker.blank
+
+    def close(self) -> None:
+        """Give the file back."""
+        self.file.close()
+
+    def read(self, now: float) -> Iterator[Sequence[Record]]:
+        """Read a block; yield its records in batches, each once `position` is behind it.
+
+        Nothing is yielded at the end of the file. Raises `TruncatedError`, `UnreadableError` and `OSError`.
+        """
+        before = len(self._last)
+        data = self.file.read_at(self._cutter.consumed - before, before + BLOCK_BYTES)
+        if data[:before] != self._last:
+            raise TruncatedError
+        if len(data) > before and self.file.read_at(0, len(self._head)) != self._head:
+            raise TruncatedError
+        self._ended = len(data) == before
+        if self._ended:
+            return
+        self.quiet_since = now
+        if not self.file.compressed:
+            self._last = data[-CHECK_BYTES:]
+        changed_ns = self.file.status().st_mtime_ns
+        for records, end in self._maker.batches(self._cutter.feed(data[before:]), self._cutter):
+            self._move(end, changed_ns)
+            yield records
+
+    def at_end(self) -> bool:
+        """Return whether all there is was read, but for a line that is not complete."""
+        return self._ended and (self.file.compressed or self.signature().size <= self._cutter.consumed)
+
+    def finish(self, *, gone: bool = False) -> Sequence[Record]:
+        """Return the records of a last line that was never completed; `gone` says that the file lost it."""
+        found: list[Record] = []
+        for records, end in self._maker.batches(self._cutter.finish(), self._cutter):
+            found.extend(records)
+            if not gone:
+                self._move(end, self.position.changed_ns)
+        return found
+
+    def signature(self) -> Signature:
+        """Return size and time of change; of a file that the system cannot tell about, one that none has."""
+        try:
+            return Signature.of(self.file.status())
+        except OSError:
+            return Signature(-1, -1)
+
+    def _move(self, offset: int, changed_ns: int) -> None:
+        self.position = replace(
+            self.position,
+            offset=offset,
+            check=check_of(self.file, self._marks, offset),
+            state=self._maker.format.snapshot(),
+            changed_ns=changed_ns,
+        )
