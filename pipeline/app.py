@@ -191,7 +191,9 @@ class App:
         if follow:
             from pipeline.sources.follow import FollowSource
 
-            return FollowSource(files, lines, self.keys.identity, positions, stop, self.clock)
+            return FollowSource(
+                files, lines, self.keys.identity, positions, clock=self.clock, stop=stop, notify=self.notify
+            )
         return FileSource([Path(name) for name in files], lines, self.keys.identity, positions)
 
     def shipper(self) -> Shipper:

@@ -82,3 +82,5 @@ def running(env: Mapping[str, str], *arguments: str) -> Iterator[Running]:
         process.wait()
         for reader in readers:
             reader.join(5)
+        process.stdout.close()
+        process.stderr.close()

@@ -19,6 +19,7 @@ def ship(
     from pipeline.cli.output import progress_bar, say, show_json
     from pipeline.cli.start import application, stop_on_signals
     from pipeline.ship import ship_sources, ship_spools
+    from pipeline.sources.files import FileSource
     from pipeline.sources.formats.format import FormatOptions, format_factory
 
     stop = stop_on_signals()
@@ -40,7 +41,8 @@ def ship(
             bar.update(task, completed=read, total=source.bytes_total or None, note=f"{stored} stored, {waiting} wait")
 
         result = ship_sources(app, source, stop, live=follow or files == ["-"], progress=progress)
-    for problem in source.problems:
+    problems = source.problems if isinstance(source, FileSource) else []
+    for problem in problems:
         say(f"siemlite: {problem}")
     if json:
         show_json({"read": result.read, "stored": result.stored, "refused": result.refused, "waiting": result.waiting})
@@ -53,4 +55,4 @@ def ship(
                 else ""
             )
         )
-    return 1 if source.problems or (result.waiting and not stop.is_set()) else 0
+    return 1 if problems or (result.waiting and not stop.is_set()) else 0
