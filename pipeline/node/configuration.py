@@ -31,15 +31,17 @@ rootLogger.appenderRef.file.ref = file
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """What may differ from node to node: the heap in MiB, further JVM options, the node's name, further settings.
+    """What may differ from node to node: the heap in MiB, further JVM options, the node's name, settings and files.
 
-    `settings` win over ours: `discovery.type` set to None is left out, for a node of a larger cluster.
+    `settings` win over ours: `discovery.type` set to None is left out, for a node of a larger cluster. `files` are
+    texts by their path in the configuration folder, such as `roles.yml`.
     """
 
     heap_mb: int = 512
     jvm: tuple[str, ...] = ()
     name: str = "siemlite"
     settings: Mapping[str, str | int | bool | list[str] | None] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,5 +88,6 @@ def configure(
             "jvm.options.d/siemlite.options": "\n".join(jvm) + "\n",
             "log4j2.properties": _LOG4J,
             **dict.fromkeys(("users", "users_roles", "roles.yml", "role_mapping.yml"), ""),
+            **options.files,
         }
     )

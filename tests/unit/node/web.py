@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -20,13 +21,29 @@ def body(content: bytes, status: int = 200, length: int | None = None) -> Answer
     return answer
 
 
-class Web:
-    """The server's address and how often it was asked."""
+@dataclass(frozen=True)
+class Request:
+    """What was asked; header names in lower case."""
 
-    def __init__(self, url: str) -> None:
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Web:
+    """The server's address and what it was asked."""
+
+    def __init__(self, host: str) -> None:
         """Know the address of a server."""
-        self.url = url
-        self.requests = 0
+        self.host = host
+        self.url = f"{host}/file.zip"
+        self.asked: list[Request] = []
+
+    @property
+    def requests(self) -> int:
+        """How often it was asked."""
+        return len(self.asked)
 
 
 @contextmanager
@@ -35,18 +52,22 @@ def answering(*answers: Answer) -> Iterator[Web]:
     lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+        def handle_any(self) -> None:
+            content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            headers = {name.lower(): value for name, value in self.headers.items()}
             with lock:
                 turn = answers[min(web.requests, len(answers) - 1)]
-                web.requests += 1
+                web.asked.append(Request(self.command, self.path, headers, content))
             turn(self)
             self.close_connection = True
+
+        do_GET = do_POST = do_PUT = handle_any  # noqa: N815 (the base class looks for these names)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
             """Keep the test's output quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    web = Web(f"http://127.0.0.1:{server.server_port}/file.zip")
+    web = Web(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
