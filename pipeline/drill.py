@@ -85,6 +85,14 @@ def run_drills(
         yield replace(found, reason=f"{why} within {wait_seconds:.0f} s")
 
 
+def canary(app: App, stop: threading.Event) -> str | None:
+    """Drill one detection; return what is wrong, or None. Something beside the caller must ship."""
+    for result in run_drills(app, (app.loaded[FIRST],), stop):
+        if not result.passed and not stop.is_set():
+            return drill_line(result)
+    return None
+
+
 def chosen_for_drill(loaded: Loaded, ids: Sequence[str], *, everything: bool) -> tuple[Detection, ...]:
     """Return the detections `ids`, or all, or the one that stands for the path when nothing is said."""
     if everything:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from pipeline.app import App
+from pipeline.drill import canary
 from pipeline.errors import SiemliteError
 from pipeline.node import node_status, start_node
 from pipeline.ship import shipping
@@ -39,13 +40,13 @@ def run_everything(
         for installed in app.set_up():
             if installed.change != "unchanged":
                 app.notify(f"index template {installed.name}: {installed.change}")
-        for failure in app.loaded.failures:
+        for failure in app.live_detections.failures:
             app.notify(f"{failure}; the other detections run")
         running.enter_context(shipping(app))
-        running.enter_context(_thread("scheduler", app.scheduler().run))
+        running.enter_context(_thread("scheduler", app.scheduler(canary=lambda: canary(app, stop)).run))
         if follow is not None:
             running.enter_context(_following(app, follow))
-        app.notify(f"watching with {len(app.loaded.detections)} detections; Elasticsearch is at {app.url}")
+        app.notify(f"watching with {len(app.live_detections.detections)} detections; Elasticsearch is at {app.url}")
         if then is not None:
             then()
         stop.wait()

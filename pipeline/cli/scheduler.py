@@ -2,17 +2,20 @@
 
 
 def scheduler() -> int:
-    """Evaluate detections and deliver alerts until SIGTERM."""
+    """Evaluate detections and deliver alerts until SIGTERM; SIGHUP reloads the detections."""
     from pipeline.cli.output import say
-    from pipeline.cli.start import application, stop_on_signals
+    from pipeline.cli.start import application, on_hangup, stop_on_signals
+    from pipeline.drill import canary
 
     stop = stop_on_signals()
     app = application()
     app.check_channels()
-    for failure in app.loaded.failures:
+    detections = app.live_detections
+    on_hangup(detections.ask)
+    for failure in detections.failures:
         say(f"siemlite: {failure}; the other detections run")
     if not app.await_server(stop):
         return 0
-    say(f"watching with {len(app.loaded.detections)} detections")
-    app.scheduler().run(stop)
+    say(f"watching with {len(detections.detections)} detections")
+    app.scheduler(canary=lambda: canary(app, stop)).run(stop)
     return 0

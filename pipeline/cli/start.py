@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 from pipeline.app import App
@@ -28,3 +29,8 @@ def stop_on_signals() -> threading.Event:
     signal.signal(signal.SIGTERM, handle)
     signal.signal(signal.SIGINT, handle)
     return stop
+
+
+def on_hangup(act: Callable[[], None]) -> None:
+    """Have SIGHUP call `act`, which must be safe within a signal's handler."""
+    signal.signal(signal.SIGHUP, lambda _number, _frame: act())
