@@ -1,0 +1,99 @@
+"""What counts as wrong with the daemon."""
+
+from pipeline.delivery.retry import Failure
+from pipeline.detection.timeline import Severity
+from pipeline.engine.result import Coverage
+from pipeline.errors import RetryableError
+from pipeline.scheduler.availability import Availability
+from pipeline.scheduler.checks import NO_PASS_S, Checks
+from pipeline.scheduler.health import Vitals
+from pipeline.scheduler.passes import DetectionOutcome, PassOutcome
+from tests.unit.clocks import ManualClock
+
+
+class Daemon:
+    """A leader that has just passed."""
+
+    def __init__(self, *, leads: bool = True) -> None:
+        self.clock = ManualClock()
+        self.availability = Availability(self.clock)
+        self.vitals = Vitals(self.clock, ready_within_s=45)
+        self.checks = Checks(self.clock, self.availability, self.vitals)
+        self.vitals.lease_seen(leads=leads)
+        self.passed(DetectionOutcome("a"))
+
+    def passed(self, *detections: DetectionOutcome) -> None:
+        """Let a pass end."""
+        outcome = PassOutcome(0, detections)
+        self.vitals.pass_ended(outcome)
+        self.checks.passed(outcome, 0.1)
+
+    def names(self) -> list[str]:
+        """Return the names of what is wrong."""
+        return [trouble.name for trouble in self.checks.all()]
+
+
+def test_all_is_well() -> None:
+    assert Daemon().names() == []
+
+
+def test_elasticsearch_away_is_one_trouble_however_many_jobs_fail_and_passes_are_none() -> None:
+    daemon = Daemon()
+    daemon.availability.lost("pass", RetryableError("no answer"))
+    daemon.availability.lost("lease", RetryableError("no answer"))
+    daemon.clock.advance(1000)
+    [trouble] = daemon.checks.all()
+    assert (trouble.name, trouble.severity) == ("elasticsearch", Severity.CRITICAL)
+    assert "no answer" in trouble.text
+
+
+def test_a_standby_leaves_it_to_the_leader_to_speak() -> None:
+    daemon = Daemon(leads=False)
+    daemon.availability.lost("lease", RetryableError("no answer"))
+    daemon.clock.advance(1000)
+    assert daemon.names() == []
+
+
+def test_a_failing_detection_is_named_and_many_are_one_trouble() -> None:
+    daemon = Daemon()
+    daemon.passed(DetectionOutcome("a", error="refused"), DetectionOutcome("b"))
+    assert daemon.names() == ["detection a"]
+    daemon.passed(*(DetectionOutcome(name, error="refused") for name in "abcdef"), DetectionOutcome("g"))
+    assert daemon.names() == ["detections"]
+    daemon.passed(DetectionOutcome("a"))
+    assert daemon.names() == []
+
+
+def test_passes_that_stop_are_a_trouble_also_when_there_never_was_one() -> None:
+    daemon = Daemon()
+    daemon.clock.advance(NO_PASS_S + 1)
+    assert daemon.names() == ["passes"]
+    fresh = Checks(daemon.clock, daemon.availability, Vitals(daemon.clock, ready_within_s=45))
+    assert fresh.all() == ()
+
+
+def test_evaluation_that_is_behind_is_a_trouble() -> None:
+    daemon = Daemon()
+    daemon.passed(DetectionOutcome("a", coverage=Coverage(behind=5000)))
+    [trouble] = daemon.checks.all()
+    assert (trouble.name, trouble.text) == ("coverage", "5000 arrivals are still to be evaluated")
+
+
+def test_a_channel_fails_until_it_takes_a_message_and_a_refusal_is_urgent() -> None:
+    daemon = Daemon()
+    daemon.checks.attempted("slack", Failure("HTTP 500"))
+    daemon.checks.attempted("email", Failure("login is refused", permanent=True))
+    email, slack = daemon.checks.all()
+    assert (email.channel, email.patience_s) == ("email", 0)
+    assert (slack.channel, slack.patience_s > 60) == ("slack", True)
+    daemon.checks.attempted("slack", None)
+    assert daemon.names() == ["channel email"]
+
+
+def test_a_canary_that_fails_is_critical_until_it_succeeds() -> None:
+    daemon = Daemon()
+    daemon.checks.canary("brute_force: no alert after 60 s")
+    [trouble] = daemon.checks.all()
+    assert (trouble.name, trouble.severity, trouble.patience_s) == ("canary", Severity.CRITICAL, 0)
+    daemon.checks.canary(None)
+    assert daemon.names() == []

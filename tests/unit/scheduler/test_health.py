@@ -1,0 +1,140 @@
+"""What the daemon says of itself, to whom it concerns."""
+
+import socket
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from pipeline.delivery.retry import Failure
+from pipeline.engine.result import Coverage
+from pipeline.errors import ConfigurationError
+from pipeline.scheduler.health import STUCK_S, HealthServer, Vitals, parse_address
+from pipeline.scheduler.metrics import Metrics
+from pipeline.scheduler.passes import DetectionOutcome, PassOutcome
+from tests.unit.clocks import ManualClock
+
+GOOD = PassOutcome(0, (DetectionOutcome("a", opened=2, coverage=Coverage(arrived=7)), DetectionOutcome("b")))
+HALF = PassOutcome(0, (DetectionOutcome("a"), DetectionOutcome("b", error="the query is refused")))
+BAD = PassOutcome(0, (DetectionOutcome("a", error="no"), DetectionOutcome("b", error="no")))
+
+
+class Daemon:
+    """Vitals behind a real server."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.vitals = Vitals(self.clock, ready_within_s=45)
+        self.metrics = Metrics(self.vitals, lambda: 4096.0)
+        self.server = HealthServer("127.0.0.1:0", self.vitals, self.metrics.registry)
+
+    def get(self, path: str) -> httpx.Response:
+        """Ask."""
+        return httpx.get(f"http://127.0.0.1:{self.server.port}{path}", trust_env=False)
+
+
+@pytest.fixture
+def daemon() -> Iterator[Daemon]:
+    daemon = Daemon()
+    daemon.server.start()
+    yield daemon
+    daemon.server.close()
+
+
+def test_it_is_live_while_its_threads_move(daemon: Daemon) -> None:
+    assert daemon.get("/healthz").status_code == 200
+    daemon.clock.advance(31)
+    assert daemon.get("/healthz").status_code == 503
+    daemon.vitals.beat()
+    assert daemon.get("/healthz").status_code == 200
+
+
+def test_a_pass_that_never_ends_is_no_life(daemon: Daemon) -> None:
+    daemon.vitals.pass_began()
+    daemon.clock.advance(STUCK_S)
+    daemon.vitals.beat()
+    assert daemon.get("/healthz").status_code == 503
+    daemon.vitals.pass_ended(None)
+    assert daemon.get("/healthz").status_code == 200
+
+
+def test_a_leader_is_ready_while_its_passes_succeed(daemon: Daemon) -> None:
+    daemon.vitals.lease_seen(leads=True)
+    assert daemon.get("/readyz").status_code == 503
+    daemon.vitals.pass_ended(GOOD)
+    assert daemon.get("/readyz").json() == {
+        "ready": True,
+        "role": "leader",
+        "pass_age_seconds": 0.0,
+        "detections": 2,
+        "failing": [],
+    }
+    daemon.clock.advance(46)
+    daemon.vitals.lease_seen(leads=True)
+    assert daemon.get("/readyz").status_code == 503
+
+
+def test_one_failing_detection_is_named_and_all_failing_is_no_pass(daemon: Daemon) -> None:
+    daemon.vitals.lease_seen(leads=True)
+    daemon.vitals.pass_ended(HALF)
+    ready = daemon.get("/readyz")
+    assert (ready.status_code, ready.json()["failing"]) == (200, ["b"])
+    daemon.clock.advance(46)
+    daemon.vitals.pass_ended(BAD)
+    assert daemon.get("/readyz").status_code == 503
+
+
+def test_a_standby_is_ready_while_it_sees_the_lease(daemon: Daemon) -> None:
+    assert daemon.get("/readyz").status_code == 503
+    daemon.vitals.lease_seen(leads=False)
+    ready = daemon.get("/readyz")
+    assert (ready.status_code, ready.json()["role"]) == (200, "standby")
+    daemon.clock.advance(46)
+    assert daemon.get("/readyz").status_code == 503
+
+
+def test_the_metrics_count_what_happens(daemon: Daemon) -> None:
+    daemon.metrics.passed(GOOD, 0.3)
+    daemon.metrics.passed(HALF, 0.2)
+    daemon.metrics.pass_failed()
+    daemon.metrics.attempted("slack", None)
+    daemon.metrics.attempted("slack", Failure("HTTP 500"))
+    daemon.metrics.attempted("slack", Failure("HTTP 404", permanent=True))
+    text = daemon.get("/metrics").text
+    for line in (
+        'siemlite_passes_total{result="succeeded"} 1.0',
+        'siemlite_passes_total{result="failed"} 2.0',
+        "siemlite_pass_seconds_count 2.0",
+        "siemlite_detections_failing 1.0",
+        'siemlite_events_evaluated_total{detection="a"} 7.0',
+        'siemlite_alerts_total{change="opened",detection="a"} 2.0',
+        'siemlite_deliveries_total{channel="slack",result="taken"} 1.0',
+        'siemlite_deliveries_total{channel="slack",result="failed"} 1.0',
+        'siemlite_deliveries_total{channel="slack",result="refused"} 1.0',
+        "siemlite_pass_age_seconds -1.0",
+        "siemlite_leader 0.0",
+        "siemlite_spool_bytes 4096.0",
+    ):
+        assert line in text.splitlines()
+
+
+def test_anything_else_is_not_found(daemon: Daemon) -> None:
+    assert daemon.get("/").status_code == 404
+
+
+@pytest.mark.parametrize("address", ["9108", "localhost", "localhost:", ":9108", "localhost:http", "localhost:99999"])
+def test_an_address_that_is_none_is_refused(address: str) -> None:
+    with pytest.raises(ConfigurationError, match="SIEMLITE_HEALTH"):
+        parse_address(address)
+
+
+def test_an_ipv6_address_is_understood() -> None:
+    assert parse_address("[::1]:9108") == ("::1", 9108)
+
+
+def test_an_address_that_is_taken_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        vitals = Vitals(ManualClock(), ready_within_s=1)
+        with pytest.raises(ConfigurationError, match=address):
+            HealthServer(address, vitals, Metrics(vitals).registry)

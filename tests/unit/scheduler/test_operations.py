@@ -1,0 +1,216 @@
+"""The daemon's own troubles reach people, by what still works, once."""
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.alerts.outbox import Action
+from pipeline.delivery.channels.base import Channel, SendError
+from pipeline.delivery.channels.console import ConsoleChannel
+from pipeline.delivery.notice import Notice
+from pipeline.delivery.retry import Failure, RetryPolicy
+from pipeline.delivery.routing import Routing
+from pipeline.detection.timeline import Severity
+from pipeline.scheduler.local_outbox import LocalOutbox
+from pipeline.scheduler.operations import CLEAR_S, Operations, Trouble
+from tests.unit.clocks import ManualClock
+
+
+class Told:
+    """A channel that keeps what it is told, or fails."""
+
+    reaches_people = True
+
+    def __init__(self, name: str, actions: frozenset[Action]) -> None:
+        self.name = name
+        self.actions = actions
+        self.notices: list[Notice] = []
+        self.failure: Failure | None = None
+
+    def send(self, notice: Notice) -> None:
+        """See `Channel.send`."""
+        if self.failure is not None:
+            raise SendError(self.failure)
+        self.notices.append(notice)
+
+    def close(self) -> None:
+        """See `Channel.close`."""
+
+
+AWAY = Trouble(
+    "elasticsearch", "Elasticsearch is unreachable", "it says password=hunter2", "Look.", Severity.CRITICAL, 60
+)
+SLACK_FAILS = Trouble(
+    "channel slack", "alerts do not go out by slack", "HTTP 404", "Mend it.", patience_s=0, channel="slack"
+)
+
+
+class World:
+    """Operations with two channels, and the troubles that there are."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.clock = ManualClock()
+        self.slack = Told("slack", frozenset({Action.OPEN}))
+        self.email = Told("email", frozenset({Action.OPEN, Action.RESOLVE}))
+        self.channels: dict[str, Channel] = {"console": ConsoleChannel(), "slack": self.slack, "email": self.email}
+        self.present: list[Trouble] = []
+        self.outbox = LocalOutbox(path)
+        self.operations = self.started()
+
+    def started(self) -> Operations:
+        """Return operations as a new start of the daemon has them."""
+        return Operations(
+            self.outbox,
+            self.channels,
+            Routing(self.channels),
+            self.clock,
+            [lambda: self.present],
+            host="host-1",
+            clean=lambda text: text.replace("hunter2", "[REDACTED]"),
+            policy=RetryPolicy(),
+            share=lambda: 0.5,
+        )
+
+    def later(self, seconds: float) -> None:
+        """Let time pass, looking and sending now and then."""
+        for _ in range(int(seconds // 5)):
+            self.clock.advance(5)
+            self.operations.look()
+            self.operations.send()
+
+    def said(self, channel: Told) -> list[str]:
+        """Return the headings that a channel was told."""
+        return [notice.heading for notice in channel.notices]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path / "home" / "outbox.db")
+    yield world
+    world.outbox.close()
+
+
+OPENED = "[CRITICAL] siemlite: Elasticsearch is unreachable"
+OVER = "[CRITICAL] Resolved: siemlite: Elasticsearch is unreachable"
+
+
+def test_a_trouble_that_lasts_is_told_once_and_its_end_too(world: World) -> None:
+    world.present = [AWAY]
+    world.later(55)
+    assert world.said(world.email) == []
+    world.later(300)
+    assert world.said(world.slack) == world.said(world.email) == [OPENED]
+    world.present = []
+    world.later(CLEAR_S + 10)
+    assert world.said(world.slack) == [OPENED]
+    assert world.said(world.email) == [OPENED, OVER]
+    assert world.email.notices[0].alert_id == world.email.notices[1].alert_id
+
+
+def test_a_trouble_that_comes_and_goes_disturbs_nobody(world: World) -> None:
+    for _ in range(5):
+        world.present = [AWAY]
+        world.later(20)
+        world.present = []
+        world.later(CLEAR_S + 10)
+    assert world.said(world.email) == []
+
+
+def test_a_trouble_that_flickers_is_one_trouble(world: World) -> None:
+    for _ in range(20):
+        world.present = [AWAY]
+        world.later(20)
+        world.present = []
+        world.later(10)
+    assert world.said(world.email) == [OPENED]
+
+
+def test_a_channels_trouble_is_told_through_the_others(world: World) -> None:
+    world.slack.failure = Failure("HTTP 404", permanent=True)
+    world.present = [SLACK_FAILS]
+    world.later(10)
+    assert world.said(world.email) == ["[HIGH] siemlite: alerts do not go out by slack"]
+
+
+def test_where_only_the_failing_channel_is_left_the_console_says_it(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del world.channels["email"]
+    world.present = [SLACK_FAILS]
+    world.operations = world.started()
+    world.later(10)
+    assert "siemlite: alerts do not go out by slack" in capsys.readouterr().err
+
+
+def test_what_is_told_is_redacted(world: World) -> None:
+    world.present = [AWAY]
+    world.later(70)
+    assert "hunter2" not in repr(world.email.notices)
+    assert "[REDACTED]" in world.email.notices[0].summary
+    assert b"hunter2" not in world.path.read_bytes()
+
+
+def test_a_channel_that_fails_is_tried_again_and_the_end_does_not_overtake_the_beginning(world: World) -> None:
+    world.email.failure = Failure("HTTP 500")
+    world.present = [AWAY]
+    world.later(70)
+    world.present = []
+    world.later(CLEAR_S + 20)
+    assert world.said(world.slack) == [OPENED]
+    world.email.failure = None
+    world.later(600)
+    assert world.said(world.email) == [OPENED, OVER]
+    assert world.email.notices[0].repeated
+
+
+def test_what_was_raised_before_a_crash_is_neither_raised_again_nor_forgotten(world: World) -> None:
+    world.email.failure = Failure("HTTP 500")
+    world.present = [AWAY]
+    world.later(70)
+    world.outbox.close()
+    world.outbox = LocalOutbox(world.path)
+    world.operations = world.started()
+    world.email.failure = None
+    world.later(700)
+    assert world.said(world.slack) == world.said(world.email) == [OPENED]
+    world.present = []
+    world.outbox.close()
+    world.outbox = LocalOutbox(world.path)
+    world.operations = world.started()
+    world.later(CLEAR_S + 10)
+    assert world.said(world.email) == [OPENED, OVER]
+
+
+def test_two_processes_of_a_home_tell_it_once(world: World) -> None:
+    other = LocalOutbox(world.path)
+    world.present = [AWAY]
+    second = Operations(
+        other, world.channels, Routing(world.channels), world.clock, [lambda: world.present], host="host-1"
+    )
+    for _ in range(30):
+        world.clock.advance(5)
+        for operations in (world.operations, second):
+            operations.look()
+        for operations in (second, world.operations):
+            operations.send()
+    other.close()
+    assert world.said(world.email) == [OPENED]
+
+
+def test_a_message_that_no_channel_is_left_for_is_given_up(world: World) -> None:
+    world.present = [AWAY]
+    world.clock.advance(61)
+    world.operations.look()
+    world.clock.advance(61)
+    world.operations.look()
+    del world.channels["slack"]
+    world.operations.send()
+    assert world.outbox.pending() == 0
+
+
+def test_nobody_else_reads_the_outbox(world: World) -> None:
+    assert stat.S_IMODE(world.path.stat().st_mode) == 0o600
+    assert all(stat.S_IMODE(p.stat().st_mode) == 0o600 for p in world.path.parent.iterdir())
