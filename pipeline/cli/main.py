@@ -17,6 +17,7 @@ from pipeline.cli.scheduler import scheduler
 from pipeline.cli.setup import setup
 from pipeline.cli.ship import ship
 from pipeline.cli.status import status
+from pipeline.cli.test import examples
 from pipeline.cli.up import up
 from pipeline.errors import ConfigurationError, SiemliteError
 
@@ -32,6 +33,7 @@ app.add_typer(silence.app, name="silence")
 app.add_typer(dead_letters.app, name="dead-letters")
 for command in (up, setup, ship, scheduler, detect, drill, check, status):
     app.command()(command)
+app.command("test")(examples)
 
 
 def run() -> None:

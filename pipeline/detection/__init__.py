@@ -2,7 +2,7 @@
 
 from pipeline.detection.detection import Detection
 from pipeline.detection.durations import days, hours, milliseconds, minutes, seconds
-from pipeline.detection.examples import Example, burst, event, late
+from pipeline.detection.examples import Example, burst, event, late, until
 from pipeline.detection.kind import by_count
 from pipeline.detection.kinds.absence import Absence
 from pipeline.detection.kinds.change import Change
@@ -81,4 +81,5 @@ __all__ = [
     "raw",
     "seconds",
     "stage",
+    "until",
 ]

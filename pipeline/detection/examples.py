@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pipeline.detection.durations import seconds
+from pipeline.detection.durations import duration_text, seconds
 from pipeline.errors import ConfigurationError
+from pipeline.events.fields import FIELDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,24 +25,33 @@ class ExampleEvent:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Events that together fire or stay quiet. `a + b` holds the events of both."""
+    """Events that together fire or stay quiet. `a + b` holds the events of both.
+
+    The clock stands at the last event, or at `until_ms` where that is later.
+    """
 
     events: tuple[ExampleEvent, ...]
     name: str = ""
+    until_ms: int = 0
 
     def __add__(self, other: "Example") -> "Example":
         names = [name for name in (self.name, other.name) if name]
-        return Example(self.events + other.events, ", ".join(names))
+        return Example(self.events + other.events, ", ".join(names), max(self.until_ms, other.until_ms))
 
     @property
     def end_ms(self) -> int:
-        """Return the instant of the last event."""
-        return max((event.at_ms for event in self.events), default=0)
+        """Return the instant at which the clock stands in the end."""
+        return max((self.until_ms, *(event.at_ms for event in self.events)))
 
 
 def event(fields: Mapping[str, Any] | None = None, *, at: int = 0) -> Example:
     """Return one event `at` milliseconds into the example, with `fields` beside or instead of the fitting ones."""
-    return Example((ExampleEvent(at, dict(fields or {})),))
+    return Example((ExampleEvent(at, dict(fields or {})),), "an event")
+
+
+def until(at: int) -> Example:
+    """Return the time up to `at`, in which nothing more happens."""
+    return Example((), f"until {duration_text(at)}", at)
 
 
 def burst(
@@ -55,7 +65,8 @@ def burst(
 ) -> Example:
     """Return `count` events from `at` on, `every` so many milliseconds (a second) or spread `over` so many.
 
-    With `over` the last event is `over` after the first. `vary` names a field with another value in each.
+    With `over` the last event is `over` after the first. `vary` names a field with another value in each. A
+    field that is None is missing.
     """
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise ConfigurationError(f"burst({count!r}): give a whole number of at least 1")
@@ -76,4 +87,14 @@ def late(example: Example) -> Example:
     return Example(
         tuple(replace(item, arrives=item.arrives + 1) for item in example.events),
         f"{example.name or 'events'}, late",
+        example.until_ms,
     )
+
+
+def varied(name: str, number: int) -> Any:
+    """Return a value of the field `name` that differs for each `number`."""
+    if FIELDS.get(name) == "ip":
+        return f"198.18.{number // 250}.{number % 250 + 1}"
+    if name.startswith("siemlite.number.") or FIELDS.get(name) in ("long", "date"):
+        return number
+    return f"{name}-{number}"

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pipeline.detection.durations import minutes
 from pipeline.detection.examples import Example
@@ -212,6 +212,10 @@ class Kind:
         `now_ms` bounds the kinds that follow the clock.
         """
         raise NotImplementedError
+
+    def mutations(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield changes of fields, beyond `counts`, `windows` and `where`, that examples must tell apart."""
+        yield from ()
 
     def summary(self) -> str:
         """Return the condition in a few words, such as `5 events within 15 minutes`."""

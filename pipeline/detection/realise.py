@@ -1,6 +1,6 @@
 """Turning an example into events: what its author left unsaid is filled in so that the detection sees it.
 
-Invariants: a field that the author names keeps its value; what `where` wants is filled in as far as one value
+Invariants: a field that the author names keeps its value, and is missing where that is None; what `where` wants is filled in as far as one value
 can satisfy it; each group field that nobody names gets one value for the whole example, so that two examples
 never meet in one group. Pure: the same arguments give the same events.
 """
@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.detection.detection import Detection
 from pipeline.detection.examples import Example
 from pipeline.detection.where import All, AnyOf, Cidr, Clause, Exists, Field, OneOf, Prefix, Range, compile_where
+from pipeline.events.fields import FIELDS
 
 _ADDRESS_FIELDS = frozenset({"source.address", "source.ip", "client.address", "destination.address"})
 _BENCHMARKING = int(ipaddress.ip_address("198.18.0.0"))
@@ -37,7 +38,9 @@ def realised(detection: Detection, example: Example, start_ms: int, token: str) 
     needed = {name: _group_value(name, token) for name in (*kind.required, *kind.group)}
     wanted = satisfying(compile_where(kind.where))
     for event in example.events:
-        yield RealEvent(start_ms + event.at_ms, {**needed, **wanted, **event.fields}, event.arrives)
+        fields = {**needed, **wanted, **event.fields}
+        there = {name: value for name, value in fields.items() if value is not None}
+        yield RealEvent(start_ms + event.at_ms, there, event.arrives)
 
 
 def satisfying(clause: Clause) -> dict[str, Any]:
@@ -50,12 +53,12 @@ def satisfying(clause: Clause) -> dict[str, Any]:
     if isinstance(clause, AnyOf):
         return satisfying(clause.clauses[0])
     if isinstance(clause, Field):
-        value = _fitting(clause.test)
+        value = _fitting(clause.name, clause.test)
         return {} if value is None else {clause.name: value}
     return {}
 
 
-def _fitting(test: object) -> Any:
+def _fitting(name: str, test: object) -> Any:
     if isinstance(test, OneOf):
         return test.values[0]
     if isinstance(test, Prefix):
@@ -68,11 +71,16 @@ def _fitting(test: object) -> Any:
         if test.gt is not None:
             return test.gt + 1
         return test.lte if test.lte is not None else (test.lt or 0) - 1
-    return "x" if isinstance(test, Exists) else None
+    return _group_value(name, "x") if isinstance(test, Exists) else None
 
 
-def _group_value(name: str, token: str) -> str:
+def _group_value(name: str, token: str) -> Any:
+    number = sum(ord(letter) * 31**place for place, letter in enumerate(token))
+    kind = FIELDS.get(name)
     if name in _ADDRESS_FIELDS:
-        number = sum(ord(letter) * 31**place for place, letter in enumerate(token))
         return str(ipaddress.ip_address(_BENCHMARKING + number % _BENCHMARKING_SIZE))
+    if kind == "geo_point":
+        return {"lat": 0.0, "lon": 0.0}
+    if kind in ("long", "date") or name.startswith("siemlite.number."):
+        return number % 1_000_000
     return f"{name.rpartition('.')[2]}-{token}"

@@ -16,9 +16,9 @@ from pipeline.elastic.search import INDICES_PER_CALL
 from pipeline.engine.checkpoint import ShardId
 from pipeline.errors import RetryableError
 
-PATTERN = "security-logs-*"
+PREFIX = "security-logs-"
 DAY_MS = 86_400_000
-_DAY = re.compile(r"security-logs-(\d{4})\.(\d\d)\.(\d\d)(?=$|-)")
+_DAY = re.compile(r"(\d{4})\.(\d\d)\.(\d\d)(?=$|-)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STATS_FILTER = "indices.*.uuid,indices.*.shards.*.routing.primary,indices.*.shards.*.seq_no.global_checkpoint"
 _HEALTH_FILTER = "indices.*.number_of_shards,indices.*.active_primary_shards"
@@ -60,17 +60,17 @@ class Indices:
                 yield index, ShardId(index.uuid, number), checkpoint
 
 
-def look(client: Elasticsearch) -> Indices:
-    """Return the event indices as they are now."""
+def look(client: Elasticsearch, prefix: str = PREFIX) -> Indices:
+    """Return the event indices, those whose names begin with `prefix`, as they are now."""
     with translated("reading the positions of the event indices"):
         stats = client.perform_request(
             "GET",
-            f"/{PATTERN}/_stats/docs?level=shards&expand_wildcards=open&filter_path={_STATS_FILTER}",
+            f"/{prefix}*/_stats/docs?level=shards&expand_wildcards=open&filter_path={_STATS_FILTER}",
             headers={"accept": "application/json"},
         ).body
         health = client.perform_request(
             "GET",
-            f"/_cluster/health/{PATTERN}?level=indices&expand_wildcards=open&filter_path={_HEALTH_FILTER}",
+            f"/_cluster/health/{prefix}*?level=indices&expand_wildcards=open&filter_path={_HEALTH_FILTER}",
             headers={"accept": "application/json"},
         ).body
     missing = [
@@ -87,7 +87,7 @@ def look(client: Elasticsearch) -> Indices:
                 missing.append(f"{name} has no primary for shard {number}")
                 continue
             checkpoints.append((int(number), int(primary["seq_no"]["global_checkpoint"])))
-        found.append(Index(name, state["uuid"], tuple(sorted(checkpoints)), day_of(name)))
+        found.append(Index(name, state["uuid"], tuple(sorted(checkpoints)), day_of(name.removeprefix(prefix))))
     return Indices(tuple(found), "; ".join(missing[:3]))
 
 
@@ -102,7 +102,7 @@ def refresh(client: Elasticsearch, names: Sequence[str]) -> None:
 
 
 def day_of(name: str) -> int | None:
-    """Return the first instant of the day that an index's name says it holds."""
+    """Return the first instant of the day that an index's name, without its prefix, says it holds."""
     match = _DAY.match(name)
     if match is None:
         return None

@@ -10,7 +10,7 @@ import importlib.machinery
 import importlib.util
 import re
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -143,3 +143,23 @@ def _words(path: Path, docstring: str | None) -> tuple[str, str]:
     if len(title) > 200:
         raise ConfigurationError(f"{path}: the title has {len(title)} characters; keep it below 200")
     return title, "\n".join(lines[1:]).strip()
+
+
+def changes(where: Sequence[Path], ended: Callable[[], bool]) -> Iterator[frozenset[Path]]:
+    """Yield all detection files of `where`, and then those that changed, each time some did, until `ended`."""
+    known: dict[Path, tuple[int, int]] = {}
+    first = True
+    while first or not ended():
+        now = {path: _stamp(path) for folder in where for path in folder.glob("*.py")}
+        changed = frozenset(path for path, stamp in now.items() if known.get(path) != stamp)
+        if first or changed or now.keys() != known.keys():
+            yield changed
+        known, first = now, False
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return (0, 0)  # it went away between listing and looking; the next look sees that
+    return (stat.st_mtime_ns, stat.st_size)

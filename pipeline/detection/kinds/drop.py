@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pipeline.detection.durations import duration_text
 from pipeline.detection.kind import WINDOW_MAX_MS, ByCount, Kind, Totals, duration, whole, wrong
@@ -101,6 +101,11 @@ class Drop(Kind):
             now, before = measured(instant)
             if holds(now, before) and not holds(*measured(instant - 1)):
                 yield Crossing(instant, event, now, value=before * self.within / self.baseline_ms)
+
+    def mutations(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """See `Kind.mutations`."""
+        yield "ratio doubled", {"ratio": self.ratio * 2}
+        yield "ratio halved", {"ratio": self.ratio / 2}
 
     def summary(self) -> str:
         """See `Kind.summary`."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
 from math import ceil, isfinite
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pipeline.detection.durations import duration_text
 from pipeline.detection.kind import ByCount, Kind, Totals, duration, field_name, whole, wrong
@@ -112,6 +112,13 @@ class Metric(Kind):
         if self.measure == "maximum":
             return values[-1]
         return values[ceil(Fraction(self.percent) * len(values) / 100) - 1]
+
+    def mutations(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """See `Kind.mutations`."""
+        name = "above" if self.above is not None else "below"
+        limit = self.above if self.above is not None else self.below or 0.0
+        for step in (1, -1):
+            yield f"{name} {step:+d}", {name: limit + step}
 
     def summary(self) -> str:
         """See `Kind.summary`."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pipeline.detection.durations import days, duration_text
 from pipeline.detection.kind import ByCount, Kind, Memory, Totals, duration, field_name, wrong
@@ -83,6 +83,10 @@ class NewValue(Kind):
                 yield Crossing(instant, instant, len(new))
             latest.update(dict.fromkeys(values, instant))
             last = instant
+
+    def mutations(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """See `Kind.mutations`."""
+        yield "first_too inverted", {"first_too": not self.first_too}
 
     def summary(self) -> str:
         """See `Kind.summary`."""

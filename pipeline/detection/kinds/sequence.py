@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pipeline.detection.durations import duration_text
 from pipeline.detection.kind import ByCount, Kind, Totals, duration, whole, wrong
@@ -112,6 +112,15 @@ class Sequence(Kind):
             if left > 0:
                 return None
         return end
+
+    def mutations(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """See `Kind.mutations`: each stage by one event more or less, and the last two in the other order."""
+        for number, one in enumerate(self.stages):
+            for step in (1, -1):
+                changed = Stage(one.where, one.at_least + step)
+                stages = (*self.stages[:number], changed, *self.stages[number + 1 :])
+                yield f"stages[{number}] at_least {step:+d}", {"stages": stages}
+        yield "the last two stages exchanged", {"stages": (*self.stages[:-2], self.stages[-1], self.stages[-2])}
 
     def summary(self) -> str:
         """See `Kind.summary`."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from math import ceil
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pipeline.detection.durations import duration_text
 from pipeline.detection.kind import ByCount, Kind, Totals, duration, whole, wrong
@@ -78,6 +78,10 @@ class Share(Kind):
                 fitting -= gone_fitting
             if events >= self.at_least and fitting * 100 >= self.percent * events:
                 yield Crossing(instant, window[0][0], fitting, value=fitting * 100 / events)
+
+    def mutations(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """See `Kind.mutations`."""
+        yield "of everything", {"of": EVERYTHING}
 
     def summary(self) -> str:
         """See `Kind.summary`."""

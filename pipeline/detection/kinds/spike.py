@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pipeline.detection.durations import duration_text
 from pipeline.detection.kind import WINDOW_MAX_MS, ByCount, Kind, Totals, duration, whole, wrong
@@ -94,6 +94,11 @@ class Spike(Kind):
                 continue
             if now * self.baseline_ms >= self.ratio * before * self.within:
                 yield Crossing(instant, window[0][0], now, value=before * self.within / self.baseline_ms)
+
+    def mutations(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """See `Kind.mutations`."""
+        yield "ratio doubled", {"ratio": self.ratio * 2}
+        yield "ratio halved", {"ratio": self.ratio / 2}
 
     def summary(self) -> str:
         """See `Kind.summary`."""

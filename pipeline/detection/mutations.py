@@ -1,0 +1,69 @@
+"""Detections that are wrong by a little: what a detection's examples must be able to tell from the right one.
+
+Invariant: each mutation changes one thing: a count by one, a window by one millisecond, a limit by a little, or
+one condition of `where` left out.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pipeline.detection.kind import ByCount, Kind
+from pipeline.detection.where import All, AnyOf, Clause, Field, OneOf, Where
+from pipeline.errors import ConfigurationError
+
+
+def mutations(kind: Kind) -> Iterator[tuple[str, Kind]]:
+    """Yield the mutations of `kind`, each with what it changes."""
+    for label, changes in _changes(kind):
+        try:
+            yield label, replace(kind, **changes)
+        except ConfigurationError:
+            continue  # such a detection cannot be written, so nobody writes it by mistake
+
+
+def _changes(kind: Kind) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name in kind.counts:
+        for step in (1, -1):
+            value = getattr(kind, name) + step
+            changes: dict[str, Any] = {name: value}
+            if isinstance(kind.severity, ByCount) and name == "at_least":
+                first, *rest = kind.severity.levels
+                changes["severity"] = ByCount(((value, first[1]), *rest))
+            yield f"{name} {step:+d}", changes
+    for name in kind.windows:
+        for step in (1, -1):
+            yield f"{name} {step:+d} ms", {name: getattr(kind, name) + step}
+    for label, where in weakened(kind.where):
+        yield f"where without {label}", {"where": where}
+    yield from kind.mutations()
+
+
+def weakened(where: Where) -> Iterator[tuple[str, Clause | Mapping[str, Any]]]:
+    """Yield `where` with one condition, or one of the values of a condition, left out."""
+    if isinstance(where, Mapping):
+        for name, condition in where.items():
+            rest = {other: value for other, value in where.items() if other != name}
+            yield name, rest or All()
+            for value, values in _fewer(condition):
+                yield f"{name}: {value}", {**where, name: values}
+    elif isinstance(where, All | AnyOf):
+        for number, clause in enumerate(where.clauses):
+            others = (*where.clauses[:number], *where.clauses[number + 1 :])
+            if others or isinstance(where, All):
+                yield _named(clause), type(where)(others)
+    else:
+        yield _named(where), All()
+
+
+def _fewer(condition: Any) -> Iterator[tuple[object, Any]]:
+    values = condition.values if isinstance(condition, OneOf) else condition
+    if isinstance(values, list | tuple) and len(values) > 1:
+        for value in values:
+            yield value, [other for other in values if other != value]
+
+
+def _named(clause: Clause) -> str:
+    if isinstance(clause, Field):
+        return clause.name
+    return " or ".join(clause.fields()) or "its clause"
