@@ -15,8 +15,8 @@ from pathlib import Path
 
 from pipeline.clock import Clock
 from pipeline.errors import RetryableError, SiemliteError
-from pipeline.events.encoder import Draft, Encoder
 from pipeline.events.identity import WRITER_BYTES, WriterIdentity
+from pipeline.logger.encoding import TwoSteps
 from pipeline.logger.gaps import GapLedger
 from pipeline.logger.handover import RANKS, Item
 from pipeline.shipping.spool import Chunk, SpoolFullError
@@ -47,12 +47,12 @@ class Bounds:
 class Committer:
     """Owns this process's spool. For one thread."""
 
-    def __init__(self, folder: Path, max_bytes: int, ledger: GapLedger, encoder: Encoder, clock: Clock) -> None:
+    def __init__(self, folder: Path, max_bytes: int, ledger: GapLedger, steps: TwoSteps, clock: Clock) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
         self._bounds = Bounds.of(max_bytes)
         self._ledger = ledger
-        self._encoder = encoder
+        self._steps = steps
         self._clock = clock
         self._owned: OwnedSpool | None = None
         self._held_at_most = 0
@@ -84,12 +84,13 @@ class Committer:
             return
         try:
             owned = self._open()
-            drafts = [
-                Draft(gap.raw(service), self._identity.event_id(next(self._sequence))) for service, gap in gaps.items()
+            now_ms = self._clock.now_ms()
+            events = [
+                self._steps.both(gap.raw(service), self._identity.event_id(next(self._sequence)), now_ms)
+                for service, gap in gaps.items()
             ]
-            encoded = self._encoder.encode(drafts, self._clock.now_ms(), live=True)
-            lines = b"".join(event.lines() for event in encoded)
-            owned.spool.append([Chunk(lines, len(encoded), RANKS["error"])], {}, self._clock.now_ms())
+            lines = b"".join(event.lines() for event in events)
+            owned.spool.append([Chunk(lines, len(events), RANKS["error"])], {}, now_ms)
         except BaseException:
             self._ledger.put_back(gaps)
             raise

@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from pipeline.events.encoded import Encoded
+from pipeline.logger.encoding import TwoSteps
 
 RANKS = {"warn": 1, "error": 2, "critical": 2, "fatal": 2, "alert": 2, "emergency": 2, "emerg": 2, "panic": 2}
 """How grave a level is: 2 is shed last; every level not named here has 0 and is shed first."""
@@ -51,12 +52,16 @@ class Ticket:
 
 
 class Item(NamedTuple):
-    """An encoded event on its way to the spool; `ticket` where a caller waits until it is durable."""
+    """An event on its way to the spool, its second step of encoding (by `steps`) still to be done.
+
+    `ticket` where a caller waits until it is durable.
+    """
 
     encoded: Encoded
     rank: int
     service: str
     received_ms: int
+    steps: TwoSteps
     ticket: Ticket | None = None
 
     @property

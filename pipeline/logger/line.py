@@ -11,7 +11,7 @@ import random
 import secrets
 import threading
 from collections.abc import Callable
-from itertools import count
+from itertools import count, groupby
 
 from pipeline.clock import Clock
 from pipeline.events.identity import WRITER_BYTES, WriterIdentity
@@ -28,6 +28,7 @@ _GAP_QUIET_SECONDS = 1.0
 _GAP_LONGEST_SECONDS = 60.0
 _GAP_LOOK_SECONDS = 0.25
 _AFTER_FAULT_SECONDS = 1.0
+_PAUSE_SECONDS = 0.0001
 _FAULTS_MOST = 3
 _DISK, _GAP = "disk", "gap"
 
@@ -143,9 +144,9 @@ class Line:
 
     def _commit(self, taken: Taken) -> None:
         """Make the group durable, however long it takes, unless we are told to end by a certain time."""
-        group = list(taken.items)
-        if not group:
+        if not taken.items:
             return
+        group = self._second_step(taken.items)
         with self.quiet:
             self._echo.write([item.encoded for item in group])
         failures = 0
@@ -169,6 +170,19 @@ class Line:
                 break
         for item in taken.items:
             self.handover.release(item)
+
+    def _second_step(self, items: list[Item]) -> list[Item]:
+        """Return `items` encoded to the end, each by the logger that it came from."""
+        done: list[Item] = []
+        for steps, run in groupby(items, key=lambda item: item.steps):
+            events = list(run)
+            checked = steps.second([item.encoded for item in events], self._pause)
+            done.extend(item._replace(encoded=encoded) for item, encoded in zip(events, checked, strict=True))
+        return done
+
+    def _pause(self) -> None:
+        """Let calling threads have the interpreter for a moment."""
+        self.handover.nap(_PAUSE_SECONDS)
 
     @staticmethod
     def _without_durable(group: list[Item], error: BaseException) -> list[Item]:

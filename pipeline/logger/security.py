@@ -1,8 +1,9 @@
 """`SecurityLogger`: one call makes a security event and returns before any disk has seen it.
 
-Invariants: `log` redacts and encodes before it returns, so that its arguments may change afterwards; it waits
-for no disk and no server unless `durable=True` asks it to, holds no lock that a signal handler could wait on,
-and raises nothing but the failure of a durable event; an event is written, counted in a `LOG_GAP`, or told
+Invariants: when `log` returns, the event is bytes, so that its arguments may change, and what stands under a
+sensitive name is gone; secrets within values go before anything is written (see `encoding`). `log` waits for
+no disk and no server unless `durable=True` asks it to, holds no lock that a signal handler could wait on, and
+raises nothing but the failure of a durable event. An event is written, counted in a `LOG_GAP`, or told
 through the standard logger `pipeline.logger`, never silently missing. Until the commit that follows within
 about 10 ms, an event that is not durable is lost when the process is killed.
 """
@@ -14,10 +15,9 @@ from typing import Any
 from pipeline.clock import Clock, SystemClock
 from pipeline.events.catalogue import BY_CODE, EventType
 from pipeline.events.encoded import Encoded
-from pipeline.events.encoder import Draft
 from pipeline.events.fields import ALIASES
 from pipeline.logger import capture
-from pipeline.logger.encoding import encoder_of
+from pipeline.logger.encoding import TwoSteps
 from pipeline.logger.handover import RANKS, Item, Ticket
 from pipeline.logger.notices import LOG
 from pipeline.logger.request import CURRENT, RequestContext
@@ -47,8 +47,8 @@ class SecurityLogger:
         self.service = str(service)
         self._durable = durable
         self.clock = clock if clock is not None else SystemClock()
-        self._encoder = encoder_of(self.settings)
-        self._writer = writer_for(self.settings, self._encoder, self.clock)
+        self._steps = TwoSteps(self.settings)
+        self._writer = writer_for(self.settings, self.clock)
         self._writer.use(id(self))
 
     def log(
@@ -136,13 +136,14 @@ class SecurityLogger:
         now_ms = self.clock.now_ms()
         event_id = line.next_id()
         try:
-            (encoded,) = self._encoder.encode((Draft(raw, event_id),), now_ms, live=True)
+            encoded = self._steps.first(raw, event_id, now_ms)
         except Exception as error:  # noqa: BLE001 - arguments may be hostile; the event still counts
             encoded = self._remains(raw, event_id, now_ms, error)
         if capture.active:
-            capture.add(encoded)
+            capture.add(self._steps.second([encoded])[0])
             return
-        item = Item(encoded, RANKS.get(encoded.level, 0), self.service, now_ms, Ticket() if durable else None)
+        ticket = Ticket() if durable else None
+        item = Item(encoded, RANKS.get(encoded.level, 0), self.service, now_ms, self._steps, ticket)
         self._writer.write(line, item)
 
     def _remains(self, raw: Mapping[str, Any], event_id: str, now_ms: int, error: Exception) -> Encoded:
@@ -150,8 +151,7 @@ class SecurityLogger:
         LOG.error("an event of %s cannot be encoded (%s) and keeps only its code", self.service, type(error).__name__)
         kept = {key: raw[key] for key in ("event.code", "event.action", "log.level", "service.name") if key in raw}
         kept["message"] = "This event could not be encoded; only its code is kept."
-        (encoded,) = self._encoder.encode((Draft(kept, event_id),), now_ms, live=True)
-        return encoded
+        return self._steps.first(kept, event_id, now_ms)
 
 
 def _fill(raw: dict[str, Any], request: RequestContext) -> None:

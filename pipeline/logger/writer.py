@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 
 from pipeline.clock import Clock
-from pipeline.events.encoder import Encoder
 from pipeline.logger.committer import Committer, not_durable
 from pipeline.logger.echo import Echo
+from pipeline.logger.encoding import TwoSteps
 from pipeline.logger.gaps import GapLedger
 from pipeline.logger.handover import Handover, Item, Ticket
 from pipeline.logger.line import Line
@@ -37,9 +37,9 @@ _SENDING = ("pipeline.app", "ship_in_process")
 class Writer:
     """Brings encoded events into this process's spool in the home that `settings` name."""
 
-    def __init__(self, settings: Settings, encoder: Encoder, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
-        self._encoder = encoder
+        self._steps = TwoSteps(settings)
         self._clock = clock
         self._users: set[int] = set()
         self._inherited: list[Line] = []
@@ -138,7 +138,7 @@ class Writer:
     def _new_line(self) -> Line:
         settings, ledger, notices = self._settings, GapLedger(), Notices()
         committer = Committer(
-            settings.spool_folder, settings.siemlite_spool_max_bytes, ledger, self._encoder, self._clock
+            settings.spool_folder, settings.siemlite_spool_max_bytes, ledger, self._steps, self._clock
         )
         file = None
         if settings.siemlite_security_log is not None:
@@ -166,12 +166,12 @@ class Writer:
 _writers: dict[Path, Writer] = {}
 
 
-def writer_for(settings: Settings, encoder: Encoder, clock: Clock) -> Writer:
+def writer_for(settings: Settings, clock: Clock) -> Writer:
     """Return this process's writer for the home of `settings`; the first logger's settings decide."""
     home = settings.siemlite_home.absolute()
     writer = _writers.get(home)
     if writer is None:
-        writer = _writers.setdefault(home, Writer(settings, encoder, clock))
+        writer = _writers.setdefault(home, Writer(settings, clock))
     return writer
 
 

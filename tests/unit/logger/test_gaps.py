@@ -11,11 +11,12 @@ from pipeline.errors import RetryableError
 from pipeline.events.catalogue import EventType
 from pipeline.events.encoded import Encoded
 from pipeline.logger.committer import Bounds
+from pipeline.logger.encoding import TwoSteps
 from pipeline.logger.gaps import GapLedger
 from pipeline.logger.handover import Handover, Item
 from pipeline.logger.security import SecurityLogger
 from pipeline.shipping.spool import Spool
-from tests.unit.logger.support import spooled
+from tests.unit.logger.support import settings_for, spooled
 from tests.unit.logger.test_writer import broken
 
 Make = Callable[..., SecurityLogger]
@@ -158,9 +159,11 @@ def test_the_bounds_of_a_spool_rise_with_the_level_and_leave_room_for_gaps(max_b
     assert 0 < info < warn < error <= max_bytes - 16 * 1024
 
 
-def test_the_queue_keeps_its_last_quarter_for_errors() -> None:
+def test_the_queue_keeps_its_last_quarter_for_errors(home: Path) -> None:
+    steps = TwoSteps(settings_for(home))
+
     def item(rank: int) -> Item:
-        return Item(Encoded("i", "e", "x", b"x" * 600), rank, "s", 0)
+        return Item(Encoded("i", "e", "x", b"x" * 600), rank, "s", 0, steps)
 
     handover = Handover(100_000)
     taken = [sum(handover.offer(item(rank)) for _ in range(200)) for rank in (0, 1, 2)]
