@@ -6,6 +6,7 @@ Invariant: nothing else wires, and nothing here decides: every rule lies in the 
 import base64
 import hashlib
 import hmac
+import logging
 import os
 import secrets
 import socket
@@ -356,3 +357,23 @@ class App:
         _ = self.routing
         if not any(channel.reaches_people for channel in self.channels.values()):
             self.notify("no channel is configured: alerts are written to the console; set SLACK_WEBHOOK to be told")
+
+
+_sending: set[tuple[int, Path]] = set()
+_log = logging.getLogger(__name__)
+
+
+def ship_in_process(settings: Settings) -> None:
+    """Let this process send what the spools of its home hold, as long as it lives; asked again, do nothing.
+
+    What is not sent when the process ends stays in its spool, for whoever sends next. Raises `ConfigurationError`.
+    """
+    me = (os.getpid(), settings.siemlite_home.absolute())
+    if me in _sending:
+        return
+    app = App(settings, _log.warning)
+    shipper = app.shipper()
+    collector = app.collector(shipper)
+    shipper.start()
+    collector.start()
+    _sending.add(me)

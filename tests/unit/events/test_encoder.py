@@ -57,22 +57,29 @@ def test_the_time_of_sending_is_set_in_bodies_alone(encoder: Encoder) -> None:
     assert bodies[0]["siemlite"]["data"]["x"] == {"event.ingested": "0000-00-00T00:00:00.000Z"}
 
 
-class Hostile(dict[str, Any]):
-    """A mapping whose every use fails."""
-
-    def items(self) -> Any:
+def test_what_cannot_be_handled_is_a_skeleton_and_never_an_exception(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_self: Redactor, _value: object) -> object:
         raise RuntimeError("hunter2")
 
-    __iter__ = keys = values = get = __getitem__ = __len__ = items  # type: ignore[assignment]
-
-
-def test_what_cannot_be_handled_is_a_skeleton_and_never_an_exception(encoder: Encoder) -> None:
-    encoded = encode(encoder, Hostile())
+    monkeypatch.setattr(Redactor, "keys", fail)
+    encoded = encode(encoder, {"password": "hunter2"})
     body = document(encoded)
     assert body["event"]["id"] == "an-id"
     assert body["@timestamp"] == "2026-11-24T02:00:00.000Z"
     assert body["siemlite"]["skeleton"] == "shape: RuntimeError"
     assert b"hunter2" not in encoded.body
+
+
+def test_a_mapping_whose_every_use_fails_is_still_an_event(encoder: Encoder) -> None:
+    class Hostile(dict[str, Any]):
+        def items(self) -> Any:
+            raise RuntimeError("hunter2")
+
+        __iter__ = keys = values = get = __getitem__ = __len__ = items  # type: ignore[assignment]
+
+    assert document(encode(encoder, Hostile()))["event"]["id"] == "an-id"
 
 
 def test_an_event_that_cannot_be_redacted_fails_closed(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
