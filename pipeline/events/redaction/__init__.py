@@ -6,10 +6,11 @@ whole batch for what may be a secret in a value, and `Redactor.values` redacts w
 `Redactor.text` does the same for a line that is no JSON.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from pipeline.events.redaction.names import Names
 from pipeline.events.redaction.plain import CYCLE, MARKER, TRUNCATED, Plain, Plainer
+from pipeline.events.redaction.scan import Scan
 from pipeline.events.redaction.texts import Texts
 
 __all__ = ["CYCLE", "MARKER", "TRUNCATED", "Plain", "Redactor"]
@@ -21,7 +22,7 @@ class Redactor:
     Raises `ConfigurationError` for an extra key that is no name.
     """
 
-    __slots__ = ("_names", "_plainer", "_texts", "is_sensitive", "keys", "text", "values")
+    __slots__ = ("_names", "_plainer", "_texts", "is_sensitive", "keys", "suspects", "text", "values")
 
     def __init__(self, extra_keys: Iterable[str] = ()) -> None:
         self._names = Names(extra_keys)
@@ -30,11 +31,8 @@ class Redactor:
         self.keys = self._plainer.plain
         self.is_sensitive = self._names.is_sensitive
         self.text = self._texts.text
+        self.suspects = Scan(self._names.spellings).suspects
         self.values = self._texts.values
-
-    def suspects(self, bodies: Sequence[bytes]) -> Sequence[int]:
-        """Return the positions of those serialised JSON documents that may hold a secret in a value."""
-        return range(len(bodies))
 
     def _redact_text(self, text: str) -> str:
         return self._texts.text(text)

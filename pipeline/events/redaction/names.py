@@ -124,6 +124,11 @@ class Names:
         """Return whether a value named `key` is a secret."""
         return self.verdicts[key] == SENSITIVE
 
+    @property
+    def spellings(self) -> frozenset[str]:
+        """The fragments and words that make a name sensitive, without separators."""
+        return frozenset((*self._fragments, *self._extra_words, *WORDS, *LAST_WORDS))
+
     def opens(self, key: str) -> bool:
         """Return whether a key nested under `key` may complete a fragment."""
         words = split_words(key)

@@ -24,8 +24,8 @@ _JWT_RUN = re.compile(r"[\w-]++", re.ASCII)
 _JWT_REST = re.compile(r"(?:\.[\w-]*+){1,4}", re.ASCII)
 _JWT_PART_MIN = 8
 
-_BEARER = re.compile(r"\b(bearer(?:[ \t]|%20|\+)++)([\w\-.~+/%]++=*)", re.IGNORECASE | re.ASCII)
-_BASIC = re.compile(r"\b(basic(?:[ \t]|%20|\+)++)([\w\-+/]++=*)", re.IGNORECASE | re.ASCII)
+_BEARER = re.compile(r"\b((?:[Bb]earer|BEARER)(?:[ \t]|%20|\+)++)([\w\-.~+/%]++=*)", re.ASCII)
+_BASIC = re.compile(r"\b((?:[Bb]asic|BASIC)(?:[ \t]|%20|\+)++)([\w\-+/]++=*)", re.ASCII)
 _MIXED = re.compile(r"[0-9]|[a-z][A-Z]")
 
 _AUTHORITY = re.compile(r"[^\s\"'<>`\\]++")
@@ -44,7 +44,7 @@ _PREFIXED: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("glpat-", r"glpat-[\w-]{16,}+"),
         ("xox", r"xox[a-z]-[A-Za-z0-9-]{10,}+"),
         ("xapp-", r"xapp-[A-Za-z0-9-]{10,}+"),
-        ("hooks.slack.com/", r"(?<=hooks\.slack\.com/)(?:services|workflows|triggers)/[\w/-]{8,}+"),
+        ("hooks.slack.com/", r"(?<=://hooks\.slack\.com/)(?:services|workflows|triggers)/[\w/-]{8,}+"),
         ("k_", r"(?<![A-Za-z0-9])[prs]k_(?:live|test)_[A-Za-z0-9]{8,}+"),
         ("whsec_", r"whsec_[A-Za-z0-9+/=]{16,}+"),
         ("sk-", r"(?<![A-Za-z0-9])sk-(?=[\w-]{0,40}[0-9A-Z])[\w-]{20,}+"),
@@ -73,10 +73,9 @@ def redact_shapes(text: str, marker: str) -> str:
     for literal, pattern in _PREFIXED:
         if literal in text:
             text = pattern.sub(marker, text)
-    folded = text.lower()
-    if "bearer" in folded:
+    if "earer" in text or "EARER" in text:
         text = _BEARER.sub(_credential(_is_token, marker), text)
-    if "basic" in folded:
+    if "asic" in text or "ASIC" in text:
         text = _BASIC.sub(_credential(_is_basic, marker), text)
     return text
 

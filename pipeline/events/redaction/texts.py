@@ -5,6 +5,7 @@ text, broken JSON included, is searched as it stands. Invariants: a tree or text
 as it is, not as a copy; the input is never changed; redacting twice changes nothing more.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,10 @@ MAX_DEPTH = 64
 SHORTEST = 5
 """Characters of the shortest text that can hold a name and a secret: `pw=xy`."""
 
+_SHAPE_MIN = 11
+"""Characters of the shortest secret that is known by its shape: `Bearer` and a token."""
+
+_NINE_DIGITS = re.compile(r"[0-9](?:[ \-+\xa0\u2009\u202f]?[0-9]){8}")
 _CARD_MIN, _CARD_MAX = 10**12, 10**19
 _JSON_ENDS = {"{": "}", "[": "]", '"': '"'}
 
@@ -50,7 +55,7 @@ class Texts:
         return self._tree(tree, "", 0, 0)
 
     def _text(self, text: str, nesting: int) -> str:
-        if nesting < MAX_NESTING:
+        if text and nesting < MAX_NESTING and (text[0] in _JSON_ENDS or text[0].isspace()):
             stripped = text.strip()
             if stripped and _JSON_ENDS.get(stripped[0]) == stripped[-1] and len(stripped) > 2:
                 redacted = self._json(stripped, nesting + 1)
@@ -70,11 +75,16 @@ class Texts:
 
     def _searched(self, text: str) -> str:
         marker = self._marker
-        text = redact_key_blocks(text, marker)
-        text = redact_userinfo(text, marker)
+        if "-----BEGIN" in text:
+            text = redact_key_blocks(text, marker)
+        if "://" in text:
+            text = redact_userinfo(text, marker)
         text = self._pairs.redact(text)
-        text = redact_shapes(text, marker)
-        return redact_ssns(redact_cards(text, marker), marker)
+        if len(text) >= _SHAPE_MIN:
+            text = redact_shapes(text, marker)
+        if _NINE_DIGITS.search(text) is not None:
+            text = redact_ssns(redact_cards(text, marker), marker)
+        return text
 
     def _tree(self, value: Any, name: str, depth: int, nesting: int) -> Any:
         kind = type(value)
