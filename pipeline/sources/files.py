@@ -15,7 +15,7 @@ from pipeline.sources.formats.format import FormatFactory
 from pipeline.sources.lines import BLOCK_BYTES, LineCutter
 from pipeline.sources.logfile import LogFile, UnreadableError
 from pipeline.sources.origin import Marks, first_line, source_name, stem_of
-from pipeline.sources.position import FORGET, Position, check_of, from_text, to_text
+from pipeline.sources.position import FORGET, Position, Trail, from_text, to_text
 from pipeline.sources.reading import RecordMaker
 from pipeline.sources.record import Batch
 
@@ -66,19 +66,21 @@ class FileSource:
         identity = FileIdentity(self._key, source_name(stem_of(file.real_path), mark)) if file.regular else None
         changed_ms = file.status().st_mtime_ns // 1_000_000
         maker = RecordMaker(self._make_format(lambda: changed_ms), identity)
-        position = self._resumed(file, key, mark)
-        if position is not None:
-            maker.format.restore(position.state)
-        cutter = LineCutter(position.offset if position is not None else 0)
-        block = self._next(file, cutter.offset) if cutter.offset else head
+        start = self._resumed(file, key, mark) or Position(mark, 0)
+        if start.state:
+            maker.format.restore(start.state)
+        cutter = LineCutter(start.offset)
+        trail = Trail(self._marks, start.offset, start.before(file))
+        block = self._next(file, start.offset) if start.offset else head
         while block:
             raw = file.raw_position() if file.compressed or not file.regular else cutter.consumed + len(block)
             self.bytes_read = before + raw
+            trail.follow(block)
             for records, end in maker.batches(cutter.feed(block), cutter):
                 positions = {}
                 if identity is not None:
-                    check = check_of(file, self._marks, end)
-                    positions[key] = to_text(Position(mark, end, check, maker.format.snapshot()).as_plain())
+                    position = Position(mark, end, trail.check(end), maker.format.snapshot())
+                    positions[key] = to_text(position.as_plain())
                 yield Batch(records, positions)
             block = self._next(file, cutter.consumed)
         for records, _ in maker.batches(cutter.finish(), cutter):

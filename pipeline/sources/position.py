@@ -12,7 +12,7 @@ import orjson
 from pipeline.sources.logfile import LogFile
 from pipeline.sources.origin import Marks
 
-CHECK_BYTES = 64
+CHECK_BYTES = 256
 """Bytes before an offset by which the content is known again."""
 
 FORGET = ""
@@ -23,9 +23,9 @@ FORGET = ""
 class Position:
     """Where reading goes on: at byte `offset` of the content, which begins a line.
 
-    `first` and `check` are marks of the first line and of the bytes before the offset (none: not known);
-    `state` is the format's. `device`, `inode` and `changed_ns` are the file's at that time; `done` says that
-    nothing can come after it.
+    `first` and `check` are marks of the first line and of the bytes before the offset (none at 0); `state` is
+    the format's. `device`, `inode` and `changed_ns` are the file's at that time; `done` says that nothing can
+    come after it.
     """
 
     first: str
@@ -62,17 +62,40 @@ class Position:
 
     def fits(self, file: LogFile, marks: Marks) -> bool:
         """Return whether `file`, whose first line has the right mark, has the same content up to the offset."""
-        before = min(CHECK_BYTES, self.offset)
-        piece = file.read_at(self.offset - before, before)
-        return len(piece) == before and (not self.check or marks.of(piece) == self.check)
+        piece = self.before(file)
+        return len(piece) == min(CHECK_BYTES, self.offset) and (not piece or marks.of(piece) == self.check)
+
+    def before(self, file: LogFile) -> bytes:
+        """Return what lies before the offset in `file`, up to `CHECK_BYTES`."""
+        size = min(CHECK_BYTES, self.offset)
+        return file.read_at(self.offset - size, size) if size else b""
 
 
-def check_of(file: LogFile, marks: Marks, offset: int) -> str:
-    """Return the mark of what lies before `offset`; none for a compressed file, where going back is costly."""
-    if file.compressed:
-        return ""
-    before = min(CHECK_BYTES, offset)
-    return marks.of(file.read_at(offset - before, before))
+class Trail:
+    """The end of what was read of a file, from which the marks of its last offsets are made."""
+
+    __slots__ = ("_end", "_marks", "bytes")
+
+    def __init__(self, marks: Marks, offset: int, before: bytes) -> None:
+        """Begin at `offset`, before which lies `before`."""
+        self._marks = marks
+        self._end = offset
+        self.bytes = before
+
+    @property
+    def last(self) -> bytes:
+        """What was read last, up to `CHECK_BYTES`."""
+        return self.bytes[-CHECK_BYTES:]
+
+    def follow(self, block: bytes) -> None:
+        """Note the next block."""
+        self._end += len(block)
+        self.bytes = self.last + block
+
+    def check(self, offset: int) -> str:
+        """Return the mark of what lies before `offset`, which must be in or at the end of the last block."""
+        end = len(self.bytes) - (self._end - offset)
+        return self._marks.of(self.bytes[max(0, end - CHECK_BYTES) : end])
 
 
 def to_text(value: object) -> str:

@@ -15,7 +15,7 @@ from pipeline.sources.formats.format import FormatFactory
 from pipeline.sources.lines import BLOCK_BYTES, LineCutter
 from pipeline.sources.logfile import LogFile
 from pipeline.sources.origin import Marks, source_name
-from pipeline.sources.position import CHECK_BYTES, Position, check_of
+from pipeline.sources.position import Position, Trail
 from pipeline.sources.reading import RecordMaker
 from pipeline.sources.record import Record
 
@@ -67,12 +67,10 @@ class Tail:
         self.position = replace(
             start, device=file.device, inode=file.inode, changed_ns=file.status().st_mtime_ns, done=False
         )
-        self._marks = marks
         self._head = b"" if file.compressed else first_line[:_HEAD_BYTES]
         self._ended = False
         self._cutter = LineCutter(start.offset)
-        before = 0 if file.compressed else min(CHECK_BYTES, start.offset)
-        self._last = file.read_at(start.offset - before, before) if before else b""
+        self._trail = Trail(marks, start.offset, start.before(file))
         line_format = make_format(lambda: self.position.changed_ns // 1_000_000)
         if start.state:
             line_format.restore(start.state)
@@ -107,20 +105,14 @@ class Tail:
 
         Nothing is yielded at the end of the file. Raises `TruncatedError`, `UnreadableError` and `OSError`.
         """
-        before = len(self._last)
-        data = self.file.read_at(self._cutter.consumed - before, before + BLOCK_BYTES)
-        if data[:before] != self._last:
-            raise TruncatedError
-        if len(data) > before and self.file.read_at(0, len(self._head)) != self._head:
-            raise TruncatedError
-        self._ended = len(data) == before
+        block = self._next_block()
+        self._ended = not block
         if self._ended:
             return
         self.quiet_since = now
-        if not self.file.compressed:
-            self._last = data[-CHECK_BYTES:]
+        self._trail.follow(block)
         changed_ns = self.file.status().st_mtime_ns
-        for records, end in self._maker.batches(self._cutter.feed(data[before:]), self._cutter):
+        for records, end in self._maker.batches(self._cutter.feed(block), self._cutter):
             self._move(end, changed_ns)
             yield records
 
@@ -144,11 +136,23 @@ class Tail:
         except OSError:
             return Signature(-1, -1)
 
+    def _next_block(self) -> bytes:
+        if self.file.compressed:
+            return self.file.read_at(self._cutter.consumed, BLOCK_BYTES)
+        last = self._trail.last
+        data = self.file.read_at(self._cutter.consumed - len(last), len(last) + BLOCK_BYTES)
+        if data[: len(last)] != last:
+            raise TruncatedError
+        block = data[len(last) :]
+        if block and self.file.read_at(0, len(self._head)) != self._head:
+            raise TruncatedError
+        return block
+
     def _move(self, offset: int, changed_ns: int) -> None:
         self.position = replace(
             self.position,
             offset=offset,
-            check=check_of(self.file, self._marks, offset),
+            check=self._trail.check(offset),
             state=self._maker.format.snapshot(),
             changed_ns=changed_ns,
         )
