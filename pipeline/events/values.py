@@ -6,6 +6,7 @@ is answered with `None`, and the caller keeps the value as metadata.
 
 import hashlib
 import ipaddress
+import re
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -18,6 +19,9 @@ _CACHE_MAX = 20_000
 _SECONDS_BELOW = 100_000_000_000
 _FIRST = datetime(1, 1, 2, tzinfo=UTC)
 _LAST = datetime(9999, 12, 30, tzinfo=UTC)
+_IPV4 = re.compile(
+    r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}"
+)
 _addresses: dict[str, tuple[str, str | None]] = {}
 
 
@@ -92,6 +96,8 @@ def address(value: str) -> tuple[str, str | None]:
 
 
 def _address(value: str) -> tuple[str, str | None]:
+    if _IPV4.fullmatch(value):
+        return value, value
     stripped = value.strip()
     if stripped.startswith("[") and stripped.endswith("]"):
         stripped = stripped[1:-1]
