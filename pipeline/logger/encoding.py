@@ -100,7 +100,7 @@ class _NamesOnly(Redactor):
         self.suspects = _none
 
 
-def _none(_bodies: Sequence[bytes]) -> list[int]:
+def _none(bodies: Sequence[bytes]) -> list[int]:  # noqa: ARG001 - the shape of `Scan.suspects`
     return []
 
 

@@ -88,7 +88,7 @@ class Handover:
 
     def __init__(self, max_bytes: int) -> None:
         self._limits = tuple(int(max_bytes * share) for share in _SHARES)
-        self._queue: SimpleQueue[Item | Ticket] = SimpleQueue()
+        self._queue: SimpleQueue[Item | Ticket | None] = SimpleQueue()
         self._lock = threading.RLock()
         self._held = 0
         self._bell = threading.Lock()
@@ -111,6 +111,11 @@ class Handover:
         """Queue `ticket` behind everything that was offered before."""
         self._queue.put(ticket)
 
+    def nudge(self) -> None:
+        """See to it that the writer looks up, though nothing is queued for it."""
+        if self._queue.empty():
+            self._queue.put(None)
+
     def ring(self) -> None:
         """End the writer's `nap`: somebody waits."""
         try:
@@ -123,7 +128,7 @@ class Handover:
         self._bell.acquire(timeout=seconds)
 
     def await_some(self, seconds: float | None) -> Taken | None:
-        """Return the next event or ticket, or `None` when none came within `seconds`."""
+        """Return what comes next (nothing, for a nudge), or `None` when nothing came within `seconds`."""
         try:
             first = self._queue.get(timeout=seconds)
         except Empty:
@@ -154,8 +159,8 @@ class Handover:
         return self._queue.empty()
 
     @staticmethod
-    def _sort(entry: Item | Ticket, taken: Taken) -> None:
+    def _sort(entry: Item | Ticket | None, taken: Taken) -> None:
         if isinstance(entry, Ticket):
             taken.tickets.append(entry)
-        else:
+        elif entry is not None:
             taken.items.append(entry)

@@ -30,7 +30,7 @@ _GAP_LOOK_SECONDS = 0.25
 _AFTER_FAULT_SECONDS = 1.0
 _PAUSE_SECONDS = 0.0001
 _FAULTS_MOST = 3
-_DISK, _GAP = "disk", "gap"
+_DISK, _GAP, _THREAD = "disk", "gap", "thread"
 
 
 class Line:
@@ -85,14 +85,18 @@ class Line:
             token = self._start_tokens.pop()
         except IndexError:
             return  # Another thread was quicker.
-        self._starting()
         try:
+            self._starting()
             # Not threading.Thread: its locks are not re-entrant, and a signal handler may be the first to log.
             _thread.start_new_thread(self._run, ())
-        except RuntimeError:
+        except RuntimeError as error:
             self._start_tokens.append(token)
             if self.give_up_at is not None:  # The interpreter ends and starts no more threads.
                 self.serve_now()
+            else:
+                self._notices.trouble(_THREAD, f"security events wait in memory, no thread can be started: {error}")
+        else:
+            self._notices.over(_THREAD, "security events are written again")
 
     def serve_now(self) -> None:
         """Deal with everything queued in the calling thread, where no other can be had."""
@@ -123,7 +127,7 @@ class Line:
         if taken is None:
             self._state_gaps(forced=False)
             return True
-        if not taken.tickets and taken.items[0].ticket is None:
+        if taken.items and taken.items[0].ticket is None:
             self.handover.nap(GROUP_SECONDS)
         self.handover.drain(taken, GROUP_EVENTS)
         self._commit(taken)
@@ -161,7 +165,7 @@ class Line:
                 if self._given_up(error, failures):
                     self._lose(group)
                     break
-                self.handover.nap(self._backoff.delay(failures, random.random()))  # noqa: S311 - jitter
+                self.handover.nap(self._until_next_try(failures))
             else:
                 for item in group:
                     if item.ticket is not None:
@@ -200,6 +204,12 @@ class Line:
         if self.give_up_at is not None and self._clock.monotonic() >= self.give_up_at:
             return True
         return not isinstance(error, FAILURES) and failures >= _FAULTS_MOST
+
+    def _until_next_try(self, failures: int) -> float:
+        delay = self._backoff.delay(failures, random.random())  # noqa: S311 - jitter
+        if self.give_up_at is None:
+            return delay
+        return min(delay, max(0.0, self.give_up_at - self._clock.monotonic()))
 
     def _lose(self, group: list[Item]) -> None:
         for item in group:

@@ -45,6 +45,7 @@ class Writer:
         self._inherited: list[Line] = []
         self._ending = False
         self._sending = False
+        self._forking = False
         self._line = self._new_line()
 
     @property
@@ -69,6 +70,7 @@ class Writer:
             if item.ticket is not None:
                 raise SpoolFullError("the queue is full (SIEMLITE_QUEUE_MAX_BYTES); the event is not kept")
             line.ledger.add(item.service, item.rank, item.received_ms, "queue full")
+            line.handover.nudge()
         line.wake()
         if item.ticket is not None:
             line.handover.ring()
@@ -163,6 +165,18 @@ class Writer:
             _thread.start_new_thread(_send_in_process, (self._settings,))
 
 
+_SHARED = tuple(
+    f"siemlite_{name}"
+    for name in (
+        "spool_max_bytes",
+        "queue_max_bytes",
+        "security_log",
+        "security_log_max_bytes",
+        "security_log_backups",
+        "console",
+        "ship_in_process",
+    )
+)
 _writers: dict[Path, Writer] = {}
 
 
@@ -172,6 +186,8 @@ def writer_for(settings: Settings, clock: Clock) -> Writer:
     writer = _writers.get(home)
     if writer is None:
         writer = _writers.setdefault(home, Writer(settings, clock))
+    if any(getattr(writer.settings, name) != getattr(settings, name) for name in _SHARED):
+        LOG.warning("two security loggers of one home have different settings for its spool; the first one's hold")
     return writer
 
 

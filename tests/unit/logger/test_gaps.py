@@ -17,7 +17,7 @@ from pipeline.logger.handover import Handover, Item
 from pipeline.logger.security import SecurityLogger
 from pipeline.shipping.spool import Spool
 from tests.unit.logger.support import settings_for, spooled
-from tests.unit.logger.test_writer import broken
+from tests.unit.logger.test_writer import broken, until
 
 Make = Callable[..., SecurityLogger]
 MEGABYTE = 1024 * 1024
@@ -144,6 +144,12 @@ def test_a_durable_event_that_the_queue_has_no_room_for_raises(make: Make, home:
     security = make(siemlite_queue_max_bytes=65_536)
     with pytest.raises(RetryableError, match="SIEMLITE_QUEUE_MAX_BYTES"):
         security.log(EVENTS["error"], parts=["x" * 3_000] * 40, durable=True)
+
+
+def test_a_shed_event_is_stated_though_no_other_follows(make: Make, home: Path) -> None:
+    security = make(siemlite_queue_max_bytes=65_536)
+    security.log(EVENTS["error"], parts=["x" * 3_000] * 40)
+    assert until(lambda: home.exists() and stated(spooled(home)) == {"error": 1})
 
 
 def test_one_event_larger_than_the_queue_is_counted(make: Make, home: Path) -> None:

@@ -108,6 +108,57 @@ def test_secrets_reach_no_byte_of_the_home(make: Callable[..., SecurityLogger], 
     assert b"hunter2-secret" not in everything
 
 
+CARD = "4111 1111 1111 1111"
+
+
+def test_a_secret_within_a_value_is_gone_before_anything_is_written(
+    make: Callable[..., SecurityLogger], home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    security = make(siemlite_security_log=home / "security.log", siemlite_console=True)
+    for n in range(10):
+        security.log(SecurityEvent.ADMIN_ACTION, message=f"paid with {CARD}", note=f"Bearer abcdef123456{n}ghijkl")
+        security.log(SecurityEvent.LOGOUT, number=n)
+    security.close()
+    everything = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
+    everything += capfd.readouterr().err.encode()
+    assert everything.count(b"paid with") >= 20
+    assert CARD.encode() not in everything
+    assert b"abcdef123456" not in everything
+    assert [event["siemlite"]["data"]["number"] for event in spooled(home) if "number" in str(event)] == list(range(10))
+
+
+def test_a_secret_within_a_value_is_gone_from_captured_events(security: SecurityLogger) -> None:
+    assert CARD not in str(logged(security, SecurityEvent.ADMIN_ACTION, message=f"paid with {CARD}"))
+
+
+def test_an_event_whose_values_cannot_be_redacted_is_kept_as_a_skeleton(
+    security: SecurityLogger, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(tree: object) -> object:
+        raise RecursionError
+
+    monkeypatch.setattr(security._steps._redactor, "values", fail)
+    security.log(SecurityEvent.LOGIN_FAILURE, message=f"paid with {CARD}", ip="192.0.2.1", user_id=CARD)
+    security.log(SecurityEvent.LOGOUT)
+    security.flush()
+    skeleton, other = spooled(home)
+    assert skeleton["siemlite"]["skeleton"] == "redact: RecursionError"
+    assert skeleton["event"]["code"] == "LOGIN_FAILURE"
+    assert skeleton["source"]["ip"] == "192.0.2.1"
+    assert CARD not in str(skeleton)
+    assert other["event"]["code"] == "LOGOUT"
+
+
+def test_a_scan_that_fails_lets_nothing_through_unseen(
+    security: SecurityLogger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(bodies: object) -> object:
+        raise MemoryError
+
+    monkeypatch.setattr(security._steps._redactor, "suspects", fail)
+    assert CARD not in str(logged(security, SecurityEvent.ADMIN_ACTION, message=f"paid with {CARD}"))
+
+
 @pytest.mark.parametrize(
     ("given", "stored"),
     [

@@ -1,5 +1,6 @@
 """When events become durable, and what threads, forks, signals and a failing disk change about it: nothing."""
 
+import _thread
 import logging
 import os
 import signal
@@ -59,6 +60,14 @@ def test_all_loggers_of_a_home_share_one_spool(make: Make, home: Path) -> None:
     assert one.flush()
     assert sorted(event["service"]["name"] for event in spooled(home)) == ["one", "other"]
     assert len(list((home / "spool").glob("*.db"))) == 1
+
+
+def test_loggers_of_one_home_that_want_different_things_are_told(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    make("one")
+    make("other", siemlite_redact_keys="badge")
+    assert caplog.records == []
+    make("third", siemlite_console=True)
+    assert "different settings" in caplog.text
 
 
 def test_two_homes_share_nothing(make: Make, tmp_path: Path) -> None:
@@ -395,6 +404,22 @@ def test_events_wait_for_a_failing_disk_which_is_told_once(
     assert security.flush(timeout=20)
     assert numbers(home) == list(range(50))
     assert "again" in caplog.records[-1].message
+
+
+def test_events_wait_while_no_thread_can_be_started_and_are_written_when_one_can(
+    security: SecurityLogger, home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*arguments: object) -> int:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_thread, "start_new_thread", refuse)
+        for n in range(3):
+            security.log(SecurityEvent.LOGOUT, n=n)
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    security.log(SecurityEvent.LOGOUT, n=3)
+    assert security.flush()
+    assert numbers(home) == [0, 1, 2, 3]
 
 
 def test_a_durable_event_that_cannot_be_kept_raises_and_is_not_kept(security: SecurityLogger, home: Path) -> None:
