@@ -109,7 +109,7 @@ def temporary_node(port: int | None = None, options: ServerOptions = QUICK) -> I
 @contextmanager
 def temporary_cluster(size: int = 3, heap_mb: int = 256) -> Iterator[list[TestNode]]:
     """Start nodes that form one cluster; it goes on while more than half of them live."""
-    ports = _free_ports(2 * size)
+    ports = free_ports(2 * size)
     http, transport = ports[:size], ports[size:]
     names = [f"node-{number}" for number in range(size)]
     with ExitStack() as stack:
@@ -142,7 +142,8 @@ def is_running(node: TestNode) -> bool:
     return node_status(node.home) is not None
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return loopback ports that nobody listens on now."""
     first = 32_100 + os.getpid() % 500
     found: list[int] = []
     port = first
