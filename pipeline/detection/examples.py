@@ -75,7 +75,9 @@ def burst(
     step = (over / (count - 1) if count > 1 else 0.0) if over is not None else (seconds(1) if every is None else every)
     return Example(
         tuple(
-            ExampleEvent(at + round(step * number), {**(fields or {}), **({vary: f"{vary}-{number}"} if vary else {})})
+            ExampleEvent(
+                at + round(step * number), {**(fields or {}), **({vary: varied(vary, number)} if vary else {})}
+            )
             for number in range(count)
         ),
         f"burst of {count}",
@@ -93,7 +95,7 @@ def late(example: Example) -> Example:
 
 def varied(name: str, number: int) -> Any:
     """Return a value of the field `name` that differs for each `number`."""
-    if FIELDS.get(name) == "ip":
+    if FIELDS.get(name) == "ip" or name.endswith(".address"):
         return f"198.18.{number // 250}.{number % 250 + 1}"
     if name.startswith("siemlite.number.") or FIELDS.get(name) in ("long", "date"):
         return number

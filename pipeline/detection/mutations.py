@@ -1,7 +1,7 @@
 """Detections that are wrong by a little: what a detection's examples must be able to tell from the right one.
 
 Invariant: each mutation changes one thing: a count by one, a window by one millisecond, a limit by a little, or
-one condition of `where` left out.
+one condition of `where` left out. A window of one millisecond is an instant, and stays.
 """
 
 from collections.abc import Iterator, Mapping
@@ -32,7 +32,7 @@ def _changes(kind: Kind) -> Iterator[tuple[str, dict[str, Any]]]:
                 changes["severity"] = ByCount(((value, first[1]), *rest))
             yield f"{name} {step:+d}", changes
     for name in kind.windows:
-        for step in (1, -1):
+        for step in (1, -1) if getattr(kind, name) > 1 else ():
             yield f"{name} {step:+d} ms", {name: getattr(kind, name) + step}
     for label, where in weakened(kind.where):
         yield f"where without {label}", {"where": where}

@@ -1,8 +1,8 @@
 """Turning an example into events: what its author left unsaid is filled in so that the detection sees it.
 
-Invariants: a field that the author names keeps its value, and is missing where that is None; what `where` wants is filled in as far as one value
-can satisfy it; each group field that nobody names gets one value for the whole example, so that two examples
-never meet in one group. Pure: the same arguments give the same events.
+Invariants: a field that the author names keeps its value, and is missing where that is None; what `where` wants
+is filled in as far as one value can satisfy it; each group field that nobody names gets one value for the whole
+example, so that two examples never meet in one group. Pure: the same arguments give the same events.
 """
 
 import ipaddress

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pipeline.detection.durations import duration_text
 from pipeline.detection.kind import ByCount, Kind, Totals, duration, field_name, whole, wrong
@@ -46,7 +46,7 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True)
 class Custom(Kind):
-    """Fires when `judge` says so of a group's events `within` so many milliseconds.
+    """Fires when `judge` says so of a group's events `within` so many milliseconds, or of one instant.
 
     `fields` are those whose values the function needs; a field of type `geo_point` comes as its finest tile,
     which `pipeline.detection.geo` turns into a latitude and a longitude.
@@ -55,9 +55,8 @@ class Custom(Kind):
     judge: Callable[[Window], bool]
     fields: tuple[str, ...] = ()
     at_least: int = 1
-    within: int
+    within: int = 1
 
-    counts: ClassVar[tuple[str, ...]] = ("at_least",)
     windows: ClassVar[tuple[str, ...]] = ("within",)
 
     def __post_init__(self) -> None:
@@ -99,6 +98,11 @@ class Custom(Kind):
                 events -= rows.popleft().count
             if events >= self.at_least and self.judge(Window(instant, tuple(rows), self.columns)):
                 yield Crossing(instant, rows[0].time_ms, events)
+
+    def mutations(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """See `Kind.mutations`; one event is what a window has anyhow."""
+        for step in (1, -1) if self.at_least > 1 else ():
+            yield f"at_least {step:+d}", {"at_least": self.at_least + step}
 
     def summary(self) -> str:
         """See `Kind.summary`."""

@@ -1,0 +1,34 @@
+"""Logins to a service have dropped.
+
+Within an hour at most a tenth of the successful logins that the six hours before let expect, of at least sixty.
+
+Triage: is the login page up? Are events of the service missing altogether (service_silent)? A login path that
+bypasses the log looks like this too.
+False positives: the evening; a holiday.
+"""
+
+from pipeline.detection import Drop, Severity, burst, hours, minutes, until
+
+detection = Drop(
+    severity=Severity.LOW,
+    attack=("T1562",),
+    where={"event.code": "LOGIN_SUCCESS"},
+    group_by="service.name",
+    at_least=60,
+    ratio=0.1,
+    within=hours(1),
+    compared_with=hours(6),
+    suppress_for=hours(12),
+    fires=[
+        burst(60, over=minutes(59)) + until(hours(1) + minutes(59)),
+        burst(60, over=hours(6) - 1) + until(hours(7) - 1),
+        burst(120, over=hours(3)) + burst(2, at=hours(3) + minutes(5), every=minutes(5)) + until(hours(4)),
+    ],
+    quiet=[
+        burst(59, over=minutes(59)) + until(hours(3)),
+        burst(60, over=minutes(59)) + until(hours(1) + minutes(59) - 1),
+        burst(60, over=hours(6)) + until(hours(8)),
+        burst(120, over=hours(3)) + burst(30, at=hours(3), every=minutes(20)) + until(hours(4)),
+        burst(120, over=hours(3), fields={"event.code": "LOGIN_FAILURE"}) + until(hours(8)),
+    ],
+)

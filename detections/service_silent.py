@@ -1,0 +1,31 @@
+"""Logging of a service has gone silent.
+
+A service that sent at least fifty events within six hours has sent none for thirty minutes.
+
+Triage: is the service up? Is its shipper (`siemlite status` on its host), and the way to Elasticsearch? An
+intruder who stops a log stops it before the act, not after.
+False positives: a service that nobody uses at night; a planned stop.
+"""
+
+from pipeline.detection import Absence, Severity, burst, hours, minutes, until
+
+detection = Absence(
+    severity=Severity.MEDIUM,
+    attack=("T1562",),
+    where={},
+    group_by="service.name",
+    within=minutes(30),
+    at_least=50,
+    known_for=hours(6),
+    suppress_for=hours(6),
+    fires=[
+        burst(50) + until(minutes(30) + 49_000),
+        burst(50, over=hours(6) - 1) + until(hours(6) + minutes(30) - 1),
+    ],
+    quiet=[
+        burst(50) + until(minutes(30) + 48_999),
+        burst(49) + until(hours(2)),
+        burst(50, over=hours(6)) + until(hours(8)),
+        burst(60, every=minutes(30)) + until(hours(29)),
+    ],
+)
