@@ -190,7 +190,8 @@ def _await(
             child.look()
             child.check()
         if all(child.ended for child in children) and target.searchable() != events:
-            raise RunFailedError(f"it ended and {events - target.searchable()} events are missing")
+            said = "".join(child.said() for child in children)
+            raise RunFailedError(f"it ended and {events - target.searchable()} events are missing{said}")
         if time.monotonic() - began > seconds:
             raise RunFailedError(f"{events - done} events are missing after {seconds:.0f} s{children[0].said()}")
         time.sleep(_NEAR_POLL_SECONDS if done >= events * _NEAR else _POLL_SECONDS)

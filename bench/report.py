@@ -46,7 +46,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The medians of one contender: seconds, events a second, MiB.
+    """The medians of one contender: seconds, events a second, MiB, and the ratio to the ceiling.
 
     `rate_after_start` leaves out the time that one event takes, which is all start-up and fixed waiting.
     """
@@ -59,10 +59,11 @@ class Summary:
     client_cpu: float
     server_cpu: float | None
     peak_mib: float
+    of_ceiling: float | None
 
 
-def summary(runs: Sequence[Run], starts: Sequence[Run]) -> Summary:
-    """Summarise the runs of one contender; `starts` are its runs with a single event."""
+def summary(runs: Sequence[Run], starts: Sequence[Run], ceiling: Sequence[Run]) -> Summary:
+    """Summarise the runs of one contender; `starts` are its runs with a single event, `ceiling` the ceiling's runs."""
     seconds = median(run.measured.seconds for run in runs)
     start = median(run.measured.seconds for run in starts) if starts else None
     events = runs[0].measured.events
@@ -76,6 +77,7 @@ def summary(runs: Sequence[Run], starts: Sequence[Run]) -> Summary:
         median(run.measured.client_cpu for run in runs),
         median(server) if server else None,
         median(run.measured.peak_bytes for run in runs) / _MIB,
+        ratio(runs, ceiling),
     )
 
 
@@ -107,7 +109,9 @@ def document(
         "commit": commit,
         "machine": machine,
         "events": runs[0].measured.events if runs else 0,
-        "medians": [_rounded(asdict(summary(_of(runs, name), _of(starts, name)))) for name in names],
+        "medians": [
+            _rounded(asdict(summary(_of(runs, name), _of(starts, name), _of(runs, CEILING)))) for name in names
+        ],
         "ratios": ratios(runs),
         "targets": {SIEMLITE_FILE: TARGETS},
         "disturbed_runs": sum(run.disturbed(machine["cores"]) for run in runs),
@@ -130,7 +134,16 @@ def show(result: dict[str, Any], absent: dict[str, str], console: Console) -> No
     )
     table = Table(box=None, pad_edge=False)
     table.add_column("medians")
-    for title in ("events/s", "after start", "start s", "client CPU s", "server CPU s", "peak MiB", "runs"):
+    for title in (
+        "events/s",
+        "after start",
+        "start s",
+        "client CPU s",
+        "server CPU s",
+        "peak MiB",
+        "of ceiling",
+        "runs",
+    ):
         table.add_column(title, justify="right")
     for row in result["medians"]:
         table.add_row(
@@ -141,6 +154,7 @@ def show(result: dict[str, Any], absent: dict[str, str], console: Console) -> No
             f"{row['client_cpu']:.2f}",
             _number(row["server_cpu"], ".2f"),
             f"{row['peak_mib']:.0f}",
+            _number(row["of_ceiling"], ".2f"),
             str(row["runs"]),
         )
     console.print(table)

@@ -1,5 +1,7 @@
 """`elasticsearch.helpers.parallel_bulk`, as its documentation shows it, with the faster serialiser.
 
+Its own chunks of 500 are kept: with 2,000 it was measured to take half as much processor time again.
+
 `python -m bench.peers.parallel_bulk URL FILE INDEX`. No redaction, no identity, no spool, no retry.
 """
 
@@ -13,7 +15,6 @@ from elasticsearch import Elasticsearch, OrjsonSerializer
 from elasticsearch.helpers import parallel_bulk
 
 THREADS = 2
-CHUNK_EVENTS = 2_000
 
 
 def actions(file: Path, index: str) -> Iterator[dict[str, Any]]:
@@ -26,7 +27,7 @@ def actions(file: Path, index: str) -> Iterator[dict[str, Any]]:
 def main(url: str, file: str, index: str) -> int:
     """Index FILE; return the exit status."""
     client = Elasticsearch([url], serializer=OrjsonSerializer(), request_timeout=120)
-    results = parallel_bulk(client, actions(Path(file), index), thread_count=THREADS, chunk_size=CHUNK_EVENTS)
+    results = parallel_bulk(client, actions(Path(file), index), thread_count=THREADS)
     return 0 if all(done for done, _ in results) else 1
 
 
