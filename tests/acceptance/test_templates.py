@@ -1,0 +1,104 @@
+"""The index templates in a real Elasticsearch, and documents that hostile input makes."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from elasticsearch import Elasticsearch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.elastic.client import connect
+from pipeline.elastic.templates import install, shipped
+from pipeline.errors import ConfigurationError
+from pipeline.events.document import Shaper
+from pipeline.events.encoded import stamped
+from pipeline.events.encoder import Draft, Encoder
+from pipeline.events.fields import ALIASES, FIELDS, GEO_ALIASES, OWN_FIELDS, ROOTS
+from pipeline.events.redaction import Redactor
+from pipeline.settings import Settings
+from pipeline.shipping.bulk import send
+
+NOW = 1_795_485_600_000
+
+
+@pytest.fixture
+def client(es_url: str) -> Iterator[Elasticsearch]:
+    client = connect(Settings(_env_file=None), es_url)
+    yield client
+    client.close()
+
+
+def test_installing_again_changes_nothing(client: Elasticsearch) -> None:
+    assert {found.change for found in install(client)} == {"created"}
+    before = client.indices.get_index_template(name="security-*").body
+    assert {found.change for found in install(client)} == {"unchanged"}
+    assert client.indices.get_index_template(name="security-*").body == before
+
+
+def test_a_newer_version_replaces_and_an_older_one_is_refused_before_anything_changes(client: Elasticsearch) -> None:
+    templates = shipped()
+    newer = tuple(
+        replace(found, version=found.version + 1, body={**found.body, "version": found.version + 1})
+        for found in templates
+    )
+    install(client, templates)
+    assert {found.change for found in install(client, newer)} == {"upgraded"}
+    before = client.indices.get_index_template(name="security-*").body
+    with pytest.raises(ConfigurationError, match="upgrade this siemlite"):
+        install(client, templates)
+    assert client.indices.get_index_template(name="security-*").body == before
+
+
+def _stored(client: Elasticsearch, events: list[Any]) -> list[str]:
+    """Send `events` as the shipper does; return the reasons of those that were refused."""
+    encoder = Encoder(Redactor(), Shaper(10**12))
+    drafts = [Draft(event, f"id-{number}") for number, event in enumerate(events)]
+    encoded = encoder.encode(drafts, NOW, live=True)
+    for index in {event.target for event in encoded}:
+        client.options(ignore_status=404).indices.delete(index=index)
+    body = stamped(b"".join(event.lines() for event in encoded), NOW)
+    items = send(client, body, len(encoded), timeout=60)
+    return [item.reason for item in items or () if item.reason]
+
+
+def _deep(levels: int) -> Any:
+    tree: Any = "leaf"
+    for _ in range(levels):
+        tree = {"a": tree}
+    return tree
+
+
+_NASTY: list[Any] = [
+    None, True, 0, -1, 2**70, 1.5, float("nan"), float("inf"), "", " ", "\0", "x" * 40_000, "\ud800", "…" * 20_000,
+    [], [[]], [1, "a", None], [{"a": 1}], {}, {"": 1}, {".": 1}, {"..": 1}, {"a..b": 1}, {"\0": 1}, {"a\0b": 1},
+    {".a": 1}, {"a.": 1}, {"x" * 40_000: 1}, {"x" * 40_000: "y" * 40_000}, {"a.b": 1, "a": {"b": 2}}, _deep(25),
+    {"lat": 91, "lon": 0}, {"lat": "a", "lon": None}, {"type": "Point", "coordinates": [500, 1]}, "999.1.2.3", "::1%0",
+    "2026-99-99", "99999-01-01T00:00:00Z", -(10**18), b"bytes", object(), {1: 2, None: 3, (1, 2): 4},
+]  # fmt: skip
+
+
+def test_no_value_in_any_field_makes_the_index_refuse_an_event(client: Elasticsearch) -> None:
+    install(client)
+    names = sorted({*FIELDS, *OWN_FIELDS, *ALIASES, *ROOTS, "context", "numbers", "siemlite.number.x", "x"})
+    events = [{name: value} for name in names for value in _NASTY]
+    events += [{"geoLocation": {name: value}} for name in GEO_ALIASES for value in _NASTY]
+    events += [{"context": {name: value}} for name in ("ip", "userId", "body", "") for value in _NASTY]
+    events += [{"numbers": {f"n{number}": number for number in range(2_000)}}]
+    for start in range(0, len(events), 1_000):
+        assert _stored(client, events[start : start + 1_000]) == []
+
+
+_keys = st.sampled_from([*FIELDS, *ALIASES, *ROOTS, "", ".", "a", "a.b", "\0"]) | st.text(max_size=8)
+_leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+_trees = st.recursive(
+    _leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_keys, inner, max_size=4), max_leaves=12
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(events=st.lists(st.dictionaries(_keys, _trees, max_size=6), min_size=1, max_size=40))
+def test_no_combination_of_fields_makes_the_index_refuse_an_event(client: Elasticsearch, events: list[Any]) -> None:
+    install(client)
+    assert _stored(client, events) == []
