@@ -73,7 +73,7 @@ class FileSource:
         trail = Trail(self._marks, start.offset, start.before(file))
         block = self._next(file, start.offset) if start.offset else head
         while block:
-            raw = file.raw_position() if file.compressed or not file.regular else cutter.consumed + len(block)
+            raw = file.raw_position() if file.compressed else cutter.consumed + len(block)
             self.bytes_read = before + raw
             trail.follow(block)
             for records, end in maker.batches(cutter.feed(block), cutter):

@@ -61,7 +61,7 @@ class LogFile:
         return os.fstat(self._raw.fileno())
 
     def raw_position(self) -> int:
-        """Return how much of a compressed file, or of a stream, has been read, in bytes as on the disk."""
+        """Return how much of a compressed file has been read, in bytes as on the disk."""
         return self._raw.tell()
 
     def read_at(self, offset: int, size: int) -> bytes:

@@ -65,11 +65,13 @@ def format_factory(name: str, options: FormatOptions | None = None) -> FormatFac
     """Return what makes formats called `name`; raises `ConfigurationError` where there is none."""
     from pipeline.sources.formats.authlog import AuthLog
     from pipeline.sources.formats.json_lines import JsonLines
+    from pipeline.sources.formats.syslog import Syslog
 
     chosen = options or FormatOptions()
     known: dict[str, FormatFactory] = {
         "json": lambda _latest: JsonLines(),
         "authlog": lambda latest: AuthLog(chosen, latest),
+        "syslog": lambda latest: Syslog(chosen, latest),
     }
     try:
         return known[name]

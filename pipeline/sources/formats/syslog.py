@@ -1,0 +1,131 @@
+"""Syslog messages, of RFC 5424 and of RFC 3164 and what is sent in its name.
+
+Program, host, priority and structured data go to their fields; messages of sshd, sudo, su and login mean what
+they mean in an authentication log. What has no priority in front is an event with the whole text and the tag
+`syslog_parse_failure`. A message without a time has that of its receipt, one without a host that of its sender.
+Whoever can send syslog can claim any host, program and time: only TLS with client certificates says who it was.
+"""
+
+import re
+from collections.abc import Sequence
+
+from pipeline.sources.formats.authlog import with_meaning
+from pipeline.sources.formats.format import TOO_LONG, Event, FormatOptions, Latest, decoded
+from pipeline.sources.formats.structured_data import split_structured_data
+from pipeline.sources.formats.syslog_header import LogClock, Tag, parse_header, parse_tag
+
+FAILURE = "syslog_parse_failure"
+REPEATS_MAX = 100
+"""Events that one message can stand for: few, for anyone may send one."""
+
+_PRIORITY = re.compile(r"<(\d{1,3})>")
+_PRIORITY_MAX = 191
+_RFC5424 = re.compile(
+    r"1 (?P<time>\S{1,64}) (?P<host>\S{1,255}) (?P<app>\S{1,128}) (?P<pid>\S{1,128}) (?P<msgid>\S{1,128}) (?P<rest>.*)",
+    re.DOTALL,
+)
+_BOM = "\ufeff"
+_NIL = "-"
+_LEVELS = ("error", "error", "error", "error", "warn", "info", "info", "debug")
+_PID_MAX = 2**31
+
+
+class Syslog:
+    """The format `syslog`."""
+
+    name = "syslog"
+
+    __slots__ = ("_clock",)
+
+    def __init__(self, options: FormatOptions, latest: Latest) -> None:
+        self._clock = LogClock(options.timezone, None, latest)
+
+    def parse(self, line: bytes) -> Sequence[Event]:
+        """See `Format.parse`."""
+        return self.parse_from(line, None)
+
+    def parse_cut(self, head: bytes) -> Sequence[Event]:
+        """See `Format.parse_cut`."""
+        return self.parse_from(head, None, TOO_LONG)
+
+    def parse_from(self, message: bytes, sender: str | None, *tags: str) -> Sequence[Event]:
+        """Return the events of a message that the address `sender` sent; all of them carry `tags`."""
+        text = decoded(message)
+        event: Event = {} if sender is None else {"sender": sender}
+        if tags:
+            event["tags"] = list(tags)
+        match = _PRIORITY.match(text)
+        priority = int(match[1]) if match is not None else _PRIORITY_MAX + 1
+        if match is None or priority > _PRIORITY_MAX:
+            return (_failed(event, text),)
+        event["log.syslog.facility.code"], severity = divmod(priority, 8)
+        event["log.syslog.severity.code"] = severity
+        body = text[match.end() :]
+        modern = _RFC5424.match(body)
+        tag = self._modern(event, modern) if modern is not None else self._old(event, body, sender)
+        events = with_meaning(event, tag, REPEATS_MAX)
+        for one in events:
+            if "event" not in one:
+                one["level"] = _LEVELS[severity]
+        return events
+
+    def snapshot(self) -> str:
+        """See `Format.snapshot`; there is no state between messages."""
+        return ""
+
+    def restore(self, state: str) -> None:
+        """See `Format.restore`."""
+
+    def _modern(self, event: Event, match: re.Match[str]) -> Tag:
+        event["timestamp"] = None if match["time"] == _NIL else self._clock.full(match["time"])
+        _put(event, "host.name", match["host"])
+        _put(event, "msgid", match["msgid"])
+        split = split_structured_data(match["rest"])
+        if split is None:
+            event["tags"] = [*_tags(event), FAILURE]
+            text = match["rest"]
+        else:
+            elements, text = split
+            if elements:
+                event["structured_data"] = elements
+        text = text.removeprefix(_BOM)
+        event["message"] = text
+        pid = match["pid"]
+        number = int(pid) if pid.isascii() and pid.isdigit() and len(pid) <= 10 else None
+        if number is None or number >= _PID_MAX:
+            _put(event, "procid", pid)
+            number = None
+        return Tag(None if match["app"] == _NIL else match["app"], None, number, text)
+
+    def _old(self, event: Event, body: str, sender: str | None) -> Tag:
+        self._clock.resume(None)
+        header = parse_header(body, self._clock)
+        host = sender
+        if header is None:
+            rest = body
+        else:
+            event["timestamp"] = header.time_ms
+            host, rest = header.host, header.rest
+            if host.endswith(":"):
+                host, rest = sender, f"{header.host} {header.rest}"
+        if host is not None:
+            event["host.name"] = host
+        tag = parse_tag(rest)
+        event["message"] = tag.text
+        return tag
+
+
+def _failed(event: Event, text: str) -> Event:
+    event["message"] = text
+    event["tags"] = [*_tags(event), FAILURE]
+    return event
+
+
+def _put(event: Event, name: str, value: str) -> None:
+    if value != _NIL:
+        event[name] = value
+
+
+def _tags(event: Event) -> list[object]:
+    tags = event.get("tags")
+    return tags if isinstance(tags, list) else []

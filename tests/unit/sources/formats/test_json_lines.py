@@ -1,0 +1,132 @@
+"""JSON lines: nothing crashes it, nothing is lost."""
+
+import orjson
+import pytest
+
+from pipeline.errors import ConfigurationError
+from pipeline.sources.formats.format import TOO_LONG, FormatOptions, format_factory
+from pipeline.sources.formats.json_lines import FAILURE, JsonLines
+
+
+def test_an_object_is_the_event() -> None:
+    line = b'{"timestamp":"2026-01-01T00:00:00Z","event":"LOGIN_FAILURE","context":{"ip":"192.0.2.1"}}'
+    assert JsonLines().parse(line) == (orjson.loads(line),)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"plain text",
+        b"[1,2]",
+        b'"word"',
+        b"1",
+        b"null",
+        b'{"a":1',
+        b'{"a":1} x',
+        b"{'a':1}",
+        b"\xff\xfe",
+        b"\x00",
+        b"[",
+    ],
+)
+def test_what_is_no_object_is_an_event_with_its_text_and_a_tag(line: bytes) -> None:
+    (event,) = JsonLines().parse(line)
+    assert event == {"message": line.decode("utf-8", "backslashreplace"), "tags": [FAILURE]}
+
+
+def test_a_line_that_cannot_be_parsed_has_the_time_of_the_last_one_that_had_a_time() -> None:
+    lines = JsonLines()
+    lines.parse(b'{"@timestamp":"2026-01-01T00:00:00Z"}')
+    lines.parse(b'{"message":"without a time"}')
+    assert lines.parse(b"broken")[0]["timestamp"] == "2026-01-01T00:00:00Z"
+
+
+def test_the_time_survives_a_restart_and_a_senseless_state_does_no_harm() -> None:
+    for time in (b'"2026-01-01T00:00:00Z"', b"1767225600000"):
+        before, after = JsonLines(), JsonLines()
+        before.parse(b'{"timestamp":' + time + b"}")
+        after.restore(before.snapshot())
+        assert after.parse(b"broken")[0]["timestamp"] == orjson.loads(time)
+    for state in ("", "no json", "[1]", "{}", "null"):
+        lines = JsonLines()
+        lines.restore(state)
+        assert "timestamp" not in lines.parse(b"broken")[0]
+
+
+def test_a_hostile_time_does_not_grow_the_state() -> None:
+    lines = JsonLines()
+    lines.parse(orjson.dumps({"timestamp": "9" * 100_000}))
+    assert len(lines.snapshot()) < 100
+
+
+@pytest.mark.parametrize(
+    ("line", "event"),
+    [
+        (b'{"event":"LOGIN_FAILURE","score":NaN}', {"event": "LOGIN_FAILURE", "score": "NaN"}),
+        (b'{"a":[Infinity,-Infinity]}', {"a": ["Infinity", "-Infinity"]}),
+        (b'{"userId":"\\ud800x"}', {"userId": "\\ud800x"}),
+        (b'{"\\udc00":[{"a":"\\udfff"}]}', {"\\udc00": [{"a": "\\udfff"}]}),
+        (b'{"userId":"J\xf6rg"}', {"userId": "J\\xf6rg"}),
+        (b'\xef\xbb\xbf{"a":1}', {"a": 1}),
+        (b'\x00\x00{"a":1}\x00', {"a": 1}),
+        (b'{"a":1,"a":2}', {"a": 2}),
+        (b'{"n":18446744073709551615}', {"n": 18446744073709551615}),
+    ],
+)
+def test_what_careless_writers_produce_is_still_read(line: bytes, event: dict[str, object]) -> None:
+    (read,) = JsonLines().parse(line)
+    assert read == event
+    orjson.dumps(read)
+
+
+def test_no_depth_crashes_it() -> None:
+    for depth in (500, 1_000, 1_023, 1_030, 5_000, 100_000):
+        line = b'{"a":' + b"[" * depth + b"]" * depth + b"}"
+        (event,) = JsonLines().parse(line)
+        assert event.get("tags") == [FAILURE] or "a" in event
+        (event,) = JsonLines().parse_cut(line[: depth + 5])
+        assert TOO_LONG in event["tags"]  # type: ignore[operator]
+
+
+def test_a_line_that_is_too_long_keeps_the_members_before_the_cut() -> None:
+    whole = orjson.dumps(
+        {
+            "timestamp": "2026-01-01T00:00:00Z",
+            "event": "LOGIN_FAILURE",
+            "tags": ["web"],
+            "context": {"ip": "192.0.2.1", "userAgent": "x" * 1000},
+        }
+    )
+    (event,) = JsonLines().parse_cut(whole[:-200])
+    assert event == {
+        "timestamp": "2026-01-01T00:00:00Z",
+        "event": "LOGIN_FAILURE",
+        "tags": ["web", TOO_LONG],
+        "context": {"ip": "192.0.2.1"},
+    }
+
+
+def test_no_part_of_a_member_is_taken_for_the_whole() -> None:
+    whole = b'{"a":12345,"b":"text","c":{"d":1,"e":[1,2]},"f":true}'
+    complete = orjson.loads(whole)
+    for end in range(len(whole)):
+        (event,) = JsonLines().parse_cut(whole[:end])
+        event.pop("tags")
+        for key, value in event.items():
+            if key == "c":
+                assert isinstance(value, dict)
+                assert value.items() <= complete["c"].items()
+            elif key != "message":
+                assert complete[key] == value
+
+
+def test_a_cut_line_that_is_no_json_keeps_its_text() -> None:
+    (event,) = JsonLines().parse_cut(b"x" * 100)
+    assert event == {"message": "x" * 100, "tags": [FAILURE, TOO_LONG]}
+
+
+def test_an_unknown_format_is_named_with_those_there_are() -> None:
+    with pytest.raises(ConfigurationError, match=r"'xml' is not known; use one of authlog, json, syslog"):
+        format_factory("xml")
+    with pytest.raises(ConfigurationError, match="--year 15"):
+        FormatOptions(year=15)

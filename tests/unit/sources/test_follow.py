@@ -1,0 +1,405 @@
+"""Following files: rotation, truncation, restarts, and what goes wrong on the way."""
+
+import gzip
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import orjson
+import pytest
+
+from pipeline.clock import SystemClock
+from pipeline.sources import follow
+from pipeline.sources.follow import FollowSource
+from pipeline.sources.formats.format import TOO_LONG, FormatOptions, format_factory
+from pipeline.sources.lines import LINE_MAX
+from pipeline.sources.record import Batch
+from tests.unit.sources.clocks import StillClock
+
+KEY = b"k" * 32
+
+
+class Follower:
+    """A follower that looks when it is told to, and what it gave out."""
+
+    def __init__(self, *patterns: Path, name: str = "json", year: int | None = None) -> None:
+        self.patterns = [str(pattern) for pattern in patterns]
+        self.formats = format_factory(name, FormatOptions(year))
+        self.clock = StillClock()
+        self.said: list[str] = []
+        self.positions: dict[str, str] = {}
+        self.events: dict[str, dict[str, object]] = {}
+        self.source = self._new()
+
+    def _new(self) -> FollowSource:
+        return FollowSource(
+            self.patterns,
+            self.formats,
+            KEY,
+            self.positions,
+            clock=self.clock,
+            stop=threading.Event(),
+            notify=self.said.append,
+        )
+
+    def take(self, batch: Batch) -> None:
+        self.positions.update(batch.positions)
+        for record in batch.records:
+            assert record.event_id is not None
+            self.events[record.event_id] = dict(record.event)
+
+    def look(self, seconds: float = 0.25) -> list[object]:
+        """Look once, wait for `seconds`, and return the messages that are new."""
+        known = len(self.events)
+        for batch in self.source.poll():
+            self.take(batch)
+        self.clock.move(seconds)
+        return [event["message"] for event in list(self.events.values())[known:]]
+
+    def restart(self) -> None:
+        self.source.close()
+        self.source = self._new()
+
+    def settle(self) -> list[object]:
+        """Let everything come to rest; return the messages that are new."""
+        return [message for _ in range(10) for message in self.look(3.0)]
+
+
+def held(*paths: Path) -> int:
+    """Return how many descriptors of this process lead to `paths`."""
+    return sum(link.resolve() in paths for link in Path("/proc/self/fd").iterdir())
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "app.log"
+    path.touch()
+    return path
+
+
+def append(path: Path, text: str) -> None:
+    with path.open("ab") as file:
+        file.write(text.encode())
+
+
+def test_lines_are_given_out_as_they_are_written(log: Path) -> None:
+    append(log, "a\nb\n")
+    follower = Follower(log)
+    assert follower.look() == ["a", "b"]
+    assert follower.look() == []
+    append(log, "c\n")
+    assert follower.look() == ["c"]
+
+
+def test_an_incomplete_line_waits_for_its_end(log: Path) -> None:
+    follower = Follower(log)
+    append(log, "a\nhalf")
+    assert follower.look(60.0) == ["a"]
+    assert follower.look() == []
+    append(log, " whole\n")
+    assert follower.look() == ["half whole"]
+
+
+def test_a_file_that_does_not_exist_yet_is_waited_for_and_said_once(tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    follower = Follower(path)
+    for _ in range(3):
+        assert follower.look() == []
+    assert follower.said == [f"{path} does not exist yet; waiting for it"]
+    append(path, "a\n")
+    assert follower.look() == ["a"]
+
+
+def test_a_renamed_file_is_read_to_its_end_before_the_new_one(log: Path) -> None:
+    follower = Follower(log)
+    append(log, "a\n")
+    follower.look()
+    append(log, "b\n")
+    old = log.rename(log.with_name("app.log.1"))
+    append(log, "d\n")
+    append(old, "c\n")
+    assert follower.look() == ["b", "c", "d"]
+    append(old, "late\n")
+    assert follower.look() == ["late"]
+
+
+def test_an_incomplete_line_of_a_renamed_file_is_given_out_when_nothing_more_comes(log: Path) -> None:
+    follower = Follower(log)
+    append(log, "a\nhalf")
+    follower.look()
+    log.rename(log.with_name("app.log.1"))
+    assert follower.look(3.0) == []
+    assert follower.settle() == ["half"]
+
+
+def test_a_deleted_file_is_read_to_its_end(log: Path) -> None:
+    follower = Follower(log)
+    append(log, "a\n")
+    follower.look()
+    append(log, "b\nhalf")
+    log.unlink()
+    assert follower.settle() == ["b", "half"]
+
+
+def test_a_truncated_file_is_read_from_its_beginning(log: Path) -> None:
+    follower = Follower(log)
+    append(log, "first\nhalf")
+    follower.look()
+    log.write_text("second\n")
+    assert follower.settle() == ["half", "second"]
+
+
+def test_truncation_is_noticed_though_the_file_has_grown_beyond_where_it_was(log: Path) -> None:
+    follower = Follower(log)
+    append(log, "one\n")
+    follower.look()
+    log.write_text("two\nthree\nfour\n")
+    assert follower.settle() == ["two", "three", "four"]
+
+
+def test_what_was_written_before_copytruncate_is_found_in_the_copy(log: Path) -> None:
+    follower = Follower(log)
+    append(log, "a\n")
+    follower.look()
+    append(log, "b\nhalf")
+    shutil.copyfile(log, log.with_name("app.log.1"))
+    log.write_text("c\n")
+    assert sorted(map(str, follower.settle())) == ["b", "c", "half"]
+
+
+def test_a_restart_goes_on_where_it_was(log: Path) -> None:
+    follower = Follower(log)
+    append(log, "a\nb\n")
+    follower.look()
+    follower.restart()
+    append(log, "c\n")
+    assert follower.look() == ["c"]
+
+
+def test_an_inode_that_is_used_again_is_another_file(log: Path) -> None:
+    follower = Follower(log)
+    append(log, "a\nb\n")
+    follower.look()
+    follower.source.close()
+    log.unlink()
+    append(log, "x\ny\nz\n")
+    for key, text in follower.positions.items():
+        known = orjson.loads(text)
+        for part in known["parts"]:
+            part["inode"] = log.stat().st_ino
+        follower.positions[key] = orjson.dumps(known).decode()
+    follower.restart()
+    assert follower.settle() == ["x", "y", "z"]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_files_rotated_while_nobody_looked_are_found(log: Path, packed: bool) -> None:
+    follower = Follower(log)
+    append(log, "a\n")
+    follower.look()
+    append(log, "b\n")
+    follower.source.close()
+    second = log.rename(log.with_name("app.log.2"))
+    if packed:
+        log.with_name("app.log.2.gz").write_bytes(gzip.compress(second.read_bytes()))
+        second.unlink()
+    append(log, "c\n")
+    log.rename(log.with_name("app.log.1"))
+    append(log, "d\n")
+    follower.restart()
+    assert sorted(map(str, follower.settle())) == ["b", "c", "d"]
+    assert len(follower.events) == 4
+
+
+def test_files_that_came_and_went_between_two_looks_are_found(log: Path) -> None:
+    follower = Follower(log)
+    append(log, "a\n")
+    follower.look()
+    log.rename(log.with_name("app.log.2"))
+    append(log, "b\n")
+    log.rename(log.with_name("app.log.1"))
+    append(log, "c\n")
+    assert sorted(map(str, follower.settle())) == ["b", "c"]
+
+
+def test_what_lay_beside_a_log_at_first_is_left_alone(log: Path) -> None:
+    append(log.with_name("app.log.1"), "old\n")
+    log.with_name("app.log.2.gz").write_bytes(gzip.compress(b"older\n"))
+    append(log, "a\n")
+    follower = Follower(log)
+    assert follower.settle() == ["a"]
+    log.with_name("app.log.1").rename(log.with_name("app.log.2"))
+    log.rename(log.with_name("app.log.1"))
+    append(log, "b\n")
+    assert follower.settle() == ["b"]
+
+
+def test_new_files_that_match_a_glob_are_followed(tmp_path: Path) -> None:
+    follower = Follower(tmp_path / "*.log")
+    assert follower.look() == []
+    append(tmp_path / "a.log", "a\n")
+    assert follower.settle() == ["a"]
+    append(tmp_path / "b.log", "b\n")
+    append(tmp_path / "c.txt", "c\n")
+    assert follower.settle() == ["b"]
+    assert follower.said == []
+
+
+def test_a_gzip_file_that_matches_a_glob_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "a.log.gz").write_bytes(gzip.compress(b"a\nb\nhalf"))
+    follower = Follower(tmp_path / "a.log*")
+    assert follower.settle() == ["a", "b", "half"]
+    follower.restart()
+    assert follower.settle() == []
+
+
+def test_a_gzip_file_in_the_making_is_read_when_it_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "a.log.gz"
+    whole = gzip.compress(os.urandom(100_000).hex().encode() + b"\nb\nc\n")
+    path.write_bytes(whole[: len(whole) // 2])
+    follower = Follower(tmp_path / "a.log*")
+    follower.look()
+    path.write_bytes(whole)
+    assert follower.settle()[-2:] == ["b", "c"]
+    assert follower.said == []
+
+
+def test_a_damaged_gzip_file_is_given_up_and_named_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.log.gz"
+    whole = gzip.compress(b"a\n" + os.urandom(100_000).hex().encode() + b"\nb\nc\n")
+    path.write_bytes(whole[: len(whole) // 2])
+    follower = Follower(tmp_path / "a.log*")
+    found = follower.settle()
+    assert found[0] == "a"
+    assert len(found) == 2
+    assert len(follower.said) == 1
+    assert "damaged" in follower.said[0]
+
+
+def test_a_symlink_that_is_turned_leads_to_the_new_file(tmp_path: Path) -> None:
+    old, new, link = tmp_path / "one.log", tmp_path / "two.log", tmp_path / "current"
+    append(old, "a\n")
+    append(new, "x\n")
+    link.symlink_to(old)
+    follower = Follower(link)
+    assert follower.look() == ["a"]
+    append(old, "b\n")
+    link.unlink()
+    link.symlink_to(new)
+    append(old, "c\n")
+    assert follower.look() == ["b", "c", "x"]
+
+
+def test_two_paths_to_one_file_give_its_lines_once(log: Path) -> None:
+    link = log.with_name("link.log")
+    link.symlink_to(log)
+    append(log, "a\n")
+    follower = Follower(log, link)
+    assert follower.settle() == ["a"]
+
+
+def test_a_folder_or_device_is_named_and_not_read(tmp_path: Path) -> None:
+    follower = Follower(tmp_path, Path("/dev/null"))
+    for _ in range(3):
+        assert follower.look() == []
+    assert follower.said == [f"{path} is not a file that can be followed" for path in (tmp_path, "/dev/null")]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable for root")
+def test_a_file_without_permission_is_said_once_and_tried_again(log: Path) -> None:
+    append(log, "a\n")
+    log.chmod(0o000)
+    follower = Follower(log)
+    for _ in range(5):
+        assert follower.look() == []
+    assert len(follower.said) == 1
+    log.chmod(0o600)
+    assert follower.look() == ["a"]
+
+
+def test_a_line_that_is_too_long_is_one_event_though_it_comes_in_pieces(log: Path) -> None:
+    follower = Follower(log)
+    append(log, "a\n")
+    for _ in range(4):
+        append(log, "x" * (LINE_MAX // 2))
+        follower.look()
+    append(log, "\nb\n")
+    follower.settle()
+    assert [event.get("tags") for event in follower.events.values()][1] == ["json_parse_failure", TOO_LONG]
+    assert [event["message"] for event in follower.events.values()][2] == "b"
+
+
+def test_ids_are_those_of_reading_once(log: Path) -> None:
+    from pipeline.sources.files import FileSource
+
+    append(log, "a\nb\nc\n")
+    follower = Follower(log)
+    follower.settle()
+    once = FileSource([log], format_factory("json"), KEY, {})
+    assert list(follower.events) == [record.event_id for batch in once.batches() for record in batch.records]
+
+
+def test_the_year_goes_on_across_rotation_and_restart(log: Path) -> None:
+    follower = Follower(log, name="authlog", year=2015)
+    append(log, "Dec 31 23:00:00 h sshd[1]: a\n")
+    follower.look()
+    log.rename(log.with_name("app.log.1"))
+    append(log, "Jan  1 01:00:00 h sshd[1]: b\n")
+    follower.look()
+    follower.restart()
+    append(log, "Jan  2 01:00:00 h sshd[1]: c\n")
+    follower.settle()
+    times = [event["timestamp"] for event in follower.events.values()]
+    assert times == [1_451_602_800_000, 1_451_610_000_000, 1_451_696_400_000]
+
+
+def test_few_files_stay_open_and_none_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "OPEN_MAX", 2)
+    paths = [tmp_path / f"{number}.log" for number in range(6)]
+    for path in paths:
+        append(path, f"{path.name} a\nhalf")
+    follower = Follower(tmp_path / "*.log")
+    assert len(follower.settle()) == 6
+    assert held(*paths) <= 2
+    for path in paths:
+        append(path, f" {path.name}\n")
+    assert sorted(map(str, follower.settle())) == [f"half {path.name}" for path in paths]
+
+
+def test_a_senseless_position_is_ignored(log: Path) -> None:
+    append(log, "a\n")
+    for text in ("", "[]", "{}", '{"since":"x","parts":[]}', '{"since":0,"parts":[1,{"offset":3}]}', "?"):
+        follower = Follower(log)
+        follower.positions[f"follow:{log.resolve()}"] = text
+        follower.restart()
+        assert follower.settle() == ["a"]
+
+
+def test_a_position_holds_nothing_of_the_file(log: Path) -> None:
+    append(log, '{"password":"hunter2"}\n')
+    follower = Follower(log)
+    for batch in follower.source.poll():
+        follower.positions.update(batch.positions)
+    assert follower.positions
+    assert "hunter2" not in str(follower.positions)
+
+
+def test_progress_counts_what_is_read_and_what_is_there(log: Path) -> None:
+    append(log, "a\n" * 1_000)
+    follower = Follower(log)
+    follower.look()
+    follower.look()
+    assert (follower.source.bytes_read, follower.source.bytes_total) == (2_000, 2_000)
+
+
+def test_it_ends_soon_after_it_is_told_to_and_gives_the_files_back(log: Path) -> None:
+    append(log, "a\n")
+    stop = threading.Event()
+    source = FollowSource([str(log)], format_factory("json"), KEY, {}, clock=SystemClock(), stop=stop, notify=print)
+    batches = source.batches()
+    assert [record.event["message"] for record in next(batches).records] == ["a"]
+    assert next(batches).records == ()
+    stop.set()
+    assert list(batches) == []
+    assert held(log) == 0
