@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.detection import DistinctCount, Severity, Threshold, days, minutes, raw
+from pipeline.detection import Absence, Custom, DistinctCount, NewValue, Severity, Threshold, Window, days, minutes, raw
 from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.engine import Limits
 from tests.acceptance.engine_world import DAY, HOUR, MINUTE, NOON, World, detection, failure, instants
@@ -269,3 +269,63 @@ def test_an_index_without_its_primary_is_not_evaluated_and_says_so(world: World)
     assert result.error is not None
     assert "security-logs-2026.01.02 has 0 of 1 primary shards" in result.error
     assert instants(result.findings) == {("203.0.113.7",): [NOON + 4]}
+
+
+def test_looking_back_is_widened_until_what_decides_is_found(es_url: str) -> None:
+    world = World(es_url, limits=Limits(rows_together=3))
+    world.write(failure(NOON - 14 * MINUTE + n, "wide", f"u{n}") for n in range(4))
+    world.write(failure(NOON + 5 * MINUTE + n, "wide", "u1") for n in range(200))
+    world.findings([FIVE, SPRAY], NOON + 6 * MINUTE)
+    world.write([failure(NOON, "wide", "u9")])
+    results = {result.detection.id: result for result in world.step([FIVE, SPRAY], NOON + 6 * MINUTE)}
+    (five,) = (one for one in results["five"].findings[0].crossings if one.time_ms == NOON)
+    assert five.first_ms == NOON - 14 * MINUTE
+    (spray,) = (one for one in results["spray"].findings[0].crossings if one.time_ms == NOON)
+    assert spray.first_ms == NOON - 14 * MINUTE + 1
+
+
+def test_what_a_group_has_had_is_remembered_and_read_from_the_events_where_it_is_not(world: World) -> None:
+    country = detection(
+        NewValue(severity=Severity.LOW, group_by="user.id", fields="source.address", over=days(10)), "country"
+    )
+    world.write([failure(NOON - HOUR, "home")])
+    assert world.findings([country], NOON) == []
+    world.client.indices.refresh(index="security-seen-*")
+    assert world.client.count(index="security-seen-v1")["count"] == 1
+    world.write([failure(NOON + 1, "home"), failure(NOON + 2, "away")])
+    (result,) = world.step([country], NOON + 3)
+    assert instants(result.findings) == {("u1",): [NOON + 2]}
+    world.client.indices.refresh(index="security-seen-*")
+    world.write([failure(NOON + 5, "away"), failure(NOON + 6, "home")])
+    (result,) = world.step([country], NOON + 7)
+    assert (result.findings, result.coverage.suspects) == ((), 0)
+    world.client.indices.delete(index="security-seen-v1")
+    world.engine = world.new_engine()
+    world.write([failure(NOON + 8, "away"), failure(NOON + 9, "elsewhere")])
+    assert instants(world.findings([country], NOON + 10)) == {("u1",): [NOON + 9]}
+
+
+def test_silence_is_found_when_its_time_has_come_and_no_event_arrives(world: World) -> None:
+    silent = detection(Absence(severity=Severity.LOW, group_by="user.id", within=minutes(5), at_least=3), "silent")
+    world.write(failure(NOON + n * 1000, user=user) for n in range(5) for user in ("stops", "goes on"))
+    for minute in range(1, 5):
+        world.write([failure(NOON + minute * MINUTE, user="goes on")])
+        assert world.findings([silent], NOON + minute * MINUTE) == []
+    world.write([failure(NOON + 5 * MINUTE, user="goes on")])
+    assert world.findings([silent], NOON + 5 * MINUTE + 3_999) == []
+    (finding,) = world.findings([silent], NOON + 5 * MINUTE + 4_000)
+    assert finding.group == (("user.id", "stops"),)
+    assert finding.crossings[0].time_ms == NOON + 5 * MINUTE + 4_000
+    assert world.findings([silent], NOON + 6 * MINUTE) == []
+
+
+def test_a_judgement_that_crashes_fails_alone(world: World) -> None:
+    def crashes(window: Window) -> bool:
+        return window.values("no such column") is None
+
+    broken = detection(Custom(severity=Severity.LOW, judge=crashes, fields=("user.id",)), "broken")
+    world.write(failure(NOON + n) for n in range(5))
+    results = {result.detection.id: result for result in world.step([broken, FIVE], NOON + MINUTE)}
+    assert not results["broken"].complete
+    assert "its condition failed: ValueError" in str(results["broken"].error)
+    assert results["five"].findings

@@ -1,0 +1,164 @@
+"""`siemlite test`: examples through the production engine, and what it says of those that fail."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from pipeline.detection import (
+    Absence,
+    DistinctCount,
+    Severity,
+    Threshold,
+    burst,
+    cidr,
+    event,
+    late,
+    minutes,
+    raw,
+    until,
+)
+from pipeline.engine.trial import run_examples
+from pipeline.engine.trial_text import verdict_document, verdict_lines
+from tests.acceptance.engine_world import detection
+
+LOW = Severity.LOW
+
+
+@pytest.fixture
+def client(es_url: str) -> Elasticsearch:
+    return Elasticsearch(es_url, request_timeout=60)
+
+
+def test_an_example_that_fails_is_explained(client: Elasticsearch) -> None:
+    kind = Threshold(
+        severity=LOW,
+        where={"event.code": "LOGOUT"},
+        group_by="user.id",
+        at_least=3,
+        within=minutes(5),
+        fires=[burst(2)],
+        quiet=[burst(4, fields={"user.id": "u"})],
+    )
+    (verdict,) = run_examples(client, [detection(kind, "wrong")], mutate=False)
+    assert not verdict.passed
+    assert list(verdict_lines(verdict)) == [
+        "FAIL wrong: 2 of 2 examples",
+        "     fires: burst of 2 stayed quiet",
+        "       - wanted: 3 events within 5 minutes, by user.id",
+        "       + found: nothing",
+        "         00:00:00.000 to 00:00:01.000: 2 events user.id=id-0 event.code=LOGOUT",
+        "     quiet: burst of 4 fired",
+        "       - wanted: not 3 events within 5 minutes, by user.id",
+        "       + found: user.id=u at 00:00:02.000, counting 3",
+        "         00:00:00.000 to 00:00:03.000: 4 events user.id=u event.code=LOGOUT",
+    ]
+    assert json.loads(json.dumps(verdict_document(verdict)))["examples"][1]["crossings"][0]["at_ms"] == 2000
+
+
+def test_examples_do_not_see_one_another_also_without_groups(client: Elasticsearch) -> None:
+    kind = Threshold(severity=LOW, at_least=3, within=minutes(5), fires=[burst(3)], quiet=[burst(2), burst(2)])
+    (verdict,) = run_examples(client, [detection(kind)], mutate=False)
+    assert verdict.passed
+
+
+def test_mutations_that_no_example_notices_are_reported(client: Elasticsearch) -> None:
+    kind = Threshold(
+        severity=LOW,
+        where={"event.code": ["A", "B"]},
+        at_least=3,
+        within=minutes(5),
+        fires=[burst(4)],
+        quiet=[burst(2)],
+    )
+    (verdict,) = run_examples(client, [detection(kind)])
+    assert verdict.passed
+    assert verdict.untested == (
+        "at_least +1",
+        "within +1 ms",
+        "within -1 ms",
+        "where without event.code",
+        "where without event.code: B",
+    )
+
+
+def test_late_arrivals_and_the_clock_are_played(client: Elasticsearch) -> None:
+    distinct = DistinctCount(
+        severity=LOW,
+        group_by="service.name",
+        field="source.ip",
+        where={"source.ip": cidr("198.18.0.0/15")},
+        at_least=3,
+        within=10,
+        fires=[event({"source.ip": "198.18.1.1"}, at=9) + late(burst(2, every=1, vary="source.ip"))],
+        quiet=[event({"source.ip": "198.18.1.1"}, at=12) + late(burst(2, every=1, vary="source.ip"))],
+    )
+    silent = Absence(
+        severity=LOW,
+        group_by="service.name",
+        within=minutes(1),
+        at_least=2,
+        fires=[burst(2) + until(minutes(1) + 1000)],
+        quiet=[burst(2) + until(minutes(1) + 999), burst(2) + late(event(at=30_000)) + until(minutes(1) + 1000)],
+    )
+    for verdict in run_examples(client, [detection(distinct, "distinct"), detection(silent, "silent")], mutate=False):
+        assert verdict.passed, list(verdict_lines(verdict))
+
+
+def test_a_detection_whose_query_is_refused_fails_alone(client: Elasticsearch) -> None:
+    broken = Threshold(severity=LOW, where=raw({"nonsense": {}}), at_least=1, within=1, fires=[event()])
+    well = Threshold(severity=LOW, at_least=1, within=1, fires=[event()])
+    verdicts = run_examples(client, [detection(broken, "broken"), detection(well, "well")], mutate=False)
+    assert [verdict.passed for verdict in verdicts] == [False, True]
+    assert "unknown query [nonsense]" in "\n".join(verdict_lines(verdicts[0]))
+
+
+def test_a_detection_without_an_example_that_fires_does_not_pass(client: Elasticsearch) -> None:
+    kind = Threshold(severity=LOW, at_least=2, within=1, quiet=[event()])
+    (verdict,) = run_examples(client, [detection(kind, "bare")])
+    assert next(verdict_lines(verdict)) == "FAIL bare: has no example that fires; add one, such as fires=[burst(5)]"
+
+
+def test_nothing_is_left_behind_and_nothing_real_is_touched(client: Elasticsearch) -> None:
+    kind = Threshold(severity=LOW, at_least=1, within=1, fires=[event()])
+    run_examples(client, [detection(kind)])
+    assert client.indices.get(index="security-*").body == {}
+
+
+def test_the_command_says_what_failed_and_exits_accordingly(es_url: str, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "mine.py").write_text(
+        '"""Mine."""\nfrom pipeline.detection import Severity, Threshold, burst\n'
+        "detection = Threshold(severity=Severity.LOW, at_least=2, within=5_000, fires=[burst(1)])\n"
+    )
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("SIEMLITE_")},
+            "ELASTICSEARCH_URL": es_url,
+            "SIEMLITE_HOME": str(tmp_path / "home"),
+            "SIEMLITE_DETECTIONS": str(own),
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "pipeline.cli.main", "test", *arguments],
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=120,
+            check=False,
+        )
+
+    failed = run("--id", "mine", "--json")
+    assert failed.returncode == 1, failed.stderr
+    assert json.loads(failed.stdout)["passed"] is False
+    (own / "mine.py").write_text((own / "mine.py").read_text().replace("burst(1)", "burst(2)"))
+    assert run("--id", "mine", "--no-mutate").returncode == 0
+    (own / "broken.py").write_text("x = (")
+    broken = run("--id", "mine")
+    assert broken.returncode == 2
+    assert "broken.py:1: syntax error" in broken.stderr

@@ -1,0 +1,116 @@
+"""Examples, how they become events, and what mutations a detection has."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.detection import (
+    Detection,
+    Severity,
+    Threshold,
+    at_least,
+    burst,
+    by_count,
+    cidr,
+    event,
+    exists,
+    late,
+    minutes,
+    not_,
+    prefix,
+    seconds,
+    until,
+)
+from pipeline.detection.durations import duration_text
+from pipeline.detection.geo import distance_km, place
+from pipeline.detection.kind import Kind
+from pipeline.detection.mutations import mutations
+from pipeline.detection.realise import realised
+from pipeline.errors import ConfigurationError
+
+
+def detection(kind: Kind) -> Detection:
+    return Detection("d", "D", "", Path("d.py"), kind)
+
+
+def test_a_burst_is_spread_over_its_time_with_its_last_event_at_the_end() -> None:
+    assert [e.at_ms for e in burst(3).events] == [0, 1000, 2000]
+    assert [e.at_ms for e in burst(3, over=minutes(1) - 1, at=5).events] == [5, 30005, 60004]
+    assert [e.fields for e in burst(2, vary="user.id").events] == [{"user.id": "user.id-0"}, {"user.id": "user.id-1"}]
+    assert [e.fields["source.ip"] for e in burst(2, vary="source.ip").events] == ["198.18.0.1", "198.18.0.2"]
+
+
+def test_examples_add_up_and_know_their_end_and_what_arrives_late() -> None:
+    example = burst(2) + late(event(at=5)) + until(seconds(9))
+    assert [(e.at_ms, e.arrives) for e in example.events] == [(0, 0), (1000, 0), (5, 1)]
+    assert example.end_ms == 9000
+    assert example.name == "burst of 2, an event, late, until 9 seconds"
+
+
+def test_a_wrong_burst_is_refused() -> None:
+    number: Any = "2"
+    with pytest.raises(ConfigurationError, match="give a whole number of at least 1"):
+        burst(0)
+    with pytest.raises(ConfigurationError, match="give a whole number of at least 1"):
+        burst(number)
+    with pytest.raises(ConfigurationError, match="give either every or over"):
+        burst(2, every=1, over=1)
+
+
+def test_what_the_author_leaves_out_is_filled_in_so_that_it_fits() -> None:
+    where = {
+        "event.code": ["LOGIN_FAILURE", "LOGOUT"],
+        "siemlite.number.rows": at_least(7),
+        "source.ip": cidr("10.0.0.0/8"),
+        "service.name": prefix("auth-"),
+        "trace.id": exists(),
+        "user.id": not_("root"),
+    }
+    kind = Threshold(severity=Severity.LOW, where=where, group_by="source.address", at_least=2, within=1)
+    (real,) = realised(detection(kind), event({"service.name": "auth-9", "trace.id": None}), 100, "t")
+    assert real.time_ms == 100
+    assert "trace.id" not in real.fields
+    (real,) = realised(detection(kind), event({"service.name": "auth-9"}), 100, "t")
+    assert kind.clause.matches(real.fields)
+    assert real.fields["service.name"] == "auth-9"
+
+
+def test_a_mutation_changes_one_thing() -> None:
+    kind = Threshold(
+        severity=Severity.LOW, where={"event.code": ["A", "B"], "user.id": "u"}, at_least=2, within=minutes(1)
+    )
+    assert [label for label, _ in mutations(kind)] == [
+        "at_least +1",
+        "at_least -1",
+        "within +1 ms",
+        "within -1 ms",
+        "where without event.code",
+        "where without event.code: A",
+        "where without event.code: B",
+        "where without user.id",
+    ]
+    levels = Threshold(severity=by_count({1: Severity.LOW, 5: Severity.HIGH}), at_least=1, within=1)
+    ((label, changed),) = mutations(levels)
+    assert (label, changed.severity) == ("at_least +1", by_count({2: Severity.LOW, 5: Severity.HIGH}))
+
+
+def test_places_are_read_from_their_tiles() -> None:
+    berlin, hamburg = (52.52, 13.405), (53.551, 9.993)
+    assert 250 < distance_km(berlin, hamburg) < 260
+    assert place("29/0/268435456") is not None
+    found = place(f"29/{int((13.405 + 180) / 360 * 2**29)}/176018432")
+    assert found is not None
+    assert abs(found[1] - 13.405) < 1e-5
+    assert place(None) is None
+    assert place("nowhere") is None
+
+
+def test_durations_are_said_as_people_say_them() -> None:
+    assert [duration_text(ms) for ms in (250, 1000, 90_000, 3_600_000, 86_400_000 * 30)] == [
+        "250 ms",
+        "1 second",
+        "90 seconds",
+        "1 hour",
+        "30 days",
+    ]

@@ -1,0 +1,173 @@
+"""The kinds: their boundaries by example, and how a wrong definition is refused."""
+
+from typing import Any
+
+import pytest
+
+from pipeline.detection import (
+    Absence,
+    Change,
+    Crossing,
+    Custom,
+    DistinctCount,
+    Drop,
+    Match,
+    Metric,
+    NewValue,
+    Row,
+    Severity,
+    Share,
+    Spike,
+    Threshold,
+    burst,
+    by_count,
+    minutes,
+    stage,
+)
+from pipeline.detection import Sequence as Stages
+from pipeline.detection.kind import Kind, Totals
+from pipeline.errors import ConfigurationError
+
+LOW, HIGH = Severity.LOW, Severity.HIGH
+
+
+def rows(*times: int) -> list[Row]:
+    return [Row(time, 1) for time in times]
+
+
+def times(kind: Kind, timeline: list[Row], now_ms: int | None = None) -> list[int]:
+    return [crossing.time_ms for crossing in kind.crossings(timeline, now_ms)]
+
+
+def test_a_threshold_counts_what_is_closer_than_its_window() -> None:
+    kind = Threshold(severity=HIGH, at_least=3, within=10)
+    assert times(kind, rows(0, 5, 9)) == [9]
+    assert times(kind, rows(0, 5, 10)) == []
+    assert times(kind, rows(0, 5, 10, 14, 30)) == [14]
+
+
+def test_events_at_one_instant_count_each() -> None:
+    kind = Threshold(severity=HIGH, at_least=3, within=1)
+    assert list(kind.crossings([Row(7, 3)])) == [Crossing(7, 7, 3)]
+    assert list(kind.crossings([Row(7, 1, ("a",)), Row(7, 2, ("b",))])) == [Crossing(7, 7, 3)]
+
+
+def test_a_severity_by_count_is_that_of_the_highest_level_reached() -> None:
+    kind = Threshold(severity=by_count({2: LOW, 4: HIGH}), at_least=2, within=10)
+    assert list(kind.crossings(rows(0, 1, 2, 3))) == [
+        Crossing(1, 0, 2, LOW),
+        Crossing(2, 1, 2, LOW),
+        Crossing(3, 0, 4, HIGH),
+    ]
+    assert (kind.base_severity, kind.depth) == (LOW, 3)
+
+
+def test_a_distinct_count_takes_each_value_at_its_latest() -> None:
+    kind = DistinctCount(severity=HIGH, field="u", at_least=2, within=10)
+    timeline = [Row(0, 1, ("a",)), Row(9, 1, ("a",)), Row(12, 1, ("b",)), Row(40, 1, ("b",))]
+    assert list(kind.crossings(timeline)) == [Crossing(12, 9, 2)]
+
+
+def test_a_sequence_wants_its_stages_in_their_order_and_takes_ties_as_such() -> None:
+    kind = Stages(severity=HIGH, stages=(stage({"c": "f"}, 2), stage({"c": "s"})), within=10)
+    assert times(kind, [Row(0, 2, (), 0), Row(1, 1, (), 1)]) == [1]
+    assert times(kind, [Row(0, 1, (), 1), Row(1, 2, (), 0)]) == []
+    assert times(kind, [Row(3, 2, (), 0), Row(3, 1, (), 1)]) == [3]
+    assert times(kind, [Row(0, 2, (), 0), Row(10, 1, (), 1)]) == []
+    assert list(kind.crossings([Row(0, 2, (), 0), Row(5, 2, (), 0), Row(6, 1, (), 1)])) == [Crossing(6, 5, 3)]
+
+
+def test_an_absence_is_known_when_its_time_has_passed_and_not_before() -> None:
+    kind = Absence(severity=HIGH, within=10, at_least=2, known_for=5)
+    assert times(kind, rows(0, 1), now_ms=10) == []
+    assert times(kind, rows(0, 1), now_ms=11) == [11]
+    assert times(kind, rows(0, 1, 11), now_ms=15) == []
+    assert times(kind, rows(0, 6), now_ms=99) == []
+
+
+def test_a_drop_begins_once() -> None:
+    kind = Drop(severity=HIGH, at_least=4, ratio=0.25, within=10)
+    assert times(kind, rows(0, 1, 2, 3), now_ms=99) == [13]
+    assert times(kind, rows(0, 1, 2, 3), now_ms=12) == []
+
+
+def test_a_spike_without_a_baseline_is_decided_by_its_floor_or_left_out() -> None:
+    assert times(Spike(severity=HIGH, at_least=2, ratio=3, within=10), rows(0, 1)) == [1]
+    assert times(Spike(severity=HIGH, at_least=2, ratio=3, within=10, known_only=True), rows(0, 1)) == []
+    assert times(Spike(severity=HIGH, at_least=2, ratio=3, within=10), rows(0, 11, 12)) == []
+    assert times(Spike(severity=HIGH, at_least=2, ratio=3, within=10), rows(0, 11, 12, 13)) == [13]
+
+
+def test_a_new_value_is_new_to_a_group_that_is_not() -> None:
+    kind = NewValue(severity=HIGH, fields="u", over=10)
+    a, b = ("a",), ("b",)
+    assert times(kind, [Row(0, 1, a)]) == []
+    assert times(kind, [Row(0, 1, a), Row(3, 1, b), Row(4, 1, b)]) == [3]
+    assert times(kind, [Row(0, 1, a), Row(5, 1, b), Row(10, 1, a)]) == [5, 10]
+    assert times(NewValue(severity=HIGH, fields="u", over=10, first_too=True), [Row(0, 1, a), Row(9, 1, a)]) == [0]
+
+
+def test_measures_are_exact() -> None:
+    tenths = [Row(time, 1, (0.1,)) for time in range(10)]
+    assert times(Metric(severity=HIGH, field="n", measure="sum", above=0.9999999999999999, within=99), tenths) == [9]
+    percentile = Metric(severity=HIGH, field="n", measure="percentile", percent=90, above=8, within=99)
+    assert times(percentile, [Row(1, 1, (float(n),)) for n in range(1, 11)]) == [1]
+    assert times(percentile, [Row(1, 1, (float(n),)) for n in range(11)]) == [1]
+
+
+def test_a_share_is_of_the_events_in_the_window() -> None:
+    kind = Share(severity=HIGH, of={"c": "f"}, percent=50, at_least=2, within=10)
+    assert times(kind, [Row(0, 1, (), 0), Row(1, 1, (), 1), Row(2, 1, (), 1)]) == [1]
+
+
+def test_a_change_is_between_an_event_and_the_one_before() -> None:
+    kind = Change(severity=HIGH, field="ua", within=10)
+    assert times(kind, [Row(0, 1, ("a",)), Row(9, 1, ("b",)), Row(9, 1, ("c",)), Row(19, 1, ("d",))]) == [9]
+
+
+def test_a_group_that_has_too_little_is_no_suspect() -> None:
+    assert not Threshold(severity=HIGH, at_least=3, within=1).may_fire(Totals(2))
+    assert Threshold(severity=HIGH, at_least=3, within=1).may_fire(Totals(3))
+    spike = Spike(severity=HIGH, at_least=2, ratio=3, within=10)
+    assert spike.may_fire(Totals(50, (), (6, 2)))
+    assert not spike.may_fire(Totals(50, (), (5, 2)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "words"),
+    [
+        (Threshold, {"at_least": 0, "within": 1}, "at_least is 0; give a whole number of at least 1"),
+        (Threshold, {"at_least": True, "within": 1}, "at_least is True"),
+        (Threshold, {"at_least": 1, "within": 1.5}, "within is 1.5; give a duration such as minutes(15)"),
+        (Threshold, {"at_least": 1, "within": minutes(1) * 10**9}, "at most 366 days"),
+        (Threshold, {"at_least": 5, "within": 1, "severity": by_count({6: LOW})}, "let the first level of by_count be"),
+        (Threshold, {"at_least": 5, "within": 1, "severity": "high"}, "use Severity.HIGH"),
+        (Threshold, {"at_least": 5, "within": 1, "attack": "T1110"}, "give a tuple such as ('T1110',)"),
+        (Threshold, {"at_least": 5, "within": 1, "attack": ("1110",)}, "give ATT&CK technique ids"),
+        (Threshold, {"at_least": 5, "within": 1, "group_by": ""}, "group_by is ''; give a field name"),
+        (Threshold, {"at_least": 5, "within": 1, "group_by": ("a", "a")}, "name each field once"),
+        (Threshold, {"at_least": 5, "within": 1, "suppress_for": -1}, "suppress_for is -1"),
+        (Threshold, {"at_least": 5, "within": 1, "fires": burst(5)}, "give a list of examples such as [burst(5)]"),
+        (Threshold, {"at_least": 5, "within": 1, "where": {"a": None}}, "where['a']: None selects nothing"),
+        (DistinctCount, {"at_least": 1, "within": 1, "field": "u"}, "at_least is 1; give a whole number of at least 2"),
+        (DistinctCount, {"at_least": 2, "within": 1, "field": "u", "group_by": "u"}, "count a field that is not in"),
+        (Match, {}, "name the events to match"),
+        (Stages, {"stages": (), "within": 1}, "give two or more"),
+        (Stages, {"stages": ({"a": 1}, {"a": 2}), "within": 1}, "stages[0] is {'a': 1}; make it with stage"),
+        (Share, {"of": 3, "percent": 5, "at_least": 1, "within": 1}, "of: where is a int"),
+        (Share, {"of": {}, "percent": 0, "at_least": 1, "within": 1}, "percent is 0; give a number above 0"),
+        (Metric, {"field": "n", "measure": "mean", "above": 1, "within": 1}, "measure is 'mean'; use one of sum"),
+        (Metric, {"field": "n", "measure": "sum", "within": 1}, "give either above or below"),
+        (NewValue, {"fields": ()}, "name one or several fields"),
+        (Spike, {"at_least": 1, "ratio": 1, "within": 1}, "ratio is 1; give a number above 1"),
+        (Drop, {"at_least": 1, "ratio": 1, "within": 1}, "give a number from 0 to below 1"),
+        (Custom, {"judge": 3, "within": 1}, "give a function that takes a Window"),
+        (Custom, {"judge": len, "within": 1, "fields": "a"}, "give a tuple such as ('a',)"),
+    ],
+)
+def test_a_wrong_definition_names_the_field_and_the_repair(
+    kind: type[Kind], arguments: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        kind(**{"severity": HIGH, **arguments})
+    assert words in str(error.value)

@@ -1,0 +1,124 @@
+"""What a `where` selects, and how it is said to Elasticsearch."""
+
+from typing import Any
+
+import pytest
+
+from pipeline.detection import (
+    above,
+    all_of,
+    any_of,
+    at_least,
+    at_most,
+    below,
+    between,
+    cidr,
+    exists,
+    missing,
+    none_of,
+    not_,
+    one_of,
+    prefix,
+    raw,
+)
+from pipeline.detection.where import Where, compile_where, values_of
+from pipeline.errors import ConfigurationError
+
+FAILURE = {"event": {"code": "LOGIN_FAILURE"}, "user.id": "alice", "siemlite": {"number": {"rows": 12.0}}}
+
+
+@pytest.mark.parametrize(
+    ("where", "query", "fits", "does_not"),
+    [
+        ({}, {"match_all": {}}, {}, None),
+        ({"a": "x"}, {"term": {"a": {"value": "x"}}}, {"a": "x"}, {"a": "X"}),
+        ({"a": ["x", "y"]}, {"terms": {"a": ["x", "y"]}}, {"a": ["q", "y"]}, {"a": "z"}),
+        ({"a": one_of("x", "y")}, {"terms": {"a": ["x", "y"]}}, {"a": "x"}, {}),
+        ({"a": not_("x")}, {"bool": {"must_not": [{"term": {"a": {"value": "x"}}}]}}, {}, {"a": ["x", "y"]}),
+        ({"a": prefix("ad")}, {"prefix": {"a": {"value": "ad"}}}, {"a": "admin"}, {"a": "bad"}),
+        ({"a": exists()}, {"exists": {"field": "a"}}, {"a": ""}, {"a": None}),
+        ({"a": missing()}, {"bool": {"must_not": [{"exists": {"field": "a"}}]}}, {"a": []}, {"a": 0}),
+        ({"a": at_least(5)}, {"range": {"a": {"gte": 5}}}, {"a": 5}, {"a": 4.9}),
+        ({"a": above(5)}, {"range": {"a": {"gt": 5}}}, {"a": 5.1}, {"a": 5}),
+        ({"a": at_most(5)}, {"range": {"a": {"lte": 5}}}, {"a": 5}, {"a": 6}),
+        ({"a": below(5)}, {"range": {"a": {"lt": 5}}}, {"a": 4}, {"a": 5}),
+        ({"a": between(1, 2)}, {"range": {"a": {"gte": 1, "lte": 2}}}, {"a": 1}, {"a": 3}),
+        ({"a": cidr("10.0.0.0/8")}, {"terms": {"a": ["10.0.0.0/8"]}}, {"a": "10.1.2.3"}, {"a": "11.1.1.1"}),
+        ({"a": cidr("2001:db8::/32")}, {"terms": {"a": ["2001:db8::/32"]}}, {"a": "2001:db8::1"}, {"a": "garbage"}),
+        (
+            {"a": "x", "b": 1},
+            {"bool": {"filter": [{"term": {"a": {"value": "x"}}}, {"term": {"b": {"value": 1}}}]}},
+            {"a": "x", "b": 1},
+            {"a": "x", "b": 2},
+        ),
+        (
+            any_of({"a": "x"}, {"b": "y"}),
+            {
+                "bool": {
+                    "should": [{"term": {"a": {"value": "x"}}}, {"term": {"b": {"value": "y"}}}],
+                    "minimum_should_match": 1,
+                }
+            },
+            {"b": "y"},
+            {"a": "y", "b": "x"},
+        ),
+        (all_of({"a": "x"}), {"term": {"a": {"value": "x"}}}, {"a": "x"}, {}),
+        (none_of({"a": "x"}), {"bool": {"must_not": [{"term": {"a": {"value": "x"}}}]}}, {}, {"a": "x"}),
+        ({"a": True}, {"term": {"a": {"value": True}}}, {"a": "true"}, {"a": False}),
+    ],
+)
+def test_a_where_is_a_query_and_selects_the_same_in_python(
+    where: Where, query: dict[str, Any], fits: dict[str, Any], does_not: dict[str, Any] | None
+) -> None:
+    clause = compile_where(where)
+    assert clause.query() == query
+    assert clause.matches(fits)
+    assert does_not is None or not clause.matches(does_not)
+
+
+def test_fields_are_found_nested_and_dotted_and_in_lists() -> None:
+    assert compile_where({"event.code": "LOGIN_FAILURE", "user.id": "alice"}).matches(FAILURE)
+    assert values_of(FAILURE, "siemlite.number.rows") == [12.0]
+    assert values_of({"a": [{"b": 1}, {"b": [2, 3]}]}, "a.b") == [1, 2, 3]
+    assert values_of({"a.b": {"c": 1}}, "a.b.c") == [1]
+    assert values_of({"a": {"b": 1}}, "a") == []
+
+
+def test_a_raw_clause_is_passed_on_and_answered_by_elasticsearch_only() -> None:
+    clause = compile_where(raw({"wildcard": {"user.id": "adm*"}}, "user.id"))
+    assert clause.query() == {"wildcard": {"user.id": "adm*"}}
+    assert clause.fields() == ("user.id",)
+    with pytest.raises(NotImplementedError):
+        clause.matches({})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("event.code", "where is a str; give a mapping"),
+        ({"": 1}, "give a name such as 'event.code'"),
+        ({"a": None}, "where['a']: None selects nothing; use missing()"),
+        ({"a": []}, "where['a']: an empty list selects nothing"),
+        ({"a": [None]}, "where['a']: None in a list"),
+        ({"a": object()}, "where['a']: a object is no condition"),
+    ],
+)
+def test_a_wrong_where_names_the_field_and_the_repair(wrong: Any, words: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        compile_where(wrong)
+    assert words in str(error.value)
+
+
+def test_wrong_tests_say_how_they_are_written() -> None:
+    number: Any = "5"
+    for make, words in (
+        (lambda: cidr("10.0.0.1/8"), "has host bits set"),
+        (cidr, "takes one or more networks"),
+        (lambda: prefix(""), "texts that are not empty"),
+        (lambda: at_least(number), "'5' is no number"),
+        (any_of, "takes one or more alternatives"),
+        (lambda: raw({}), "takes one query clause"),
+    ):
+        with pytest.raises(ConfigurationError) as error:
+            make()
+        assert words in str(error.value)

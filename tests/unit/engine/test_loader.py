@@ -1,0 +1,116 @@
+"""Loading detections: what is wrong with one file is said in one line, and costs no other."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.engine.loader import BUILT_IN, changes, folders, load_detection, load_detections
+from pipeline.errors import ConfigurationError
+
+GOOD = '''"""A title.
+
+Triage: look.
+"""
+from pipeline.detection import Severity, Threshold, minutes
+
+detection = Threshold(severity=Severity.LOW, at_least=5, within=minutes(1))
+'''
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_a_file_is_a_detection_with_its_stem_for_an_id_and_its_docstring_for_a_guide(tmp_path: Path) -> None:
+    before = set(sys.modules)
+    found = load_detection(write(tmp_path, "my_own.py", GOOD))
+    assert (found.id, found.title, found.guide) == ("my_own", "A title", "Triage: look.")
+    assert set(sys.modules) == before
+    assert not (tmp_path / "__pycache__").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x = (", "broken.py:1: syntax error: '(' was never closed"),
+        ("import nothing_like_this", "broken.py:1: ModuleNotFoundError: No module named 'nothing_like_this'"),
+        ('"""T."""\nx = Threshold()', "broken.py:2: NameError: name 'Threshold' is not defined"),
+        ('"""T."""\nraise SystemExit(3)', "broken.py:2: SystemExit: 3"),
+        ('"""T."""', "broken.py: has no `detection`; add `detection = Threshold(…)`"),
+        ('"""T."""\ndetection = 5', "broken.py: `detection` is a int; make it a kind"),
+        (GOOD.replace('"""A title.\n\nTriage: look.\n"""', ""), "broken.py: has no docstring"),
+        (GOOD.replace("A title", "A \x07title"), "broken.py: the docstring has characters that cannot be printed"),
+        (GOOD.replace("at_least=5", "at_least=0"), "broken.py:7: at_least is 0; give a whole number of at least 1"),
+        (
+            GOOD.replace("at_least=5", "atleast=5"),
+            "broken.py:7: Threshold has no field 'atleast'; correct or remove it",
+        ),
+        (GOOD.replace("at_least=5, ", ""), "broken.py:7: Threshold needs 'at_least'; add it"),
+        (GOOD.replace("severity=Severity.LOW", "5"), "Threshold takes named fields only"),
+    ],
+)
+def test_a_wrong_file_is_named_with_its_line_and_repair_and_the_others_load(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    write(tmp_path, "broken.py", text)
+    write(tmp_path, "good.py", GOOD)
+    write(tmp_path, "_helper.py", "x = (")
+    loaded = load_detections([tmp_path])
+    assert [found.id for found in loaded.detections] == ["good"]
+    (failure,) = loaded.failures
+    assert words in str(failure)
+    assert "\n" not in str(failure)
+
+
+def test_an_id_is_given_once_and_the_first_folder_wins(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    other.mkdir()
+    write(one, "same.py", GOOD)
+    write(other, "same.py", GOOD)
+    loaded = load_detections([one, other])
+    assert [found.path for found in loaded.detections] == [one / "same.py"]
+    assert f"{other / 'same.py'}: {one / 'same.py'} is already called same; rename this file" in str(loaded.failures[0])
+
+
+def test_a_name_that_is_no_id_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="name the file in lower case letters"):
+        load_detection(write(tmp_path, "My-Own.py", GOOD))
+
+
+def test_an_edit_is_seen_however_quickly_it_follows(tmp_path: Path) -> None:
+    path = write(tmp_path, "d.py", GOOD)
+    first = load_detection(path)
+    write(tmp_path, "d.py", GOOD.replace("at_least=5", "at_least=6"))
+    assert [found.kind.summary() for found in (first, load_detection(path))] == [
+        "5 events within 1 minute",
+        "6 events within 1 minute",
+    ]
+
+
+def test_a_folder_that_is_missing_and_an_id_that_is_unknown_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"SIEMLITE_DETECTIONS is .*which is not a folder"):
+        folders(tmp_path / "missing")
+    assert folders(None) == (BUILT_IN,)
+    write(tmp_path, "good.py", GOOD)
+    with pytest.raises(ConfigurationError, match="there is no detection 'god'; known are: good"):
+        load_detections([tmp_path])["god"]
+
+
+def test_changed_files_are_told_apart_from_those_that_did_not(tmp_path: Path) -> None:
+    path, other = write(tmp_path, "a.py", GOOD), write(tmp_path, "b.py", GOOD)
+    looks = 0
+
+    def ended() -> bool:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            write(tmp_path, "a.py", GOOD + "# more\n")
+        if looks == 3:
+            other.unlink()
+        return looks == 4
+
+    assert list(changes([tmp_path], ended)) == [frozenset({path, other}), frozenset({path}), frozenset()]
