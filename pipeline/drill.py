@@ -23,6 +23,7 @@ from pipeline.engine.loader import Loaded
 from pipeline.errors import RetryableError
 from pipeline.events.encoder import Draft
 from pipeline.events.identity import WRITER_BYTES, WriterIdentity
+from pipeline.events.mark import drill_name
 from pipeline.events.values import instant_text
 
 FIRST = "brute_force_by_address"
@@ -64,7 +65,7 @@ def run_drills(
         if not detection.kind.fires:
             yield DrillResult(detection.id, "", reason="it carries no example that fires")
             continue
-        drill_id = f"{PAGING_DRILL if page else 'drill-'}{secrets.token_hex(8)}"
+        drill_id = drill_name(PAGING_DRILL if page else "drill-", secrets.token_hex(8), detection.id)
         drills[drill_id] = (detection, _play(app, detection, drill_id))
     deadline = app.clock.monotonic() + wait_seconds
     seen: dict[str, DrillResult] = {}
@@ -145,7 +146,7 @@ def _play(app: App, detection: Detection, drill_id: str) -> int:
     try:
         intake = app.intake(owned.spool, live=True)
         identity = WriterIdentity(secrets.token_bytes(WRITER_BYTES))
-        events = realised(detection, example, last_ms - example.end_ms, drill_id[-12:])
+        events = realised(detection, example, last_ms - example.end_ms, drill_id.partition(".")[0][-12:])
         drafts = [
             Draft(
                 {

@@ -25,6 +25,7 @@ from pipeline.engine.scope import Marks, Scope, drills_in, read_marks, world
 from pipeline.engine.steps import PAGE_NEXT, Step, run
 from pipeline.engine.view import View
 from pipeline.errors import ConfigurationError, RetryableError, SiemliteError
+from pipeline.events.mark import concerns
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,8 @@ class Engine:
         for portion in own.portions:
             arrived.setdefault(portion.index.name, []).append(portion.range)
         results = []
-        for drill in (None, *drills_in(this.marks, arrived)):
+        drills = (drill for drill in drills_in(this.marks, arrived) if concerns(drill, detection.id))
+        for drill in (None, *drills):
             view = self._looking(detection, this.indices, world(this.marks, drill))
             results.append((yield from evaluate(view, own, since, now_ms)))
         return results
@@ -201,7 +203,8 @@ class Engine:
             end = min(last, start + width - (start % DAY_MS))
             names = indices.overlapping(start - detection.kind.evidence_ms, end - 1)
             marks = self._marks_of(names)
-            for drill in (None, *sorted({mark.drill for mark in marks.valid})):
+            drills = {mark.drill for mark in marks.valid if concerns(mark.drill, detection.id)}
+            for drill in (None, *sorted(drills)):
                 view = self._looking(detection, indices, world(marks, drill))
                 outcome = self._alone_now(evaluate_history(view, start, end))
                 touched += outcome.touched

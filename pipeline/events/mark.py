@@ -12,6 +12,17 @@ from dataclasses import dataclass
 _PURPOSE = b"siemlite drill mark 1"
 
 
+def drill_name(prefix: str, token: str, detection_id: str) -> str:
+    """Return the id of a drill of one detection; `token` is new for each drill."""
+    return f"{prefix}{token}.{detection_id}"
+
+
+def concerns(drill_id: str, detection_id: str) -> bool:
+    """Return whether a drill's events are for this detection: the one its id names, or any if it names none."""
+    named = drill_id.partition(".")[2]
+    return not named or named == detection_id
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class DrillMarker:
     """Signs and verifies drill marks with the installation's `key`."""

@@ -9,7 +9,7 @@ import pytest
 from pipeline.events.document import Shaper
 from pipeline.events.encoded import INGESTED, Encoded, stamped
 from pipeline.events.encoder import Draft, Encoder
-from pipeline.events.mark import DrillMarker
+from pipeline.events.mark import DrillMarker, concerns, drill_name
 from pipeline.events.redaction import Redactor
 
 NOW = 1_795_485_600_000
@@ -108,3 +108,10 @@ def test_a_drills_mark_verifies_for_its_own_event_alone(encoder: Encoder) -> Non
 def test_ids_need_no_escaping_in_an_action_line(encoder: Encoder) -> None:
     action = encode(encoder, {}).lines().partition(b"\n")[0]
     assert re.fullmatch(rb'\{"create":\{"_index":"security-logs-[\d.]+","_id":"[\w-]+"\}\}', action)
+
+
+def test_a_drill_concerns_the_detection_that_it_names() -> None:
+    name = drill_name("drill-", "0123", "brute_force")
+    assert concerns(name, "brute_force")
+    assert not concerns(name, "brute")
+    assert concerns("drill-0123", "anything")

@@ -1,0 +1,107 @@
+"""`siemlite up` on a fresh machine: it sets everything up, proves itself, and ends cleanly."""
+
+import json
+import re
+import signal
+import time
+from pathlib import Path
+
+import httpx
+
+from pipeline.events.values import instant_text
+from tests.command import Running, environment, running, siemlite
+
+QUICK_START_SECONDS = 15.0
+
+
+def _url(up: Running) -> str:
+    up.says("Elasticsearch is at ")
+    line = next(line for line in up.stderr if "Elasticsearch is at " in line)
+    return line.rsplit(" ", 1)[1].strip()
+
+
+def _end(up: Running) -> None:
+    up.process.send_signal(signal.SIGINT)
+    assert up.process.wait(30) == 0, up.stderr
+
+
+def test_the_first_start_proves_itself_and_the_second_keeps_the_data(tmp_path: Path) -> None:
+    env = environment(tmp_path / "home", SIEMLITE_INTERVAL="1s")
+    log = tmp_path / "app.jsonl"
+    log.write_text("")
+    with running(env, "up", "--follow", str(log)) as up:
+        up.says("drill: brute_force_by_address: fired", seconds=120)
+        up.says("add a detection:")
+        said = "".join(up.stderr)
+        assert re.search(r"alert \d+\.\d s after the last event, delivered to console", said)
+        for hint in ("log an event:", "follow a file:", "open Kibana:", "add a detection:"):
+            assert hint in said
+        assert "no channel is configured" in said
+        assert any("DRILL" in line for line in up.stdout)
+        url = _url(up)
+        now = instant_text(time.time_ns() // 1_000_000)
+        with log.open("a") as file:
+            file.writelines(
+                json.dumps({"timestamp": now, "event": "LOGIN_FAILURE", "ip": "192.0.2.99", "password": "hunter2"})
+                + "\n"
+                for _ in range(5)
+            )
+        up.until(lambda: any("192.0.2.99" in line for line in up.stdout), "the attack in the followed file is alerted")
+        count = httpx.get(f"{url}/security-logs-*/_count").json()["count"]
+        assert count == 10, "five of the drill, five of the file"
+        _end(up)
+        assert "hunter2" not in "".join(up.stdout + up.stderr)
+
+    started = time.monotonic()
+    with running(env, "up") as again:
+        url = _url(again)
+        seconds = time.monotonic() - started
+        assert httpx.get(f"{url}/security-logs-*/_count").json()["count"] == count
+        assert not any("drill" in line for line in again.stderr)
+        pid = json.loads(siemlite(env, "node", "status", "--json").stdout)["pid"]
+        again.process.kill()
+        again.process.wait()
+    for _ in range(150):
+        if not Path(f"/proc/{pid}").exists():
+            break
+        time.sleep(0.1)
+    assert not Path(f"/proc/{pid}").exists(), "the node ends with its parent"
+    assert seconds < QUICK_START_SECONDS * 4, "a second start repeats none of the first one's work"
+
+
+def test_a_drill_is_no_attack_and_a_forged_mark_is(es_url: str, tmp_path: Path) -> None:
+    env = environment(tmp_path, ELASTICSEARCH_URL=es_url, SIEMLITE_INTERVAL="500ms")
+    assert siemlite(env, "setup").returncode == 0
+    with running(env, "scheduler"), running(env, "ship"):
+        done = siemlite(env, "drill", "--all", "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        results = [json.loads(line) for line in done.stdout.splitlines()]
+        assert len(results) >= 3
+        assert all(result["passed"] and result["channels"] == ["console"] for result in results)
+        with httpx.Client(base_url=es_url) as http:
+            hits = http.post(
+                "/security-logs-*/_search", json={"size": 100, "query": {"exists": {"field": "siemlite.drill.id"}}}
+            ).json()["hits"]["hits"]
+            real = {"bool": {"must_not": {"exists": {"field": "siemlite.drill.id"}}}}
+            http.post("/security-alerts/_refresh")
+            assert http.post("/security-alerts/_count", json={"query": real}).json()["count"] == 0
+            copied = [hit["_source"] for hit in hits if hit["_source"]["event"]["code"] == "LOGIN_FAILURE"][:5]
+            for number, source in enumerate(copied):
+                forged = {**source, "source": {"address": "192.0.2.66"}}
+                index = hits[0]["_index"]
+                assert http.put(f"/{index}/_create/forged-{number}", json=forged).status_code == 201
+            for _ in range(200):
+                http.post("/security-alerts/_refresh")
+                if http.post("/security-alerts/_count", json={"query": real}).json()["count"]:
+                    break
+                time.sleep(0.1)
+            alerts = http.post("/security-alerts/_search", json={"query": real}).json()["hits"]["hits"]
+    assert [alert["_source"]["source"]["address"] for alert in alerts] == ["192.0.2.66"]
+
+
+def test_a_drill_that_nobody_answers_fails_and_says_why(es_url: str, tmp_path: Path) -> None:
+    env = environment(tmp_path, ELASTICSEARCH_URL=es_url)
+    assert siemlite(env, "setup").returncode == 0
+    done = siemlite(env, "drill", "--wait", "2")
+    assert done.returncode == 1
+    assert "NOT PASSED: no alert was raised within 2 s" in done.stdout
