@@ -108,8 +108,12 @@ def test_a_file_that_somebody_else_moves_or_removes_is_opened_again(tmp_path: Pa
     file.write([b"2\n"])
     (tmp_path / "a.log").unlink()
     file.write([b"3\n"])
+    (tmp_path / "a.log").rename(tmp_path / "moved too")
+    (tmp_path / "a.log").touch()
+    file.write([b"4\n"])
     assert lines_in(tmp_path / "moved") == [b"1"]
-    assert lines_in(tmp_path / "a.log") == [b"3"]
+    assert lines_in(tmp_path / "moved too") == [b"3"]
+    assert lines_in(tmp_path / "a.log") == [b"4"]
 
 
 def test_a_file_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.errors import RetryableError
 from pipeline.events.catalogue import SecurityEvent
 from pipeline.logger.security import SecurityLogger
+from pipeline.shipping.spool import Spool
 from pipeline.shipping.spools import Spools
 from tests.unit.logger.support import (
     codes,
@@ -164,6 +166,74 @@ def test_a_durable_event_survives_sigkill(tmp_path: Path) -> None:
     found = numbers(tmp_path)
     assert found[:acknowledged] == list(range(1, acknowledged + 1))
     assert len(found) <= acknowledged + 1
+
+
+def test_a_durable_call_returns_when_its_event_is_on_disk_and_no_sooner(
+    security: SecurityLogger, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_commit, returned = threading.Event(), threading.Event()
+    append = Spool.append
+
+    def held_up(*arguments: Any) -> None:
+        may_commit.wait(20)
+        append(*arguments)
+
+    def call() -> None:
+        security.log(SecurityEvent.LOGOUT, n=1, durable=True)
+        returned.set()
+
+    monkeypatch.setattr(Spool, "append", held_up)
+    thread = threading.Thread(target=call)
+    thread.start()
+    assert not returned.wait(0.3)
+    may_commit.set()
+    assert returned.wait(20)
+    assert numbers(home) == [1]
+    thread.join()
+
+
+def test_a_call_that_is_not_durable_waits_for_no_disk(
+    security: SecurityLogger, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_commit = threading.Event()
+    append = Spool.append
+
+    def held_up(*arguments: Any) -> None:
+        may_commit.wait(20)
+        append(*arguments)
+
+    monkeypatch.setattr(Spool, "append", held_up)
+    for n in range(100):
+        security.log(SecurityEvent.LOGOUT, n=n)
+    assert not security.flush(timeout=0.2)
+    may_commit.set()
+    assert security.flush(timeout=20)
+    assert numbers(home) == list(range(100))
+
+
+def test_an_event_that_is_queued_while_the_thread_ends_is_written_all_the_same(
+    security: SecurityLogger, home: Path
+) -> None:
+    class Tokens(list[bool]):
+        """Logs at the moment when the thread has looked for the last time and says so only now."""
+
+        def append(self, token: bool) -> None:
+            if not later:
+                later.append(True)
+                security.log(SecurityEvent.LOGOUT, n=2)
+            super().append(token)
+
+    later: list[bool] = []
+    security._writer.line()._start_tokens = Tokens([True])
+    security.log(SecurityEvent.LOGOUT, n=1)
+    security.close()
+    assert until(lambda: sorted(numbers(home)) == [1, 2])
+
+
+def test_what_is_logged_after_the_end_is_on_disk_when_the_call_returns(security: SecurityLogger, home: Path) -> None:
+    security._writer.end()
+    security.log(SecurityEvent.LOGOUT, n=1)
+    assert numbers(home) == [1]
 
 
 def test_everything_is_on_disk_when_the_interpreter_has_ended(tmp_path: Path) -> None:
