@@ -21,6 +21,9 @@ TARGETS = {CEILING: 0.5, RSYSLOG: 1.0, PARALLEL_BULK: 1.5, WINSTON: 3.0}
 BUSY_SHARE = 0.05
 """Above this share of the machine used by others, a run's figures are doubtful."""
 
+DOUBTFUL_SHARE = 0.2
+"""Above this share of such runs, nothing is judged and nothing recorded."""
+
 _MIB = 1024 * 1024
 
 
@@ -124,6 +127,11 @@ def document(
     }
 
 
+def doubtful(result: dict[str, Any]) -> bool:
+    """Whether others used the machine in so many runs that the figures say nothing."""
+    return bool(result["disturbed_runs"] > DOUBTFUL_SHARE * len(result["runs"]))
+
+
 def show(result: dict[str, Any], absent: dict[str, str], console: Console) -> None:
     """Print the table of medians, the ratios with their targets, and what was left out."""
     machine = result["machine"]
@@ -159,14 +167,17 @@ def show(result: dict[str, Any], absent: dict[str, str], console: Console) -> No
         )
     console.print(table)
     for ours, found in result["ratios"].items():
-        parts = [_against(other, value, judged=ours == SIEMLITE_FILE) for other, value in found.items()]
+        parts = [
+            _against(other, value, judged=ours == SIEMLITE_FILE and not doubtful(result))
+            for other, value in found.items()
+        ]
         console.print(f"{ours}: {' · '.join(parts)}")
     for name, how in absent.items():
         console.print(f"left out, not installed: {name}; {how}")
     if result["disturbed_runs"]:
         console.print(
             f"doubtful: in {result['disturbed_runs']} of {len(result['runs'])} runs others used more than "
-            f"{BUSY_SHARE:.0%} of the machine"
+            f"{BUSY_SHARE:.0%} of the machine" + ("; the aims are not judged" if doubtful(result) else "")
         )
 
 

@@ -140,7 +140,9 @@ def main(arguments: Sequence[str]) -> int:
     taken = datetime.now(UTC).isoformat(timespec="minutes")
     result = report.document(described, machine.commit(), taken, bench.runs, bench.starts)
     _write(RESULTS / "ship.json", result)
-    if options.record:
+    if options.record and (bench.failures or report.doubtful(result)):
+        bench.failures.append("the result is not recorded: runs failed, or others used the machine")
+    elif options.record:
         _write(RECORD, result)
     if options.json:
         sys.stdout.buffer.write(orjson.dumps(result) + b"\n")

@@ -4,7 +4,7 @@ import pytest
 
 from bench.contenders import CEILING, SIEMLITE_FILE
 from bench.measure import Measurement
-from bench.report import Run, ratio, ratios, summary
+from bench.report import Run, document, doubtful, ratio, ratios, summary
 
 
 def run(contender: str, number: int, seconds: float, *, events: int = 1_000, others: float | None = 0.0) -> Run:
@@ -33,3 +33,10 @@ def test_a_run_is_doubtful_when_others_used_more_than_a_twentieth_of_the_machine
     assert run(CEILING, 1, 10.0, others=1.1).disturbed(cores=2)
     assert not run(CEILING, 1, 10.0, others=0.9).disturbed(cores=2)
     assert not run(CEILING, 1, 10.0, others=None).disturbed(cores=2)
+
+
+def test_figures_are_doubtful_as_a_whole_when_more_than_a_fifth_of_the_runs_are() -> None:
+    quiet = [run(CEILING, number, 1.0) for number in range(8)]
+    busy = [run(CEILING, number, 1.0, others=1.0) for number in range(8, 11)]
+    assert not doubtful(document({"cores": 2}, "", "", quiet + busy[:2], []))
+    assert doubtful(document({"cores": 2}, "", "", quiet + busy, []))
