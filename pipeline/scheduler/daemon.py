@@ -27,10 +27,10 @@ from pipeline.scheduler.systemd import Systemd
 
 DISPATCH_S = 1.0
 TICK_S = 1.0
-END_S = 3.5
-"""Seconds that a running step is given to end; the lease is given back in what is left of the 5 s."""
+END_S = 2.5
+"""Seconds that a running step is given to end; giving back the lease and leaving take what is left of the 5 s."""
 
-RELEASE_S = 1.0
+RELEASE_S = 0.5
 _CLOCK_STEP_MS = 2_000
 
 _T = TypeVar("_T")

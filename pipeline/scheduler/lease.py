@@ -93,9 +93,11 @@ class Lease:
     def _take(self, document: Document | None, before: float) -> bool:
         """Return whether the lease is ours now."""
         if document is None:
-            source = self._source(1, 0, self._holder)
             self._term = 1
-            return create(self._client, CONTROL_INDEX, DOCUMENT, source) is not None
+            if create(self._client, CONTROL_INDEX, DOCUMENT, self._source(1, 0, self._holder)) is None:
+                return False
+            _log.info("leading: term 1")
+            return True
         term, renewal = _number(document, "term"), _number(document, "renewal")
         if self._is_ours(document):
             source = self._source(term, renewal + 1, self._holder)

@@ -1,0 +1,224 @@
+"""The daemon as operators run it: processes, signals, a real Elasticsearch that goes and comes back."""
+
+import os
+import signal
+import time
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+from elasticsearch import Elasticsearch
+
+from pipeline.alerts.lookup import all_alerts, refresh
+from pipeline.alerts.record import Alert
+from pipeline.elastic.client import connect
+from pipeline.elastic.templates import install
+from pipeline.scheduler.lease import TTL_S
+from pipeline.settings import Settings
+from tests.acceptance.attacks import fail_logins
+from tests.command import Running, environment, running
+from tests.node import temporary_node
+from tests.proxy import Fault, Kind, fault_proxy
+from tests.unit.delivery.receiver import Receiver, receiver
+from tests.unit.waiting import until
+
+ROUNDS = int(os.environ.get("TEST_ROUNDS", "5"))
+DETECTION = '''"""Title {number}."""
+from pipeline.detection import Severity, Threshold, minutes
+
+detection = Threshold(
+    severity=Severity.HIGH, where={{"event.code": "X{number}"}}, group_by="user.name", at_least=2, within=minutes(1)
+)
+'''
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def ready(url: str) -> Elasticsearch:
+    client = connect(Settings(_env_file=None), url)
+    install(client)
+    return client
+
+
+def attack(client: Elasticsearch, address: str) -> None:
+    now = now_ms()
+    fail_logins(client, address, [now - n for n in range(5)])
+
+
+def alerts(client: Elasticsearch) -> list[Alert]:
+    refresh(client)
+    found = all_alerts(client, {"match_all": {}})
+    return [a for a in found if a.detection_id == "brute_force_by_address"]
+
+
+def told(slack: Receiver, address: str) -> int:
+    return sum(address in request.body.decode() for request in list(slack.requests))
+
+
+def ended(daemon: Running, number: signal.Signals = signal.SIGTERM) -> float:
+    """Send a signal; return the seconds until the process has ended, which it must within 5, with 0."""
+    began = time.monotonic()
+    daemon.process.send_signal(number)
+    status = daemon.process.wait(20)
+    took = time.monotonic() - began
+    assert status == 0, daemon.stderr
+    assert took < 5, daemon.stderr
+    assert not any("Traceback" in line for line in daemon.stderr), daemon.stderr
+    return took
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_attack_is_told_within_seconds_and_a_signal_ends_it_in_good_order(
+    es_url: str, tmp_path: Path, number: signal.Signals
+) -> None:
+    client = ready(es_url)
+    with receiver() as slack:
+        env = environment(tmp_path, ELASTICSEARCH_URL=es_url, SLACK_WEBHOOK=slack.url)
+        with running(env, "scheduler") as daemon:
+            daemon.says("leading: term 1")
+            attack(client, "203.0.113.7")
+            began = time.monotonic()
+            until(lambda: told(slack, "203.0.113.7") == 1, 20)
+            assert time.monotonic() - began < 10
+            ended(daemon, number)
+        with running(env, "scheduler") as again:
+            again.says("leading: term 2", 10)
+            attack(client, "203.0.113.8")
+            until(lambda: told(slack, "203.0.113.8") == 1, 20)
+            ended(again)
+    assert told(slack, "203.0.113.7") == 1
+
+
+def test_it_ends_in_time_while_elasticsearch_answers_nothing(es_url: str, tmp_path: Path) -> None:
+    ready(es_url)
+    with fault_proxy(es_url, "/") as proxy, receiver() as slack:
+        env = environment(tmp_path, ELASTICSEARCH_URL=proxy.url, SLACK_WEBHOOK=slack.url)
+        with running(env, "scheduler") as daemon:
+            daemon.says("leading: term 1")
+            proxy.choose = lambda: Fault(Kind.DELAY, seconds=20)
+            before = len(proxy.requests)
+            until(lambda: len(proxy.requests) > before, 10)
+            ended(daemon)
+
+
+def test_elasticsearch_killed_during_passes_is_waited_for_and_what_happened_meanwhile_is_found(tmp_path: Path) -> None:
+    with temporary_node() as node, receiver() as slack:
+        client = ready(node.url)
+        env = environment(
+            tmp_path,
+            ELASTICSEARCH_URL=node.url,
+            SLACK_WEBHOOK=slack.url,
+            SIEMLITE_HEALTH="127.0.0.1:0",
+            SIEMLITE_INTERVAL="1s",
+        )
+        with running(env, "scheduler") as daemon:
+            daemon.says("leading: term 1")
+            attack(client, "203.0.113.1")
+            until(lambda: told(slack, "203.0.113.1") == 1, 30)
+            for number in (2, 3):
+                attack(client, f"203.0.113.{number}")
+                node.kill()
+                daemon.says("waiting for Elasticsearch")
+                time.sleep(3)
+                node.start()
+                until(lambda number=number: told(slack, f"203.0.113.{number}") >= 1, 60)  # type: ignore[misc]
+            ended(daemon)
+        said = "".join(daemon.stderr)
+        assert said.count("waiting for Elasticsearch") <= 4
+        assert "Elasticsearch is back" in said
+        assert sorted(a.group[0][1] for a in alerts(client)) == [f"203.0.113.{n}" for n in (1, 2, 3)]
+
+
+def test_detections_are_reloaded_on_change_and_on_sighup_and_health_is_served(es_url: str, tmp_path: Path) -> None:
+    ready(es_url)
+    own = tmp_path / "detections"
+    own.mkdir()
+    (own / "mine_1.py").write_text(DETECTION.format(number=1))
+    port = _free_port()
+    env = environment(
+        tmp_path / "home",
+        ELASTICSEARCH_URL=es_url,
+        SIEMLITE_DETECTIONS=str(own),
+        SIEMLITE_HEALTH=f"127.0.0.1:{port}",
+        SIEMLITE_INTERVAL="1s",
+    )
+
+    def watched() -> int:
+        try:
+            return int(httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).json()["detections"])
+        except httpx.TransportError:
+            return 0
+
+    with running(env, "scheduler") as daemon:
+        daemon.says("leading: term 1")
+        until(lambda: watched() > 0, 20)
+        before = watched()
+        (own / "mine_2.py").write_text(DETECTION.format(number=2))
+        until(lambda: watched() == before + 1, 20)
+        (own / "mine_1.py").write_text("not Python at all")
+        daemon.says("mine_1: its new version cannot be loaded; the old one goes on", 20)
+        (own / "mine_3.py").write_text(DETECTION.format(number=3))
+        daemon.process.send_signal(signal.SIGHUP)
+        until(lambda: watched() == before + 2, 20)
+        assert httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).status_code == 200
+        assert "siemlite_leader 1.0" in httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+        ended(daemon)
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_whoever_leads_is_killed_or_stopped_again_and_again_and_every_attack_is_one_alert(
+    es_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each round the leader is killed, or stopped for longer than its lease and then let go on."""
+    client = ready(es_url)
+    with receiver() as slack, ExitStack() as stack:
+        env = environment(tmp_path, ELASTICSEARCH_URL=es_url, SLACK_WEBHOOK=slack.url, SIEMLITE_INTERVAL="500ms")
+
+        def start() -> Running:
+            return stack.enter_context(running(env, "scheduler"))
+
+        def leads(daemon: Running, times: int) -> bool:
+            return sum("leading: term" in line for line in daemon.stderr) > times
+
+        leader, standby = start(), start()
+        leader.until(lambda: leads(leader, 0) or leads(standby, 0), "somebody leads", 30)
+        if not leads(leader, 0):
+            leader, standby = standby, leader
+        for round_ in range(ROUNDS):
+            led_before = sum("leading: term" in line for line in standby.stderr)
+            attack(client, f"10.0.{round_}.1")
+            time.sleep((round_ * 7 % 10) / 10)
+            stopped = round_ % 2 == 1
+            leader.process.send_signal(signal.SIGSTOP if stopped else signal.SIGKILL)
+            began = time.monotonic()
+            attack(client, f"10.0.{round_}.2")
+            standby.until(lambda: leads(standby, led_before), "the dead leader is replaced", TTL_S + 8)  # noqa: B023
+            assert time.monotonic() - began < 15
+            if stopped:
+                leader.process.send_signal(signal.SIGCONT)
+            else:
+                leader = start()
+            leader, standby = standby, leader
+        wanted = Counter(f"10.0.{round_}.{n}" for round_ in range(ROUNDS) for n in (1, 2))
+        try:
+            until(lambda: all(told(slack, address) for address in wanted), 120)
+        finally:
+            found = alerts(client)
+        assert Counter(a.group[0][1] for a in found) == wanted
+        assert all(a.count == 5 for a in found)
+    messages = Counter({address: told(slack, address) for address in wanted})
+    with capsys.disabled():
+        repeated = sum(messages.values()) - len(messages)
+        print(f"\n{ROUNDS} leaders lost: {len(wanted)} attacks, as many alerts, {repeated} repeated Slack messages")
+    client.close()
