@@ -8,7 +8,7 @@ has one and fits, else under `siemlite.data`; fields that are siemlite's own can
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline.events import values
 from pipeline.events.catalogue import BY_CODE
@@ -64,8 +64,7 @@ _WORD_SLOTS: dict[str, tuple[str, str]] = {
 """Where text goes whose key names a keyword field of two steps: nearly all there is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """An event document as a nested dict, its instant, and its level for shedding."""
 
     body: dict[str, Plain]

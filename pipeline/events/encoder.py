@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import orjson
 
 from pipeline.events import values
-from pipeline.events.document import Document, Shaper
+from pipeline.events.document import Shaper
 from pipeline.events.encoded import INGESTED, Encoded, index_of
 from pipeline.events.mark import DrillMarker
 from pipeline.events.redaction import Redactor
 from pipeline.events.skeleton import skeleton
 
-_OPTIONS = orjson.OPT_NON_STR_KEYS
+_UNKNOWN_LEVEL = "warn"
 
 
 class Draft(NamedTuple):
@@ -38,41 +38,35 @@ class Encoder:
 
     def encode(self, drafts: Sequence[Draft], received_ms: int, *, live: bool) -> list[Encoded]:
         """Return `drafts` encoded, in their order; `live` as in `Shaper.shape`."""
-        documents = [self._document(draft, received_ms, live) for draft in drafts]
-        bodies = [self._dump(document) for document in documents]
-        for position in self.redactor.suspects(bodies):
-            documents[position] = self._closer_look(documents[position])
-            bodies[position] = self._dump(documents[position])
-        return [
-            Encoded(index_of(document.instant), draft.event_id, document.level, body)
-            for draft, document, body in zip(drafts, documents, bodies, strict=True)
-        ]
+        encoded = [self._encoded(draft, received_ms, live) for draft in drafts]
+        for position in self.redactor.suspects([event.body for event in encoded]):
+            encoded[position] = self._closer_look(encoded[position])
+        return encoded
 
-    def _document(self, draft: Draft, received_ms: int, live: bool) -> Document:
+    def _encoded(self, draft: Draft, received_ms: int, live: bool) -> Encoded:
         try:
             plain = self.redactor.keys(draft.event)
-            document = self.shaper.shape(plain, draft.event_id, received_ms, live=live)
+            body, instant, level = self.shaper.shape(plain, draft.event_id, received_ms, live=live)
+            index = index_of(instant)
+            if draft.drill is not None and self.marker is not None:
+                signature = self.marker.sign(index, draft.event_id, draft.drill, instant.ms)
+                body.setdefault("siemlite", {})["drill"] = {"id": draft.drill, "signature": signature}
+            return Encoded(index, draft.event_id, level, _line(body))
         except Exception as error:  # noqa: BLE001 - whatever an application hands over, its event still counts
-            return self._failed({}, draft.event_id, values.instant_of(received_ms), f"shape: {type(error).__name__}")
-        if draft.drill is not None and self.marker is not None:
-            index = index_of(document.instant)
-            signature = self.marker.sign(index, draft.event_id, draft.drill, document.instant.ms)
-            document.body.setdefault("siemlite", {})["drill"] = {"id": draft.drill, "signature": signature}
-        return document
+            instant = values.instant_of(received_ms)
+            remains = skeleton({}, draft.event_id, instant.text, f"shape: {type(error).__name__}")
+            return Encoded(index_of(instant), draft.event_id, _UNKNOWN_LEVEL, _line(remains))
 
-    def _closer_look(self, document: Document) -> Document:
+    def _closer_look(self, event: Encoded) -> Encoded:
+        body = orjson.loads(event.body)
+        del body["event.ingested"]
         try:
-            body = self.redactor.values(document.body)
+            line = _line(self.redactor.values(body))
         except Exception as error:  # noqa: BLE001 - fails closed: what cannot be redacted is left out
-            safe = {"source": {"ip": document.body.get("source", {}).get("ip")}}
-            event_id = document.body["event"]["id"]
-            return self._failed(safe, event_id, document.instant, f"redact: {type(error).__name__}")
-        return Document(body, document.instant, document.level)
+            safe = {"source": {"ip": body.get("source", {}).get("ip")}}
+            line = _line(skeleton(safe, event.event_id, body["@timestamp"], f"redact: {type(error).__name__}"))
+        return event._replace(body=line)
 
-    @staticmethod
-    def _failed(body: Mapping[str, Any], event_id: str, instant: values.Instant, reason: str) -> Document:
-        return Document(skeleton(body, event_id, instant.text, reason), instant, "warn")
 
-    @staticmethod
-    def _dump(document: Document) -> bytes:
-        return INGESTED + orjson.dumps(document.body, option=_OPTIONS)[1:]
+def _line(body: Mapping[str, Any]) -> bytes:
+    return INGESTED + orjson.dumps(body)[1:]

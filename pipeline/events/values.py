@@ -22,6 +22,8 @@ _LAST = datetime(9999, 12, 30, tzinfo=UTC)
 _IPV4 = re.compile(
     r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}"
 )
+_SECONDS = re.compile(r"[0-5][0-9]\.[0-9]{3}Z")
+_minutes: dict[str, int] = {}
 _addresses: dict[str, tuple[str, str | None]] = {}
 
 
@@ -127,12 +129,16 @@ def instant(value: object) -> Instant | None:
     of its minute), and numbers of seconds or milliseconds since the epoch (below 10^11: seconds).
     """
     if isinstance(value, str):
+        minute_ms = _minutes.get(value[:17])
+        if minute_ms is not None and _SECONDS.fullmatch(value, 17):
+            return Instant(minute_ms + int(value[17:19]) * 1000 + int(value[20:23]), value)
         time_ms = _text_ms(value)
         if time_ms is None:
             return None
-        if len(value) == 24 and value[4::3][:2] == "--" and value[10::9][:2] == "T." and value[23] == "Z":
-            return Instant(time_ms, value)
-        return Instant(time_ms, instant_text(time_ms))
+        text = instant_text(time_ms)
+        if text == value:
+            _remember_minute(text, time_ms)
+        return Instant(time_ms, text)
     if isinstance(value, int | float) and not isinstance(value, bool):
         number = value * 1000 if abs(value) < _SECONDS_BELOW else value
         try:
@@ -141,6 +147,12 @@ def instant(value: object) -> Instant | None:
             return None
         return Instant(round(number), instant_text(round(number))) if _FIRST < found < _LAST else None
     return None
+
+
+def _remember_minute(text: str, time_ms: int) -> None:
+    if len(_minutes) >= _CACHE_MAX:
+        _minutes.clear()
+    _minutes[text[:17]] = time_ms // 60_000 * 60_000
 
 
 def _text_ms(value: str) -> int | None:
