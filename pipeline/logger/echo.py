@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from pipeline.clock import Clock
 from pipeline.events.encoded import INGESTED, Encoded
 from pipeline.logger.local import RotatingFile
 from pipeline.logger.notices import Notices
@@ -19,13 +20,16 @@ from pipeline.logger.notices import Notices
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _FILE = "security.log"
 _CONSOLE = "console"
+_LEFT_ALONE_SECONDS = 60.0
 
 
 class Echo:
     """Writes the copies; `file` and `console` are off where they are `None` and false. For one thread."""
 
-    def __init__(self, file: RotatingFile | None, notices: Notices, *, console: bool) -> None:
+    def __init__(self, file: RotatingFile | None, notices: Notices, clock: Clock, *, console: bool) -> None:
         self._file = file
+        self._clock = clock
+        self._left_alone_until = 0.0
         self._console = console
         self._notices = notices
         self._missing = 0
@@ -43,11 +47,16 @@ class Echo:
             self._file.close()
 
     def _write_file(self, file: RotatingFile, lines: Sequence[bytes]) -> None:
+        if self._clock.monotonic() < self._left_alone_until:
+            self._missing += len(lines)
+            return
         try:
             file.write(lines)
         except OSError as error:
             self._missing += len(lines)
             self._notices.trouble(_FILE, f"SIEMLITE_SECURITY_LOG cannot be written: {os.strerror(error.errno or 0)}")
+            if isinstance(error, BlockingIOError):  # Waiting again for each group would keep them from the spool.
+                self._left_alone_until = self._clock.monotonic() + _LEFT_ALONE_SECONDS
         else:
             self._notices.over(
                 _FILE, f"SIEMLITE_SECURITY_LOG is written again; {self._missing} lines are missing in it"

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from pipeline.clock import Clock
 
-_LOCK_SECONDS = 2.0
-_LOCK_STEP_SECONDS = 0.005
+_LOCK_SECONDS = 10.0
+_LOCK_STEP_SECONDS = 0.001
 
 
 class RotatingFile:
@@ -31,7 +31,11 @@ class RotatingFile:
         self._never = threading.Event()
 
     def write(self, lines: Sequence[bytes]) -> None:
-        """Append `lines`, each ending with a newline. Raises `OSError`; a line begun is then taken back."""
+        """Append `lines`, each ending with a newline.
+
+        Raises `OSError`, and takes back what was begun; `BlockingIOError` when another process held the lock
+        for 10 s.
+        """
         position = 0
         while position < len(lines):
             file = self._locked()

@@ -150,7 +150,7 @@ class Writer:
                 backups=settings.siemlite_security_log_backups,
                 clock=self._clock,
             )
-        echo = Echo(file, notices, console=settings.siemlite_console)
+        echo = Echo(file, notices, self._clock, console=settings.siemlite_console)
         handover = Handover(settings.siemlite_queue_max_bytes)
         return Line(handover, ledger, committer, echo, notices=notices, clock=self._clock, starting=self._starting)
 

@@ -1,5 +1,6 @@
 """The local `security.log` and the console."""
 
+import fcntl
 import io
 import json
 import multiprocessing
@@ -15,6 +16,7 @@ import pytest
 
 from pipeline.clock import SystemClock
 from pipeline.events.catalogue import SecurityEvent
+from pipeline.logger import local
 from pipeline.logger.echo import readable
 from pipeline.logger.local import RotatingFile
 from pipeline.logger.security import SecurityLogger
@@ -141,6 +143,25 @@ def test_several_processes_write_and_rotate_one_file_without_losing_or_mixing_li
     assert sorted((int(writer), int(n)) for writer, n, _ in found) == [(w, n) for w in range(4) for n in range(300)]
     assert all(filler == b"x" * 40 for _, _, filler in found)
     assert all(file.stat().st_size <= 2_000 for file in tmp_path.iterdir())
+
+
+def test_a_process_that_keeps_the_lock_keeps_others_from_their_spools_once_only(
+    make: Make, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(local, "_LOCK_SECONDS", 0.2)
+    tries: list[int] = []
+    write = RotatingFile.write
+    monkeypatch.setattr(RotatingFile, "write", lambda file, lines: (tries.append(len(lines)), write(file, lines)))
+    path = tmp_path / "security.log"
+    with path.open("wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        security = make(siemlite_security_log=path)
+        for _ in range(20):
+            security.log(SecurityEvent.LOGOUT, durable=True)
+    assert len(spooled(home)) == 20
+    assert lines_in(path) == []
+    assert len(tries) == 1  # Then it is left alone for a minute.
+    assert "Resource temporarily unavailable" in caplog.text
 
 
 def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
