@@ -9,7 +9,7 @@ import resource
 import signal
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -151,7 +151,12 @@ def test_a_process_that_keeps_the_lock_keeps_others_from_their_spools_once_only(
     monkeypatch.setattr(local, "_LOCK_SECONDS", 0.2)
     tries: list[int] = []
     write = RotatingFile.write
-    monkeypatch.setattr(RotatingFile, "write", lambda file, lines: (tries.append(len(lines)), write(file, lines)))
+
+    def counted(file: RotatingFile, lines: Sequence[bytes]) -> None:
+        tries.append(len(lines))
+        write(file, lines)
+
+    monkeypatch.setattr(RotatingFile, "write", counted)
     path = tmp_path / "security.log"
     with path.open("wb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
