@@ -18,8 +18,9 @@ from pipeline.node import bootlog, distribution, health, supervisor
 from pipeline.node.configuration import LOOPBACK, ServerOptions, configure
 from pipeline.node.download import Progress
 from pipeline.node.layout import Account, Layout, write_configuration
+from pipeline.node.patience import pause
 from pipeline.node.ports import Ports
-from pipeline.node.runstate import STOP_SECONDS, held, pause, read_state
+from pipeline.node.runstate import STOP_SECONDS, held, read_state
 
 _RECOVERY_SECONDS = 20.0
 

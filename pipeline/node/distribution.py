@@ -12,6 +12,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from pipeline.clock import Clock
 from pipeline.errors import ConfigurationError, PermanentError
 from pipeline.node.download import Progress, fetch, sync_folder
 
@@ -32,9 +33,9 @@ def url() -> str:
     return str(Resolver.default().uri_for_artifact(Artifact(GROUP, "elasticsearch", VERSION, extension="zip")))
 
 
-def ensure_archive(cache: Path, progress: Progress) -> Path:
+def ensure_archive(cache: Path, progress: Progress, clock: Clock) -> Path:
     """Return the archive in `cache`, downloaded if it is not there or damaged. Raises as `download.fetch`."""
-    return fetch(url(), cache / f"{NAME}.zip", SHA256, what=WHAT, repair=REPAIR, progress=progress)
+    return fetch(url(), cache / f"{NAME}.zip", SHA256, what=WHAT, repair=REPAIR, progress=progress, clock=clock)
 
 
 def installed(folder: Path) -> Path | None:

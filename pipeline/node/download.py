@@ -10,7 +10,6 @@ import fcntl
 import hashlib
 import os
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ import httpx
 
 from pipeline.clock import Clock, SystemClock
 from pipeline.errors import ConfigurationError, RetryableError, SiemliteError
+from pipeline.node.patience import StartInterruptedError, lock, pause
 
 Progress = Callable[[str], None]
 
@@ -57,15 +57,17 @@ def fetch(
         target.parent.mkdir(parents=True, exist_ok=True)
         if _has_hash(target, sha256):
             return target
-        with _only_one(target, what, progress):
+        with _only_one(target, what, progress, clock):
             if _has_hash(target, sha256):
                 return target
             for stale in target.parent.glob(f"{glob_escape(target.name)}.*.part"):
                 stale.unlink(missing_ok=True)
-            pause = first_pause
+            seconds = first_pause
             for attempt in range(1, attempts + 1):
                 try:
                     _attempt(url, target, sha256, what=what, progress=progress, clock=clock)
+                except StartInterruptedError:
+                    raise
                 except (httpx.TransportError, RetryableError) as error:
                     reason = str(error) or type(error).__name__
                     if attempt == attempts:
@@ -73,9 +75,9 @@ def fetch(
                             f"{what} could not be downloaded from {url} in {attempts} attempts ({reason}): "
                             f"check the network and try again, or {repair}"
                         ) from error
-                    progress(f"{what}: {reason}; attempt {attempt + 1} of {attempts} in {pause:g} s")
-                    clock.wait(threading.Event(), pause)
-                    pause *= 2
+                    progress(f"{what}: {reason}; attempt {attempt + 1} of {attempts} in {seconds:g} s")
+                    pause(clock, seconds)
+                    seconds *= 2
                 except (httpx.HTTPError, _RefusedError) as error:
                     raise ConfigurationError(f"{what} cannot be downloaded from {url} ({error}): {repair}") from error
                 else:
@@ -119,6 +121,7 @@ def _blocks(url: str, what: str, progress: Progress, clock: Clock) -> Iterator[b
         told = clock.monotonic()
         progress(f"downloading {what}" + (f" ({total / 1e6:.0f} MB)" if total else ""))
         for block in response.iter_raw(_BLOCK):
+            pause(clock, 0.0)
             done += len(block)
             if clock.monotonic() - told >= 2.0:
                 told = clock.monotonic()
@@ -137,13 +140,13 @@ def _has_hash(path: Path, sha256: str) -> bool:
 
 
 @contextmanager
-def _only_one(target: Path, what: str, progress: Progress) -> Iterator[None]:
-    with target.with_name(f".{target.name}.lock").open("ab") as lock:
+def _only_one(target: Path, what: str, progress: Progress, clock: Clock) -> Iterator[None]:
+    with target.with_name(f".{target.name}.lock").open("ab") as file:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             progress(f"waiting for another process that downloads {what}")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock(file.fileno(), clock)
         yield
 
 

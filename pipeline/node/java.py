@@ -121,14 +121,11 @@ def _can_link(home: Path) -> bool:
     return modules is None or "jdk.jlink" in modules[1].split()
 
 
-def _main() -> int:
+def main() -> int:
+    """Say on stderr what is missing, if anything is; return the exit status."""
     try:
         find_java()
     except ConfigurationError as error:
         sys.stderr.write(f"siemlite: {error}\n")
         return 2
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(_main())

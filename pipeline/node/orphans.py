@@ -8,14 +8,13 @@ import fcntl
 import os
 import signal
 import subprocess
-import threading
 
 from pipeline.clock import Clock
 from pipeline.errors import RetryableError
 from pipeline.node.layout import Layout
+from pipeline.node.patience import pause
 
 PATIENCE_SECONDS = 10.0
-_LOOK_SECONDS = 0.1
 
 
 def end_orphans(layout: Layout, clock: Clock, patience: float = PATIENCE_SECONDS) -> None:
@@ -31,7 +30,7 @@ def end_orphans(layout: Layout, clock: Clock, patience: float = PATIENCE_SECONDS
         while data_in_use(layout):
             if clock.monotonic() > deadline:
                 break
-            clock.wait(threading.Event(), _LOOK_SECONDS)
+            pause(clock)
         else:
             return
     raise RetryableError(f"{layout.data} is in use by a server that does not end: stop that process and try again")

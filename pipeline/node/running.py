@@ -9,6 +9,7 @@ the process that started it, a detached one when it is stopped.
 import os
 import signal
 import subprocess
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from pipeline.node.download import Progress
 from pipeline.node.java import find_java
 from pipeline.node.layout import Layout, account_for, find, make_home, prepare, reachable
 from pipeline.node.orphans import end_orphans
-from pipeline.node.runstate import STOP_SECONDS, clear_state, held, pause, read_state, start_lock
+from pipeline.node.patience import ImpatientClock, pause
+from pipeline.node.runstate import STOP_SECONDS, clear_state, held, read_state, start_lock
 from pipeline.settings import Settings
 
 BOOT_SECONDS = 120.0
@@ -58,19 +60,21 @@ def start_node(
     transport_port: int | None = None,
     options: ServerOptions | None = None,
     boot_seconds: float = BOOT_SECONDS,
+    stop: threading.Event | None = None,
     clock: Clock | None = None,
 ) -> Node:
     """Return the healthy node of the settings' home, started if none runs.
 
     On the first start it downloads and unpacks the server. Without `port`, the home's last one is kept if it is free.
-    Raises `ConfigurationError` (no Java, no room, a port in use, a server that refuses to boot) or `RetryableError`
-    (no network, no answer in time).
+    Raises `ConfigurationError` (no Java, no room, a port in use, a server that refuses to boot), `RetryableError` (no
+    network, no answer in time) or, soon after `stop` is set, `StartInterruptedError`.
     """
-    clock = clock or SystemClock()
+    patient = clock or SystemClock()
+    clock = patient if stop is None else ImpatientClock(patient, stop)
     home = settings.siemlite_home.absolute()
     _refuse_colon(home)
     make_home(home)
-    with start_lock(home, progress):
+    with start_lock(home, progress, clock):
         running = _settled(home, clock)
         if running is not None:
             if port is not None and running.url != url(port):
@@ -86,7 +90,7 @@ def start_node(
         end_orphans(layout, clock)
         server = distribution.installed(layout.programs)
         if server is None:
-            archive = distribution.ensure_archive(settings.siemlite_cache, progress)
+            archive = distribution.ensure_archive(settings.siemlite_cache, progress, clock)
             server = distribution.install(archive, layout.programs, progress)
         boot = Boot(
             layout, account, server, java.home, options or ServerOptions(), detach, boot_seconds, progress, clock
@@ -114,7 +118,7 @@ def stop_node(home: Path, clock: Clock | None = None) -> bool:
     home = home.absolute()
     if not home.is_dir():
         return False
-    with start_lock(home, lambda _: None):
+    with start_lock(home, lambda _: None, clock):
         layout = find(home)
         if not held(layout):
             clear_state(layout)

@@ -7,7 +7,6 @@ supervisor lives; the state file counts only while the run lock is held.
 import fcntl
 import json
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,26 +15,26 @@ from pipeline.clock import Clock
 from pipeline.errors import ConfigurationError
 from pipeline.node.download import Progress
 from pipeline.node.layout import Layout, find
+from pipeline.node.patience import lock
 from pipeline.node.supervisor import GRACE_SECONDS
 
 STOP_SECONDS = GRACE_SECONDS + 10.0
-_LOOK_SECONDS = 0.1
 
 
 @contextmanager
-def start_lock(home: Path, progress: Progress) -> Iterator[None]:
+def start_lock(home: Path, progress: Progress, clock: Clock) -> Iterator[None]:
     """Keep all others from starting or stopping the node of `home`; wait for whoever does."""
     with _readable(home):
-        lock = os.open(find(home).start_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(find(home).start_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             progress(f"waiting for another process that starts or stops the node of {home}")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock(descriptor, clock)
         yield
     finally:
-        os.close(lock)
+        os.close(descriptor)
 
 
 def held(layout: Layout) -> bool:
@@ -68,11 +67,6 @@ def clear_state(layout: Layout) -> None:
     """Remove what a supervisor that was killed left behind."""
     with _readable(layout.home):
         layout.state.unlink(missing_ok=True)
-
-
-def pause(clock: Clock) -> None:
-    """Wait for a moment before the next look."""
-    clock.wait(threading.Event(), _LOOK_SECONDS)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from pipeline.errors import ConfigurationError
-from pipeline.node import ServerOptions, node_status, node_url, start_node
+from pipeline.node import ServerOptions, StartInterruptedError, node_status, node_url, start_node
 from pipeline.node.layout import find
 from pipeline.node.orphans import data_in_use
 from pipeline.node.runstate import held, read_state
@@ -141,6 +141,22 @@ def test_a_killed_parent_takes_its_node_along(home: Path) -> None:
     assert eventually(lambda: not any(lives(pid) for pid in processes))
     assert node_url(home) is None
     assert not data_in_use(find(home))
+
+
+def test_a_start_that_is_called_off_leaves_nothing(home: Path) -> None:
+    stop = threading.Event()
+
+    def call_off() -> None:
+        eventually(lambda: read_state(find(home)) is not None)
+        stop.set()
+
+    meddler = threading.Thread(target=call_off)
+    meddler.start()
+    with pytest.raises(StartInterruptedError):
+        start_node(settings_for(home), options=QUICK, progress=lambda _: None, stop=stop)
+    meddler.join()
+    assert node_url(home) is None
+    assert eventually(lambda: not data_in_use(find(home)))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs PR_SET_PDEATHSIG")

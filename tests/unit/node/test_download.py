@@ -1,5 +1,6 @@
 """A download is whole or not there."""
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -13,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.clock import SystemClock
 from pipeline.errors import ConfigurationError, RetryableError
 from pipeline.node.download import fetch
+from pipeline.node.patience import ImpatientClock, StartInterruptedError
 from tests.unit.node.web import answering, body
 
 CONTENT = os.urandom(3_000_000)
@@ -92,7 +95,7 @@ def test_a_passing_failure_is_tried_again_and_told(tmp_path: Path, first: object
         get(web.url, tmp_path / "file.zip", clock, said)
     assert (tmp_path / "file.zip").read_bytes() == CONTENT
     assert left_over(tmp_path) == ["file.zip"]
-    assert clock.waits == [0.5]
+    assert [seconds for seconds in clock.waits if seconds] == [0.5]
     assert any(reason in line and "attempt 2 of 3" in line for line in said)
 
 
@@ -101,7 +104,7 @@ def test_after_the_last_attempt_one_line_names_the_thing_and_the_repair(tmp_path
     with answering(body(b"", status=502)) as web, pytest.raises(RetryableError) as caught:
         get(web.url, tmp_path / "file.zip", clock)
     assert web.requests == 3
-    assert clock.waits == [0.5, 1.0]
+    assert [seconds for seconds in clock.waits if seconds] == [0.5, 1.0]
     message = str(caught.value)
     assert "\n" not in message
     assert "Thing 1.0" in message
@@ -176,6 +179,32 @@ def test_two_processes_download_once_and_both_have_the_file(tmp_path: Path) -> N
         assert web.requests == 1
     assert target.read_bytes() == CONTENT
     assert left_over(tmp_path) == ["file.zip"]
+
+
+def test_a_download_that_is_called_off_ends_at_once_and_leaves_nothing(tmp_path: Path) -> None:
+    stop = threading.Event()
+
+    def endless(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", str(10**12))
+        request.end_headers()
+        stop.set()
+        with contextlib.suppress(ConnectionError):
+            while True:
+                request.wfile.write(b"x" * 1_000_000)
+
+    with answering(endless) as web, pytest.raises(StartInterruptedError):
+        fetch(
+            web.url,
+            tmp_path / "file.zip",
+            SHA256,
+            what="x",
+            repair="y",
+            progress=lambda _: None,
+            clock=ImpatientClock(SystemClock(), stop),
+        )
+    assert web.requests == 1
+    assert left_over(tmp_path) == []
 
 
 def test_a_full_disk_leaves_nothing_and_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
