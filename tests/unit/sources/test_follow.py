@@ -158,6 +158,35 @@ def test_truncation_is_noticed_though_the_file_has_grown_beyond_where_it_was(log
     assert follower.settle() == ["two", "three", "four"]
 
 
+def test_truncation_is_noticed_though_the_same_bytes_lie_where_it_was(log: Path) -> None:
+    follower = Follower(log)
+    append(log, "one\n" + "x" * 1_000 + "\n")
+    follower.look()
+    log.write_text("two\n" + "x" * 1_000 + "\nthree\n")
+    assert follower.settle() == ["two", "x" * 1_000, "three"]
+
+
+def test_of_a_line_that_copytruncate_found_incomplete_only_the_copy_counts(log: Path) -> None:
+    follower = Follower(log)
+    append(log, "a\nhalf")
+    follower.look()
+    append(log, " whole\n")
+    shutil.copyfile(log, log.with_name("app.log.1"))
+    log.write_text("b\n")
+    assert sorted(map(str, follower.settle())) == ["b", "half whole"]
+
+
+def test_a_file_moved_away_before_its_first_line_was_complete_is_not_forgotten(log: Path) -> None:
+    follower = Follower(log)
+    append(log, "half")
+    follower.look()
+    old = log.rename(log.with_name("app.log.1"))
+    append(log, "b\n")
+    assert follower.look() == ["b"]
+    append(old, " whole\nlast")
+    assert follower.settle() == ["half whole", "last"]
+
+
 def test_what_was_written_before_copytruncate_is_found_in_the_copy(log: Path) -> None:
     follower = Follower(log)
     append(log, "a\n")

@@ -1,0 +1,122 @@
+"""Syslog messages of both kinds."""
+
+import pytest
+
+from pipeline.sources.formats.format import TOO_LONG, FormatOptions
+from pipeline.sources.formats.structured_data import split_structured_data
+from pipeline.sources.formats.syslog import FAILURE, REPEATS_MAX, Syslog
+
+NOW = 1_767_225_600_000
+
+
+def parse(message: bytes, *tags: str) -> list[dict[str, object]]:
+    return list(Syslog(FormatOptions(), lambda: NOW).parse_from(message, "192.0.2.7", *tags))
+
+
+def test_a_message_of_rfc_5424() -> None:
+    message = (
+        "<165>1 2025-10-11T22:14:15.003Z mymachine.example evntslog 111 ID47 "
+        '[exampleSDID@32473 iut="3" eventSource="App\\"l\\]ication"][x@1 a=""] \ufeffAn äpplication event'
+    )
+    assert parse(message.encode()) == [
+        {
+            "sender": "192.0.2.7",
+            "log.syslog.facility.code": 20,
+            "log.syslog.severity.code": 5,
+            "timestamp": 1_760_220_855_003,
+            "host.name": "mymachine.example",
+            "msgid": "ID47",
+            "structured_data": {"exampleSDID@32473": {"iut": "3", "eventSource": 'App"l]ication'}, "x@1": {"a": ""}},
+            "message": "An äpplication event",
+            "process.name": "evntslog",
+            "process.pid": 111,
+            "service": "evntslog",
+            "level": "info",
+        }
+    ]
+
+
+def test_nothing_given_is_nothing_claimed() -> None:
+    assert parse(b"<11>1 - - - - - -") == [
+        {
+            "sender": "192.0.2.7",
+            "log.syslog.facility.code": 1,
+            "log.syslog.severity.code": 3,
+            "timestamp": None,
+            "message": "",
+            "level": "error",
+        }
+    ]
+
+
+def test_a_message_of_rfc_3164() -> None:
+    (event,) = parse(b"<34>Oct 11 22:14:15 mymachine su[7]: 'su root' failed for lonvick on /dev/pts/8")
+    assert (event["host.name"], event["process.name"], event["process.pid"]) == ("mymachine", "su", 7)
+    assert (event["log.syslog.facility.code"], event["log.syslog.severity.code"], event["level"]) == (4, 2, "error")
+    assert event["timestamp"] == 1_760_220_855_000
+    assert event["message"] == "'su root' failed for lonvick on /dev/pts/8"
+
+
+@pytest.mark.parametrize(
+    ("message", "host", "program", "text"),
+    [
+        (b"<13>Dec 10 06:55:46 prog[1]: hi", "192.0.2.7", "prog", "hi"),
+        (b"<13>prog: hi", "192.0.2.7", "prog", "hi"),
+        (b"<13>just text", "192.0.2.7", None, "just text"),
+        (b"<13>2025-12-10T06:55:46Z host prog: hi", "host", "prog", "hi"),
+        (b"<13>", "192.0.2.7", None, ""),
+    ],
+)
+def test_what_is_missing_in_front_comes_from_the_sender(
+    message: bytes, host: str, program: str | None, text: str
+) -> None:
+    (event,) = parse(message)
+    assert (event["host.name"], event.get("process.name"), event["message"]) == (host, program, text)
+
+
+@pytest.mark.parametrize("start", [b"<86>Dec 10 06:55:46 h sshd[9]: ", b"<86>1 2025-12-10T06:55:46Z h sshd 9 - - "])
+def test_an_attempt_at_sshd_is_one_in_any_syslog(start: bytes) -> None:
+    (event,) = parse(start + b"Failed password for root from 192.0.2.1 port 22 ssh2")
+    assert (event["event"], event["ip"], event["userId"]) == ("LOGIN_FAILURE", "192.0.2.1", "root")
+    assert "level" not in event
+
+
+def test_a_message_cannot_multiply_itself_much() -> None:
+    events = parse(b"<86>sshd[9]: message repeated 9999 times: [ Failed password for root from ::1 port 22 ssh2]")
+    assert len(events) == REPEATS_MAX
+
+
+@pytest.mark.parametrize("message", [b"plain", b"<192>x", b"<>x", b"<1x", b"\xff\xfe", b"<9999>x"])
+def test_a_message_without_a_priority_is_kept_whole(message: bytes) -> None:
+    (event,) = parse(message)
+    assert (event["message"], event["tags"]) == (message.decode("utf-8", "backslashreplace"), [FAILURE])
+
+
+@pytest.mark.parametrize("rest", ["[x", '[x a="b]', "[ ]", "[x a=b] text", "text", "[a]text"])
+def test_malformed_structured_data_stays_in_the_message(rest: str) -> None:
+    (event,) = parse(f"<11>1 - h app 1 - {rest}".encode())
+    assert (event["message"], event["tags"]) == (rest, [FAILURE])
+
+
+def test_a_date_that_makes_no_sense_is_no_date() -> None:
+    (event,) = parse(b"<11>1 2025-99-99T00:00:00Z h app 99999999999 - - x")
+    assert (event["timestamp"], event["procid"]) == (None, "99999999999")
+
+
+def test_tags_of_the_reader_are_kept() -> None:
+    for message in (b"plain", b"<11>1 - h app 1 - [x", b"<13>x"):
+        assert all(event["tags"][0] == TOO_LONG for event in parse(message, TOO_LONG))  # type: ignore[index]
+
+
+def test_messages_do_not_influence_the_year_of_each_other() -> None:
+    log = Syslog(FormatOptions(), lambda: NOW)
+    for _ in range(3):
+        assert log.parse(b"<13>Dec 31 06:00:00 h p: x")[0]["timestamp"] == NOW - 64_800_000
+        assert log.parse(b"<13>Jan  1 06:00:00 h p: x")[0]["timestamp"] == NOW + 21_600_000
+
+
+def test_values_that_repeat_a_name_are_all_kept() -> None:
+    assert split_structured_data('[o ip="a" ip="b"] x') == ({"o": {"ip": "a b"}}, "x")
+    assert split_structured_data("- x") == ({}, "x")
+    assert split_structured_data("-") == ({}, "")
+    assert split_structured_data("[a][b]") == ({"a": {}, "b": {}}, "")
