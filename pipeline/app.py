@@ -42,7 +42,7 @@ from pipeline.events.encoder import Encoder
 from pipeline.events.mark import DrillMarker
 from pipeline.events.redaction import Redactor
 from pipeline.logger.security import SecurityLogger
-from pipeline.node import node_status
+from pipeline.node import node_url
 from pipeline.scheduler.availability import Availability
 from pipeline.scheduler.checkpoints import Checkpoints
 from pipeline.scheduler.checks import Checks
@@ -109,12 +109,12 @@ class App:
             return self.settings.elasticsearch_url
         if self.node_url is not None:
             return self.node_url
-        node = node_status(self.settings.siemlite_home)
-        if node is None:
+        address = node_url(self.settings.siemlite_home)
+        if address is None:
             raise ConfigurationError(
                 "ELASTICSEARCH_URL is unset and no embedded node runs; set it, or run `siemlite node start`"
             )
-        return node.url
+        return address
 
     @cached_property
     def client(self) -> Elasticsearch:

@@ -9,6 +9,7 @@ import secrets
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from elasticsearch import Elasticsearch
 
@@ -18,7 +19,7 @@ from pipeline.alerts.record import Alert
 from pipeline.app import App
 from pipeline.delivery.routing import PAGING_DRILL
 from pipeline.detection.detection import Detection
-from pipeline.detection.realise import realised
+from pipeline.detection.realise import RealEvent, realised
 from pipeline.engine.loader import Loaded
 from pipeline.errors import RetryableError
 from pipeline.events.encoder import Draft
@@ -111,6 +112,7 @@ def drill_line(result: DrillResult) -> str:
     return f"{result.detection_id}: NOT PASSED: {result.reason}"
 
 
+_NUMBER, _DATA, _OWN = "siemlite.number.", "siemlite.data.", "siemlite."
 _PROVED = "proved"
 _NEXT = (
     "log an event:     from pipeline import SecurityEvent, SecurityLogger; "
@@ -148,22 +150,32 @@ def _play(app: App, detection: Detection, drill_id: str) -> int:
         identity = WriterIdentity(secrets.token_bytes(WRITER_BYTES))
         events = realised(detection, example, last_ms - example.end_ms, drill_id.partition(".")[0][-12:])
         drafts = [
-            Draft(
-                {
-                    "message": f"drill of {detection.id}",
-                    **event.fields,
-                    "@timestamp": instant_text(event.time_ms),
-                },
-                identity.event_id(number),
-                drill_id,
-            )
-            for number, event in enumerate(events, 1)
+            _draft(detection, event, identity.event_id(number), drill_id) for number, event in enumerate(events, 1)
         ]
         intake.take(drafts, {}, threading.Event())
         intake.flush(threading.Event())
     finally:
         owned.close()
     return last_ms
+
+
+def _draft(detection: Detection, event: RealEvent, event_id: str, drill_id: str) -> Draft:
+    """Return the event as an application would log it, with what only siemlite itself writes beside it."""
+    raw: dict[str, Any] = {"message": f"drill of {detection.id}", "@timestamp": instant_text(event.time_ms)}
+    numbers: dict[str, Any] = {}
+    own: dict[str, str] = {}
+    for name, value in event.fields.items():
+        if name.startswith(_NUMBER):
+            numbers[name.removeprefix(_NUMBER)] = value
+        elif name.startswith(_DATA):
+            raw[name.removeprefix(_DATA)] = value
+        elif name.startswith(_OWN):
+            own[name.removeprefix(_OWN)] = value
+        else:
+            raw[name] = value
+    if numbers:
+        raw["numbers"] = numbers
+    return Draft(raw, event_id, drill_id, own)
 
 
 def _look(app: App, detection: Detection, last_ms: int, result: DrillResult) -> DrillResult:

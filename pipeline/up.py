@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pipeline.app import App
 from pipeline.drill import canary
 from pipeline.errors import SiemliteError
-from pipeline.node import node_status, start_node
+from pipeline.node import StartInterruptedError, node_url, start_node
 from pipeline.ship import shipping
 from pipeline.sources.record import Source
 
@@ -34,7 +34,10 @@ def run_everything(
     with ExitStack() as running:
         app.check_channels()
         if app.settings.elasticsearch_url is None:
-            running.enter_context(_embedded_node(app, stop))
+            try:
+                running.enter_context(_embedded_node(app, stop))
+            except StartInterruptedError:
+                return
         if not app.await_server(stop):
             return
         for installed in app.set_up():
@@ -55,17 +58,17 @@ def run_everything(
 
 @contextmanager
 def _embedded_node(app: App, stop: threading.Event) -> Iterator[None]:
-    node = start_node(app.settings, progress=app.notify)
+    node = start_node(app.settings, progress=app.notify, stop=stop)
     app.node_url = node.url
     ended = threading.Event()
 
     def watch() -> None:
         while not app.clock.wait(ended, _WATCH_SECONDS):
-            if stop.is_set() or node_status(app.settings.siemlite_home) is not None:
+            if stop.is_set() or node_url(app.settings.siemlite_home) is not None:
                 continue
             app.notify("the embedded node is gone; starting it again")
             try:
-                nodes.append(start_node(app.settings, progress=app.notify))
+                nodes.append(start_node(app.settings, progress=app.notify, stop=stop))
             except SiemliteError as error:
                 app.notify(f"the embedded node does not start: {error}; trying again")
 

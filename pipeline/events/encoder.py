@@ -21,11 +21,15 @@ _UNKNOWN_LEVEL = "warn"
 
 
 class Draft(NamedTuple):
-    """A raw event and the id it has; `drill` is the id of the drill it belongs to."""
+    """A raw event and the id it has.
+
+    `drill` is the id of the drill it belongs to, and `own` what a drill's event has of siemlite's own fields.
+    """
 
     event: Mapping[str, object]
     event_id: str
     drill: str | None = None
+    own: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,8 @@ class Encoder:
             index = index_of(instant)
             if draft.drill is not None and self.marker is not None:
                 signature = self.marker.sign(index, draft.event_id, draft.drill, instant.ms)
-                body.setdefault("siemlite", {})["drill"] = {"id": draft.drill, "signature": signature}
+                mark = {"id": draft.drill, "signature": signature}
+                body["siemlite"] = {**body.get("siemlite", {}), **(draft.own or {}), "drill": mark}
             return Encoded(index, draft.event_id, level, _line(body))
         except Exception as error:  # noqa: BLE001 - whatever an application hands over, its event still counts
             instant = values.instant_of(received_ms)

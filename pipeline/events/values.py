@@ -22,6 +22,7 @@ _LAST = datetime(9999, 12, 30, tzinfo=UTC)
 _IPV4 = re.compile(
     r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}"
 )
+_LAT_LON = re.compile(r"\s*(-?[0-9]{1,3}(?:\.[0-9]{1,17})?)\s*,\s*(-?[0-9]{1,3}(?:\.[0-9]{1,17})?)\s*")
 _SECONDS = re.compile(r"[0-5][0-9]\.[0-9]{3}Z")
 _minutes: dict[str, int] = {}
 _addresses: dict[str, tuple[str, str | None]] = {}
@@ -72,11 +73,14 @@ def whole_number(value: object) -> int | None:
 
 
 def geo_point(value: object) -> dict[str, float] | None:
-    """Return `{"lat": …, "lon": …}` for a mapping with a latitude and a longitude on the globe."""
-    if not isinstance(value, dict):
-        return None
-    lat = value.get("lat", value.get("latitude"))
-    lon = value.get("lon", value.get("lng", value.get("longitude")))
+    """Return `{"lat": …, "lon": …}` for a mapping, or for text `lat,lon`, that names a place on the globe."""
+    lat: object = None
+    lon: object = None
+    if isinstance(value, dict):
+        lat = value.get("lat", value.get("latitude"))
+        lon = value.get("lon", value.get("lng", value.get("longitude")))
+    elif isinstance(value, str) and (found := _LAT_LON.fullmatch(value)):
+        lat, lon = float(found[1]), float(found[2])
     if isinstance(lat, int | float) and isinstance(lon, int | float) and abs(lat) <= 90 and abs(lon) <= 180:
         return {"lat": float(lat), "lon": float(lon)}
     return None

@@ -37,7 +37,7 @@ def test_the_first_start_proves_itself_and_the_second_keeps_the_data(tmp_path: P
         for hint in ("log an event:", "follow a file:", "open Kibana:", "add a detection:"):
             assert hint in said
         assert "no channel is configured" in said
-        assert any("DRILL" in line for line in up.stdout)
+        up.until(lambda: any("DRILL" in line for line in up.stdout), "the console shows the drill")
         url = _url(up)
         now = instant_text(time.time_ns() // 1_000_000)
         with log.open("a") as file:

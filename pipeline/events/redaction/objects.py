@@ -18,7 +18,7 @@ from decimal import Decimal
 from enum import Enum
 from itertools import islice
 from pathlib import PurePath
-from types import GetSetDescriptorType, MappingProxyType, MemberDescriptorType
+from types import GetSetDescriptorType, MappingProxyType, MemberDescriptorType, SimpleNamespace
 from typing import Any
 
 LONG_MAX = 2**63 - 1
@@ -33,10 +33,9 @@ _INT_DIGITS_MAX = 4_000
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The fields of an object with fields, by name; `secret` when its type says that it holds a secret."""
+    """The fields of an object, by name."""
 
     by_name: dict[str, object]
-    type_name: str
 
 
 Simple = Callable[[Any], object]
@@ -91,6 +90,7 @@ def _exception(value: BaseException) -> object:
     return {"type": type(value).__name__, "message": message, "args": list(args)}
 
 
+_NAMESPACE_FIELDS: Any = vars(SimpleNamespace)["__dict__"]
 _BY_TYPE: dict[type, Simple] = {
     bool: bool,
     str: _text,
@@ -121,6 +121,7 @@ _BY_TYPE: dict[type, Simple] = {
     type({}.values()): list,
     type({}.items()): list,
     BaseException: _exception,
+    SimpleNamespace: lambda value: Fields(dict(_NAMESPACE_FIELDS.__get__(value))),
 }
 
 
@@ -158,7 +159,7 @@ class ObjectReader:
         names = getattr(kind, "_fields", None)
         if issubclass(kind, tuple):
             if isinstance(names, tuple) and all(isinstance(name, str) for name in names):
-                return lambda value: Fields(dict(zip(names, tuple.__iter__(value), strict=False)), kind.__name__)
+                return lambda value: Fields(dict(zip(names, tuple.__iter__(value), strict=False)))
             return lambda value: list(tuple.__iter__(value))
         for parent in kind.__mro__:
             simple = _BY_TYPE.get(parent)
@@ -215,6 +216,6 @@ def _fields_reader(kind: type) -> Simple | None:
         public = {name: item for name, item in found.items() if type(name) is str and not name.startswith("_")}
         if type(extra) is dict:
             public.update(extra)
-        return Fields(public, kind.__name__) if public else type_label(value)
+        return Fields(public) if public else type_label(value)
 
     return read

@@ -30,20 +30,21 @@ _PAIR = re.compile(
     r"(=>|:=|=(?![=~>])|:(?![:=]|//)|%3[aAdD])"
 )
 _PREVIOUS_WORD = re.compile(r"([A-Za-z]{2,16})[ ]\Z")
+_OBJECT = re.compile(r"\s{0,20}\{")
 _BLANKS = re.compile(r"[ \t]*+")
 _SPACE = re.compile(r"\s*+")
 _UNICODE = re.compile(r"\\++u([0-9a-fA-F]{4})")
 _INSTANT = re.compile(r"T[0-9][0-9]\Z")
 _ANOTHER_PAIR = re.compile(r"[\w.\-]{1,64}(?:=|:[^/])")
-_CLOSING_BRACKETS = re.compile(r"[\])]|%5[dD]")
+_KEY_QUOTE = re.compile(r"\\*[\"'`]|&quot;|&#34;|%22")
 _SUDO_DIRECTORY = re.compile(r"(?:/|~|unknown)[^;=]*+;")
 
 _NAMING = frozenset({"name", "key", "header", "field", "param", "parameter", "variable"})
 _NAMED = re.compile(
     r"\s{0,4}\\*[\"']?([\w.\-\[\]]{2,64})\\*[\"']?(?:"
     r"[\s,;]{1,4}\\*[\"']?(?:value|val|content)\\*[\"']?\s{0,4}[=:]\s{0,4}"
-    r"|[^\r\n\\]{0,200}(?:\r?\n|(?:\\{1,8}r)?\\{1,8}n)"
-    r"(?:[\w-]{1,64}:[^\r\n\\]{0,200}(?:\r?\n|(?:\\{1,8}r)?\\{1,8}n)){0,3}(?P<part>\r?\n|(?:\\{1,8}r)?\\{1,8}n)"
+    r"|[^\r\n\\]{0,200}+(?:\r?\n|(?:\\{1,8}r)?\\{1,8}n)"
+    r"(?:[\w-]{1,64}:[^\r\n\\]{0,200}+(?:\r?\n|(?:\\{1,8}r)?\\{1,8}n)){0,3}(?P<part>\r?\n|(?:\\{1,8}r)?\\{1,8}n)"
     r")",
     re.IGNORECASE,
 )
@@ -51,7 +52,7 @@ _PART_END = re.compile(r"(?:\r?\n|(?:\\+r)?\\+n)--")
 
 _OPTION = re.compile(r"-(?<![\w-]-)-?([A-Za-z][\w-]{1,60})[ \t]++(?![-|&;<>])")
 _ELEMENT = re.compile(r"<((?:[\w.-]{1,60}:)?+[\w.-]{1,100}+)(?:\s[^<>]{0,500}+)?>")
-_BRACKETED = re.compile(r"([(\[])\s{0,4}b?(\\*+[\"'])([\w.-]{2,64})\2\s{0,4},\s{0,4}b?(\\*+[\"'])")
+_QUOTED_NAME = re.compile(r"(\(\s{0,4})?+(?:(?<![A-Za-z])b)?(\\*+[\"'])([\w.-]{2,64})\2\s{0,4},\s{0,4}b?(\\*+[\"'])")
 _CLAUSE = re.compile(r"\b(?:identified by|password|passwd|passphrase)[ ]{1,4}(?=')", re.IGNORECASE)
 _HEADER_NAMES = frozenset({"authorization", "cookie"})
 
@@ -70,7 +71,7 @@ class Pairs:
         if "<" in text:
             text = self._elements(text)
         if "'" in text or '"' in text:
-            text = self._bracketed(text)
+            text = self._beside(text)
         if "'" in text:
             text = self._clauses(text)
         if "-" in text:
@@ -81,6 +82,7 @@ class Pairs:
 
     def _pairs(self, text: str) -> str:
         out = _Splice(text)
+        around, closed = "", 0  # the name of the object that the text is in, and where that ends
         for found in _PAIR.finditer(text):
             if found.start() < out.done:
                 continue
@@ -88,8 +90,14 @@ class Pairs:
             at = found.end()
             if self._names_a_secret(text, found.start(), name, mark):
                 self._hide_value(out, at, name, closers, mark)
+            elif at < closed and joins_next_word(name) and self._is_sensitive(f"{around}_{name}"):
+                self._hide_value(out, at, name, closers, mark)
             elif name.casefold() in _NAMING:
                 self._hide_named(out, at)
+            elif closers and _OBJECT.match(text, at):
+                around = name
+                if closed <= at:
+                    closed = text.find("}", at) + 1 or len(text)
         return out.text()
 
     def _names_a_secret(self, text: str, start: int, name: str, mark: str) -> bool:
@@ -99,25 +107,32 @@ class Pairs:
             return False
         if self._is_sensitive(name):
             return True
-        if start and text[start - 1] == "\\" and name[0] in "nrtbf" and self._is_sensitive(name[1:]):
+        before = text[start - 1] if start else ""
+        if before == "\\" and name[0] in "nrtbf" and self._is_sensitive(name[1:]):
             return True
-        if start and text[start - 1] == " " and joins_next_word(name):
-            before = _PREVIOUS_WORD.search(text, max(0, start - 18), start)
-            return before is not None and self._is_sensitive(f"{before[1]}_{name}")
+        if before == "%" and self._is_sensitive(name[2:]):
+            return True
+        if before == " " and joins_next_word(name):
+            previous = _PREVIOUS_WORD.search(text, max(0, start - 18), start)
+            return previous is not None and self._is_sensitive(f"{previous[1]}_{name}")
         return False
 
     def _hide_value(self, out: "_Splice", at: int, name: str, closers: str, mark: str) -> None:
         text = out.source
         start = _BLANKS.match(text, at).end()  # type: ignore[union-attr]
-        key_quote = _CLOSING_BRACKETS.sub("", closers)
+        quoting = _KEY_QUOTE.search(closers)
+        key_quote = "" if quoting is None else quoting[0]
         if key_quote or mark == "=>":
             further = _SPACE.match(text, start).end()  # type: ignore[union-attr]
             if QUOTE.match(text, further) or text[further : further + 1] in ("{", "["):
                 start = further
-        if text.startswith(self._marker, start) and bare_end(text, start + len(self._marker)) == start + len(
-            self._marker
-        ):
-            out.skip(start + len(self._marker))
+        if text.startswith(self._marker, start):
+            marked = start + len(self._marker)
+            end = bare_end(text, marked)
+            if end > marked:
+                out.replace(start, end, self._marker)
+            else:
+                out.skip(marked)
             return
         quoted = QUOTE.match(text, start)
         if quoted is not None and (key_quote or not closes_an_outer_string(text, quoted.end())):
@@ -195,14 +210,14 @@ class Pairs:
                 out.replace(found.end(), end, self._marker)
         return out.text()
 
-    def _bracketed(self, text: str) -> str:
+    def _beside(self, text: str) -> str:
         out = _Splice(text)
-        for found in _BRACKETED.finditer(text):
+        for found in _QUOTED_NAME.finditer(text):
             if found.start() < out.done:
                 continue
             bracket, _, name, opener = found.groups()
-            header = "-" in name or name.casefold() in _HEADER_NAMES
-            if (bracket == "(" or header) and self._is_sensitive(name):
+            apart = "-" in name or name.casefold() in _HEADER_NAMES
+            if (bracket or apart) and self._is_sensitive(name):
                 out.replace(found.end(), string_end(text, found.end(), opener), self._marker)
         return out.text()
 

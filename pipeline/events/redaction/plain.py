@@ -191,9 +191,9 @@ class Plainer:
         if kind is bool or value is None:
             return value
         if kind is int:
-            return whole_number(value)  # type: ignore[arg-type]
+            return value if LONG_MIN <= value <= LONG_MAX else whole_number(value)  # type: ignore
         if kind is float:
-            return real_number(value)  # type: ignore[arg-type]
+            return value if value - value == 0.0 else real_number(value)  # type: ignore
         if _within(value, above):
             return CYCLE
         if kind is dict:

@@ -44,7 +44,7 @@ _PREFIXED: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("glpat-", r"glpat-[\w-]{16,}+"),
         ("xox", r"xox[a-z]-[A-Za-z0-9-]{10,}+"),
         ("xapp-", r"xapp-[A-Za-z0-9-]{10,}+"),
-        ("hooks.slack.com/", r"(?<=://hooks\.slack\.com/)(?:services|workflows|triggers)/[\w/-]{8,}+"),
+        ("hooks.slack.com/", r"(?<=s://hooks\.slack\.com/)(?:services|workflows|triggers)/[\w/-]{8,}+"),
         ("k_", r"(?<![A-Za-z0-9])[prs]k_(?:live|test)_[A-Za-z0-9]{8,}+"),
         ("whsec_", r"whsec_[A-Za-z0-9+/=]{16,}+"),
         ("sk-", r"(?<![A-Za-z0-9])sk-(?=[\w-]{0,40}[0-9A-Z])[\w-]{20,}+"),
@@ -110,7 +110,7 @@ def _password(authority: str) -> tuple[int, int] | None:
     path = min((at for at in (authority.find(mark) for mark in "/?#") if at >= 0), default=len(authority))
     end = authority.rfind("@", 0, path)
     if end < 0 and not _PORT.match(authority, colon + 1) and "/" not in authority[:colon]:
-        end = authority.find("@", colon)
+        end = authority.rfind("@", colon)
     return (colon + 1, end) if colon + 1 < end else None
 
 

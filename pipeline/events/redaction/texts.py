@@ -13,6 +13,7 @@ import orjson
 
 from pipeline.events.redaction.cards import is_card, redact_cards, redact_ssns
 from pipeline.events.redaction.pairs import Pairs
+from pipeline.events.redaction.plain import MAX_DEPTH as PLAIN_DEPTH
 from pipeline.events.redaction.shapes import redact_key_blocks, redact_shapes, redact_userinfo
 from pipeline.events.redaction.structural import is_structural
 
@@ -29,6 +30,7 @@ _SHAPE_MIN = 11
 """Characters of the shortest secret that is known by its shape: `Bearer` and a token."""
 
 _NINE_DIGITS = re.compile(r"[0-9](?:[ \-+\xa0\u2009\u202f]?[0-9]){8}")
+_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]]', re.DOTALL)
 _CARD_MIN, _CARD_MAX = 10**12, 10**19
 _JSON_ENDS = {"{": "}", "[": "]", '"': '"'}
 
@@ -64,6 +66,8 @@ class Texts:
         return self._searched(text)
 
     def _json(self, text: str, nesting: int) -> str | None:
+        if _is_deep(text):
+            return None
         try:
             tree = orjson.loads(text)
         except ValueError:
@@ -91,7 +95,8 @@ class Texts:
         if kind is str:
             if len(value) < SHORTEST or is_structural(name, value):
                 return value
-            return self._text(value, nesting)
+            new = self._text(value, nesting)
+            return value if new == value else new
         if kind is dict:
             return self._dict(value, name, depth + 1, nesting)
         if kind is list or kind is tuple:
@@ -112,11 +117,36 @@ class Texts:
                 out[key] = new
         result = tree if out is None else out
         if any(len(key) >= SHORTEST and self._searched(key) != key for key in tree):
-            return {self._searched(key): value for key, value in result.items()}
+            return self._with_safe_keys(result)
         return result
+
+    def _with_safe_keys(self, tree: dict[str, Any]) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for key, value in tree.items():
+            name = self._searched(key)
+            while name in out:
+                name += "_"
+            out[name] = value
+        return out
 
     def _list(self, items: Any, name: str, depth: int, nesting: int) -> Any:
         if depth > MAX_DEPTH:
             return self._truncated
         new = [self._tree(item, name, depth, nesting) for item in items]
         return items if all(a is b for a, b in zip(new, items, strict=True)) else new
+
+
+def _is_deep(text: str) -> bool:
+    """Return whether JSON in `text` has more levels than a plain tree keeps; it is searched as it stands then."""
+    if text.count("{") + text.count("[") <= PLAIN_DEPTH:
+        return False
+    depth = 0
+    for found in _BRACKET.finditer(text):
+        mark = found[0]
+        if mark in "{[":
+            depth += 1
+            if depth > PLAIN_DEPTH:
+                return True
+        elif mark in "}]":
+            depth -= 1
+    return False

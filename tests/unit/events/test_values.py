@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.events.values import address, instant, keyword, shortened, whole_number
+from pipeline.events.values import address, geo_point, instant, keyword, shortened, whole_number
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,9 @@ def test_a_shortened_text_fits_and_tells_apart() -> None:
 @pytest.mark.parametrize("value", [True, "1.5", "９", 1.5, 2**63, "9" * 30, None])
 def test_what_a_long_cannot_hold_is_refused(value: object) -> None:
     assert whole_number(value) is None
+
+
+def test_a_place_may_be_text() -> None:
+    assert geo_point("52.5, -13.4") == {"lat": 52.5, "lon": -13.4}
+    assert geo_point("95,13") is None
+    assert geo_point("52.5") is None
