@@ -202,9 +202,14 @@ class Kind:
         """Return the time ranges whose counts let `may_fire` rule out crossings in `[first_ms, last_ms]`."""
         return ()
 
+    @property
+    def least_events(self) -> int:
+        """Return how many events within reach a group with a crossing has at least."""
+        return 1
+
     def may_fire(self, totals: Totals) -> bool:
         """Return whether a group with `totals` can have a crossing."""
-        raise NotImplementedError
+        return totals.events >= self.least_events
 
     def crossings(self, timeline: Timeline, now_ms: int | None = None) -> Iterator[Crossing]:
         """Yield the crossings of one group's `timeline`, in time order, at most one for each instant.

@@ -12,12 +12,13 @@ from urllib.parse import urlsplit, urlunsplit
 
 from elastic_transport import ConnectionError as TransportConnectionError
 from elastic_transport import ConnectionTimeout, SerializationError, TlsError, TransportError
-from elasticsearch import ApiError, Elasticsearch
+from elasticsearch import ApiError, Elasticsearch, OrjsonSerializer
 
 from pipeline.errors import ConfigurationError, PermanentError, RetryableError
 from pipeline.settings import Settings
 
 _REPAIR = "check ES_USER and ES_PASSWORD, or ES_API_KEY"
+_JSON_TYPES = ("application/json", "application/vnd.elasticsearch+json")
 RETRYABLE_STATUS = frozenset({408, 409, 429, 500, 502, 503, 504})
 
 
@@ -52,6 +53,10 @@ def connect(
             max_retries=0,
             retry_on_timeout=False,
             connections_per_node=connections,
+            serializers={
+                "application/json": OrjsonSerializer(),
+                "application/vnd.elasticsearch+json": OrjsonSerializer(),
+            },
         )
     except ValueError as error:
         raise ConfigurationError(f"ELASTICSEARCH_URL cannot be used: {error}") from None

@@ -47,10 +47,10 @@ def evaluate(view: View, plan: Plan, since: Checkpoint, now_ms: int) -> Step[Eva
 
 def evaluate_history(view: View, from_ms: int, to_ms: int) -> Step[Evaluated]:
     """Evaluate history: all crossings in `[from_ms, to_ms)`."""
-    suspected, groups = yield from suspects_of_history(view, from_ms, to_ms)
+    suspected = yield from suspects_of_history(view, from_ms, to_ms)
     judge = Judge(view, to_ms - 1, 0)
     yield from judge.judge(suspected)
-    return Evaluated(_findings(judge), groups, len(suspected))
+    return Evaluated(_findings(judge), len(suspected), len(suspected))
 
 
 def _findings(judge: Judge) -> tuple[Finding, ...]:

@@ -11,12 +11,13 @@ from pipeline.detection.kind import Totals
 from pipeline.detection.where import Query
 from pipeline.elastic.search import Search
 from pipeline.engine.arrivals import Touched
-from pipeline.engine.queries import GroupValues, group_of, group_sources, near_groups, times
+from pipeline.engine.queries import GroupValues, group_of, group_sources, near_groups, times, word
 from pipeline.engine.steps import Bucket, Step, ask, together
 from pipeline.engine.view import View
 
 _GROUPS_PER_SEARCH = 5_000
 _ERA_GAP_MS = 3_600_000
+_LARGEST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +73,56 @@ def suspects(view: View, touched: Touched, now_ms: int) -> Step[list[Suspect]]:
     return found
 
 
-def suspects_of_history(view: View, from_ms: int, to_ms: int) -> Step[tuple[list[Suspect], int]]:
-    """Return the groups that may have a crossing in `[from_ms, to_ms)`, and how many groups there are."""
+def suspects_of_history(view: View, from_ms: int, to_ms: int) -> Step[list[Suspect]]:
+    """Return the groups that may have a crossing in `[from_ms, to_ms)`."""
+    kind = view.kind
+    window = (from_ms - kind.evidence_ms, to_ms - 1)
+    spans = ((from_ms - kind.earliest_ms, to_ms - 1),)
     found: list[Suspect] = []
-    groups = 0
 
     def judge(group: GroupValues, totals: Totals) -> None:
-        nonlocal groups
-        groups += 1
-        if view.kind.may_fire(totals):
-            found.append(Suspect(group, ((from_ms - view.kind.earliest_ms, to_ms - 1),), totals.events))
+        if kind.may_fire(totals):
+            found.append(Suspect(group, spans, totals.events))
 
-    window = (from_ms - view.kind.evidence_ms, to_ms - 1)
-    yield from _Totals(view, window).read((), judge, _GROUPS_PER_SEARCH)
-    return found, groups
+    largest = (yield from _largest(view, window)) if len(view.group_by) == 1 and kind.least_events > 1 else None
+    if largest is None:
+        yield from _Totals(view, window).read((), judge, _GROUPS_PER_SEARCH)
+    elif kind.streams:
+        yield from _Totals(view, window).read(near_groups(view.group_by, largest), judge, len(largest))
+    else:
+        for group, events in largest.items():
+            judge(group, Totals(events))
+    return found
+
+
+def _largest(view: View, window: tuple[int, int]) -> Step[dict[GroupValues, int] | None]:
+    """Return all groups that have the kind's `least_events` in `window`, and how many they have at most.
+
+    None where the answer does not prove that they are all: a group that is missing has at most the answer's
+    error, or fewer than the smallest that is there (see `doc_count_error_upper_bound` of the `terms`
+    aggregation, which the shards' smallest counts add up to).
+    """
+    names = view.names(*window)
+    if not names:
+        return {}
+    terms = {"field": view.group_by[0], "size": _LARGEST, "shard_size": _LARGEST, "show_term_doc_count_error": True}
+    body = {"size": 0, "query": view.query(*window), "aggs": {"largest": {"terms": terms}}}
+    answer = yield from ask(Search.of(names, body, timeout_ms=view.timeout_ms, weight=_LARGEST))
+    result = answer["aggregations"]["largest"]
+    least = view.kind.least_events
+    error = int(result["doc_count_error_upper_bound"])
+    buckets = result["buckets"]
+    possible = {
+        (word(_key(bucket)),): bucket["doc_count"] + bucket["doc_count_error_upper_bound"] for bucket in buckets
+    }
+    cut = int(result["sum_other_doc_count"]) > 0
+    if cut and (error >= least or buckets[-1]["doc_count"] + error >= least):
+        return None
+    return {group: events for group, events in possible.items() if events >= least}
+
+
+def _key(bucket: Bucket) -> object:
+    return bucket.get("key_as_string", bucket["key"])
 
 
 def era_gap(view: View) -> int:

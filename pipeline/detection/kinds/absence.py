@@ -66,6 +66,11 @@ class Absence(Kind):
         """See `Kind.probes`: what lies in every time that would have to be silent."""
         return ((last_ms - self.within + 1, first_ms),)
 
+    @property
+    def least_events(self) -> int:
+        """See `Kind.least_events`."""
+        return self.at_least
+
     def may_fire(self, totals: Totals) -> bool:
         """See `Kind.may_fire`."""
         return totals.events >= self.at_least and (totals.probes is None or totals.probes[0] == 0)

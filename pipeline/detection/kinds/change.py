@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pipeline.detection.durations import days, duration_text
-from pipeline.detection.kind import ByCount, Kind, Memory, Totals, duration, field_name, wrong
+from pipeline.detection.kind import ByCount, Kind, Memory, duration, field_name, wrong
 from pipeline.detection.timeline import Crossing, Row, Timeline
 
 
@@ -53,9 +53,10 @@ class Change(Kind):
         """See `Kind.depth`."""
         return 1
 
-    def may_fire(self, totals: Totals) -> bool:
-        """See `Kind.may_fire`."""
-        return totals.events >= 2
+    @property
+    def least_events(self) -> int:
+        """See `Kind.least_events`."""
+        return 2
 
     def crossings(self, timeline: Timeline, now_ms: int | None = None) -> Iterator[Crossing]:  # noqa: ARG002
         """See `Kind.crossings`. The count is the two events."""

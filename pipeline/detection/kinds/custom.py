@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Any, ClassVar
 
 from pipeline.detection.durations import duration_text
-from pipeline.detection.kind import ByCount, Kind, Totals, duration, field_name, whole, wrong
+from pipeline.detection.kind import ByCount, Kind, duration, field_name, whole, wrong
 from pipeline.detection.timeline import Crossing, Row, Scalar, Timeline
 
 
@@ -82,9 +82,10 @@ class Custom(Kind):
         """See `Kind.evidence_ms`."""
         return self.within - 1
 
-    def may_fire(self, totals: Totals) -> bool:
-        """See `Kind.may_fire`."""
-        return totals.events >= self.at_least
+    @property
+    def least_events(self) -> int:
+        """See `Kind.least_events`."""
+        return self.at_least
 
     def crossings(self, timeline: Timeline, now_ms: int | None = None) -> Iterator[Crossing]:  # noqa: ARG002
         """See `Kind.crossings`. The count is that of the events in the window."""

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import ClassVar
 
 from pipeline.detection.durations import duration_text
-from pipeline.detection.kind import ByCount, Kind, Memory, Totals, duration, field_name, levels_fit, whole, wrong
+from pipeline.detection.kind import ByCount, Kind, Memory, duration, field_name, levels_fit, whole, wrong
 from pipeline.detection.timeline import Crossing, Scalar, Timeline
 
 
@@ -55,9 +55,10 @@ class DistinctCount(Kind):
         """See `Kind.depth`."""
         return max(self.severity.top if isinstance(self.severity, ByCount) else 0, self.at_least)
 
-    def may_fire(self, totals: Totals) -> bool:
-        """See `Kind.may_fire`."""
-        return totals.events >= self.at_least
+    @property
+    def least_events(self) -> int:
+        """See `Kind.least_events`."""
+        return self.at_least
 
     def crossings(self, timeline: Timeline, now_ms: int | None = None) -> Iterator[Crossing]:  # noqa: ARG002
         """See `Kind.crossings`. The count of a crossing is the highest level it reaches."""

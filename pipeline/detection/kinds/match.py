@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import ClassVar
 
-from pipeline.detection.kind import ByCount, Kind, Memory, Totals, wrong
+from pipeline.detection.kind import ByCount, Kind, Memory, wrong
 from pipeline.detection.timeline import Crossing, Timeline
 
 
@@ -29,10 +29,6 @@ class Match(Kind):
     def evidence_ms(self) -> int:
         """See `Kind.evidence_ms`."""
         return 0
-
-    def may_fire(self, totals: Totals) -> bool:
-        """See `Kind.may_fire`."""
-        return totals.events > 0
 
     def crossings(self, timeline: Timeline, now_ms: int | None = None) -> Iterator[Crossing]:  # noqa: ARG002
         """See `Kind.crossings`. The count is that of the events at the instant."""

@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Any, ClassVar
 
 from pipeline.detection.durations import days, duration_text
-from pipeline.detection.kind import ByCount, Kind, Memory, Totals, duration, field_name, wrong
+from pipeline.detection.kind import ByCount, Kind, Memory, duration, field_name, wrong
 from pipeline.detection.timeline import Crossing, Scalar, Timeline
 
 
@@ -67,9 +67,10 @@ class NewValue(Kind):
         """See `Kind.depth`."""
         return 2**31
 
-    def may_fire(self, totals: Totals) -> bool:
-        """See `Kind.may_fire`."""
-        return totals.events >= (1 if self.first_too else 2)
+    @property
+    def least_events(self) -> int:
+        """See `Kind.least_events`."""
+        return 1 if self.first_too else 2
 
     def crossings(self, timeline: Timeline, now_ms: int | None = None) -> Iterator[Crossing]:  # noqa: ARG002
         """See `Kind.crossings`. The count is that of the new combinations."""

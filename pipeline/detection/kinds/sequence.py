@@ -76,6 +76,11 @@ class Sequence(Kind):
         """See `Kind.evidence_ms`."""
         return self.within - 1
 
+    @property
+    def least_events(self) -> int:
+        """See `Kind.least_events`."""
+        return sum(stage.at_least for stage in self.stages)
+
     def may_fire(self, totals: Totals) -> bool:
         """See `Kind.may_fire`."""
         return all(count >= stage.at_least for count, stage in zip(totals.streams, self.stages, strict=True))

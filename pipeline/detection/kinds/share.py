@@ -59,6 +59,11 @@ class Share(Kind):
         """See `Kind.edges`."""
         return (self.within,)
 
+    @property
+    def least_events(self) -> int:
+        """See `Kind.least_events`."""
+        return self.at_least
+
     def may_fire(self, totals: Totals) -> bool:
         """See `Kind.may_fire`."""
         return totals.events >= self.at_least and totals.streams[0] >= ceil(self.at_least * self.percent / 100 - 1e-6)

@@ -69,6 +69,11 @@ class Spike(Kind):
             (last_ms - self.within - self.baseline_ms + 1, first_ms - self.within),
         )
 
+    @property
+    def least_events(self) -> int:
+        """See `Kind.least_events`."""
+        return self.at_least
+
     def may_fire(self, totals: Totals) -> bool:
         """See `Kind.may_fire`."""
         if totals.probes is None:

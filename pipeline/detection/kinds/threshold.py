@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import ClassVar
 
 from pipeline.detection.durations import duration_text
-from pipeline.detection.kind import ByCount, Kind, Memory, Totals, duration, levels_fit, whole
+from pipeline.detection.kind import ByCount, Kind, Memory, duration, levels_fit, whole
 from pipeline.detection.timeline import Crossing, Timeline
 
 
@@ -43,9 +43,10 @@ class Threshold(Kind):
         top = self.severity.top if isinstance(self.severity, ByCount) else self.at_least
         return max(top, self.at_least) - 1
 
-    def may_fire(self, totals: Totals) -> bool:
-        """See `Kind.may_fire`."""
-        return totals.events >= self.at_least
+    @property
+    def least_events(self) -> int:
+        """See `Kind.least_events`."""
+        return self.at_least
 
     def crossings(self, timeline: Timeline, now_ms: int | None = None) -> Iterator[Crossing]:  # noqa: ARG002
         """See `Kind.crossings`. The count of a crossing is the highest level it reaches."""
