@@ -1,14 +1,14 @@
 """What the alerts ask the engine, in the engine's words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
-from pipeline.alerts.store import Evidence
 from pipeline.detection.detection import Detection
 from pipeline.detection.timeline import Crossing
 from pipeline.detection.where import all_of, raw
+from pipeline.elastic.compare_and_set import Source
 from pipeline.engine.protocol import Evaluator
+from pipeline.engine.result import Wanted
 from pipeline.errors import RetryableError
 
 
@@ -18,18 +18,18 @@ class EngineEvidence:
     def __init__(self, engine: Evaluator) -> None:
         self._engine = engine
 
-    def counts(self, detection: Detection, wanted: Sequence[Evidence]) -> Sequence[int]:
+    def counts(self, detection: Detection, wanted: Sequence[Wanted]) -> Sequence[int]:
         """See `EvidenceSource.counts`."""
-        return [self._engine.count(detection, e.group, e.first_ms, e.last_ms, drill=e.drill) for e in wanted]
+        return [found.count for found in self._engine.evidence(detection, wanted)]
 
-    def samples(self, detection: Detection, wanted: Evidence, size: int) -> Sequence[Mapping[str, Any]]:
+    def samples(self, detection: Detection, wanted: Sequence[Wanted], size: int) -> Sequence[Sequence[Source]]:
         """See `EvidenceSource.samples`. Each has its index and id beside its document."""
-        found = self._engine.samples(
-            detection, wanted.group, wanted.first_ms, wanted.last_ms, size=size, drill=wanted.drill
-        )
-        return [{"_index": sample.index, "_id": sample.id, "_source": sample.source} for sample in found]
+        return [
+            [{"_index": sample.index, "_id": sample.id, "_source": sample.source} for sample in found.samples]
+            for found in self._engine.evidence(detection, wanted, size=size)
+        ]
 
-    def crossings_after(self, detection: Detection, wanted: Evidence) -> Sequence[Crossing]:
+    def crossings_after(self, detection: Detection, wanted: Wanted) -> Sequence[Crossing]:
         """See `EvidenceSource.crossings_after`: history, evaluated with the other events out of sight."""
         kind = detection.kind
         since = raw({"range": {"@timestamp": {"gte": wanted.first_ms, "format": "epoch_millis"}}}, "@timestamp")

@@ -11,7 +11,7 @@ two leaves no group untold. When `apply` raises, any part may have been written,
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from elasticsearch import Elasticsearch
 
@@ -35,8 +35,9 @@ from pipeline.alerts.record import (
 from pipeline.clock import Clock
 from pipeline.detection.detection import Detection
 from pipeline.detection.timeline import Crossing, Severity
-from pipeline.elastic.compare_and_set import Create, Merge, Outcome, Result, read_many, write_many
+from pipeline.elastic.compare_and_set import Create, Merge, Outcome, Result, Source, read_many, write_many
 from pipeline.engine.finding import Finding, Group
+from pipeline.engine.result import Wanted
 from pipeline.errors import PermanentError, RetryableError
 
 SAMPLES = 3
@@ -46,28 +47,18 @@ _WRITE_BATCH = 200
 _ROUNDS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Whose events, and from when to when (both included, in milliseconds), an alert speaks of."""
-
-    group: Group
-    first_ms: int
-    last_ms: int
-    drill: str | None
-
-
 class EvidenceSource(Protocol):
     """What the alerts ask the engine; `pipeline.alerts.evidence` adapts the real one."""
 
-    def counts(self, detection: Detection, wanted: Sequence[Evidence]) -> Sequence[int]:
+    def counts(self, detection: Detection, wanted: Sequence[Wanted]) -> Sequence[int]:
         """Return the exact number of the detection's events in each, in order."""
         ...
 
-    def samples(self, detection: Detection, wanted: Evidence, size: int) -> Sequence[Mapping[str, Any]]:
-        """Return up to `size` of the events, as stored."""
+    def samples(self, detection: Detection, wanted: Sequence[Wanted], size: int) -> Sequence[Sequence[Source]]:
+        """Return up to `size` of the events of each, as stored, in order."""
         ...
 
-    def crossings_after(self, detection: Detection, wanted: Evidence) -> Sequence[Crossing]:
+    def crossings_after(self, detection: Detection, wanted: Wanted) -> Sequence[Crossing]:
         """Return the crossings that the events of `wanted` make by themselves, without any before `first_ms`."""
         ...
 
@@ -174,12 +165,12 @@ class AlertStore:
         amended = 0
         rollup: Alert | None = None
         for attempt in range(_ROUNDS):
-            drafts = self._drafts(detection, cases, known)
+            drafts = sorted(self._drafts(detection, cases, known), key=lambda d: -d.after.severity.rank)
             if attempt == 0 and not on_purpose:
                 drafts, rollup = self._spared(detection, drafts)
             conflicts: list[_Draft] = []
             for start in range(0, len(drafts), _WRITE_BATCH):
-                batch = [self._with_samples(detection, draft) for draft in drafts[start : start + _WRITE_BATCH]]
+                batch = self._with_samples(detection, drafts[start : start + _WRITE_BATCH])
                 for draft, result in zip(batch, self._write(batch), strict=True):
                     if result.outcome is Outcome.CONFLICT:
                         conflicts.append(draft)
@@ -204,7 +195,7 @@ class AlertStore:
             crossings: Sequence[Crossing] = case.crossings
             cut = closed_until(existing)
             if cut is not None and straddles(existing, crossings):
-                left = Evidence(case.group, cut + 1, max(c.time_ms for c in crossings), case.drill)
+                left = Wanted(case.group, cut + 1, max(c.time_ms for c in crossings), case.drill)
                 crossings = self._evidence.crossings_after(detection, left)
             decisions = plan(existing, crossings, detection.suppress_for, detection.severity)
             decided.extend((case, decision) for decision in decisions)
@@ -225,7 +216,7 @@ class AlertStore:
         wanted = []
         for case, decision in decided:
             episode = decision.episode if isinstance(decision, Open) else decision.after
-            wanted.append(Evidence(case.group, episode.first_ms, episode.last_ms, case.drill))
+            wanted.append(Wanted(case.group, episode.first_ms, episode.last_ms, case.drill))
         return self._evidence.counts(detection, wanted) if wanted else ()
 
     def _amended(self, before: Alert, decision: Amend, count: int) -> Alert:
@@ -310,13 +301,14 @@ class AlertStore:
         if result.outcome is Outcome.REFUSED:
             raise PermanentError(f"Elasticsearch refuses the roll-up {rollup.id}: {result.reason}")
 
-    def _with_samples(self, detection: Detection, draft: _Draft) -> _Draft:
-        if draft.before is not None:
-            return draft
-        alert = draft.after
-        wanted = Evidence(alert.group, alert.episode.first_ms, alert.episode.last_ms, alert.drill)
-        samples = tuple(self._evidence.samples(detection, wanted, SAMPLES))
-        return replace(draft, after=replace(alert, samples=samples))
+    def _with_samples(self, detection: Detection, drafts: Sequence[_Draft]) -> list[_Draft]:
+        opening = [draft for draft in drafts if draft.before is None]
+        wanted = [
+            Wanted(d.after.group, d.after.episode.first_ms, d.after.episode.last_ms, d.after.drill) for d in opening
+        ]
+        found = self._evidence.samples(detection, wanted, SAMPLES) if wanted else ()
+        samples = {draft.after.id: tuple(events) for draft, events in zip(opening, found, strict=True)}
+        return [replace(d, after=replace(d.after, samples=samples.get(d.after.id, ()))) for d in drafts]
 
     def _write(self, drafts: Sequence[_Draft]) -> Sequence[Result]:
         results = list(write_many(self._client, INDEX, [_write_of(draft) for draft in drafts], refresh=True))

@@ -20,7 +20,7 @@ from pipeline.engine.indices import DAY_MS, Indices, look, refresh
 from pipeline.engine.memory import Memory
 from pipeline.engine.plan import Plan, plan
 from pipeline.engine.protocol import VerifyMark
-from pipeline.engine.result import Coverage, PassResult, Sample
+from pipeline.engine.result import Coverage, Evidence, PassResult, Sample, Wanted
 from pipeline.engine.scope import Marks, Scope, drills_in, read_marks, world
 from pipeline.engine.steps import PAGE_NEXT, Step, run
 from pipeline.engine.view import View
@@ -250,6 +250,19 @@ class Engine:
         """See `protocol.Evaluator.samples`."""
         view = self._view(detection, first_ms, last_ms, drill)
         return evidence.samples(self._searcher, view, group, (first_ms, last_ms), size)
+
+    def evidence(self, detection: Detection, wanted: Sequence[Wanted], *, size: int = 0) -> list[Evidence]:
+        """See `protocol.Evaluator.evidence`."""
+        if not wanted:
+            return []
+        indices = self._indices
+        if indices is None:
+            indices = self._indices = look(self._client)
+        span = (min(one.first_ms for one in wanted), max(one.last_ms for one in wanted))
+        marks = self._marks_of(indices.overlapping(*span))
+        drills = {one.drill for one in wanted}
+        views = {drill: self._looking(detection, indices, world(marks, drill)) for drill in drills}
+        return evidence.several(self._searcher, [views[one.drill] for one in wanted], wanted, size)
 
     def _looking(self, detection: Detection, indices: Indices, scope: Scope) -> View:
         limits = self._limits

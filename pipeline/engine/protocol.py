@@ -6,7 +6,7 @@ from typing import Protocol
 from pipeline.detection.detection import Detection
 from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.finding import Group
-from pipeline.engine.result import PassResult, Sample
+from pipeline.engine.result import Evidence, PassResult, Sample, Wanted
 
 VerifyMark = Callable[[str, str, str, int, str], bool]
 """`(index, event id, drill id, instant in ms, signature)`: whether the signature is this installation's."""
@@ -63,4 +63,8 @@ class Evaluator(Protocol):
         drill: str | None = None,
     ) -> tuple[Sample, ...]:
         """Return up to `size` of the group's latest events in `[first_ms, last_ms]`, the latest first."""
+        ...
+
+    def evidence(self, detection: Detection, wanted: Sequence[Wanted], *, size: int = 0) -> list[Evidence]:
+        """Return for each of `wanted`, in order, what `count` and `samples` would, asked together."""
         ...

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pipeline.detection.detection import Detection
 from pipeline.engine.checkpoint import Checkpoint
-from pipeline.engine.finding import Finding
+from pipeline.engine.finding import Finding, Group
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +69,21 @@ class Sample:
     id: str
     time_ms: int
     source: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Whose events, from and to which instant (both included), and of which drill, if of one."""
+
+    group: Group
+    first_ms: int
+    last_ms: int
+    drill: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """How many events there are, exactly, and the latest of them, the latest first."""
+
+    count: int
+    samples: tuple[Sample, ...] = ()

@@ -12,7 +12,7 @@ from pipeline.detection.kinds.threshold import Threshold
 from pipeline.detection.timeline import Crossing, Row, Severity
 from pipeline.engine.checkpoint import Checkpoint, Position, ShardId
 from pipeline.engine.finding import Finding, Group
-from pipeline.engine.result import PassResult, Sample
+from pipeline.engine.result import Evidence, PassResult, Sample, Wanted
 from pipeline.errors import RetryableError
 
 SHARD = ShardId("memory", 0)
@@ -117,6 +117,16 @@ class MemoryEngine:
         """See `Evaluator.samples`."""
         times = sorted(self._of(group, first_ms, last_ms, drill), reverse=True)[:size]
         return tuple(Sample("security-logs-x", f"e{t}", t, {"event": {"code": "LOGIN_FAILURE"}}) for t in times)
+
+    def evidence(self, detection: Detection, wanted: Sequence[Wanted], *, size: int = 0) -> list[Evidence]:
+        """See `Evaluator.evidence`."""
+        return [
+            Evidence(
+                self.count(detection, one.group, one.first_ms, one.last_ms, drill=one.drill),
+                self.samples(detection, one.group, one.first_ms, one.last_ms, size=size, drill=one.drill),
+            )
+            for one in wanted
+        ]
 
     def _of(self, group: Group, first_ms: int, last_ms: int, drill: str | None) -> list[int]:
         return [t for g, t, d in self.events if g == group and d == drill and first_ms <= t <= last_ms]
