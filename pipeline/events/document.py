@@ -182,8 +182,8 @@ class Shaper:
             self._take_numbers(draft, value)
         elif key in OURS:
             draft.keep(key, value)
-        elif FIELDS.get(name) == "text":
-            self._place(draft, key, name, "text", value)
+        elif FIELDS.get(name) in ("text", "geo_point"):
+            self._place(draft, key, name, FIELDS[name], value)
         elif key in ROOTS:
             self._take_ecs(draft, key, value)
         else:

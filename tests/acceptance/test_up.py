@@ -37,7 +37,7 @@ def test_the_first_start_proves_itself_and_the_second_keeps_the_data(tmp_path: P
         for hint in ("log an event:", "follow a file:", "open Kibana:", "add a detection:"):
             assert hint in said
         assert "no channel is configured" in said
-        up.until(lambda: any("DRILL" in line for line in up.stdout), "the console shows the drill")
+        up.until(lambda: any("DRILL" in line for line in up.stderr), "the console shows the drill")
         url = _url(up)
         now = instant_text(time.time_ns() // 1_000_000)
         with log.open("a") as file:
@@ -46,7 +46,7 @@ def test_the_first_start_proves_itself_and_the_second_keeps_the_data(tmp_path: P
                 + "\n"
                 for _ in range(5)
             )
-        up.until(lambda: any("192.0.2.99" in line for line in up.stdout), "the attack in the followed file is alerted")
+        up.until(lambda: any("192.0.2.99" in line for line in up.stderr), "the attack in the followed file is alerted")
         count = httpx.get(f"{url}/security-logs-*/_count").json()["count"]
         assert count == 10, "five of the drill, five of the file"
         _end(up)
