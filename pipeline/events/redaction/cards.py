@@ -52,9 +52,10 @@ _MIN_GROUP = 3
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
 _SSN_DIGITS = r"(?!000|666|9)[0-9]{3}%s(?!00)[0-9]{2}%s(?!0000)[0-9]{4}(?![\w-])"
-_SSN_DASHED = re.compile(r"(?<![\w-])" + _SSN_DIGITS % ("-", "-"))
+_SSN_DASHED = re.compile(r"(?:(?<![\w-])|(?<=\\[nrt]))" + _SSN_DIGITS % ("-", "-"))
 _SSN_NAMED = re.compile(
-    r"((?:\bssns?|social[ _-]?security(?:[ _-]?(?:number|num|no|nr))?)\.?(?: (?:is|was))?[ \t:=#\"'\\]{0,6})"
+    r"((?:(?:(?<![A-Za-z0-9_])|(?<=\\[nrt]))ssns?|social[ _-]?security(?:[ _-]?(?:number|num|no|nr))?)"
+    r"\.?(?: (?:is|was))?[ \t:=#\"'\\]{0,6})"
     + _SSN_DIGITS % ("[- ]?", "[- ]?"),
     re.IGNORECASE,
 )

@@ -112,7 +112,7 @@ _BY_TYPE: dict[type, Simple] = {
     ipaddress.IPv6Network: str,
     ipaddress.IPv4Interface: str,
     ipaddress.IPv6Interface: str,
-    dict: lambda value: dict(dict.items(value)),
+    dict: lambda value: dict(dict.copy(value)),
     list: lambda value: list.__getitem__(value, slice(None)),
     set: lambda value: list(set.__iter__(value)),
     frozenset: lambda value: list(frozenset.__iter__(value)),

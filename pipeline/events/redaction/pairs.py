@@ -50,10 +50,12 @@ _NAMED = re.compile(
 )
 _PART_END = re.compile(r"(?:\r?\n|(?:\\+r)?\\+n)--")
 
-_OPTION = re.compile(r"-(?<![\w-]-)-?([A-Za-z][\w-]{1,60})[ \t]++(?![-|&;<>])")
+_OPTION = re.compile(r"-(?:(?<![\w-]-)|(?<=\\[nrt]-))-?([A-Za-z][\w-]{1,60})[ \t]++(?![-|&;<>])")
 _ELEMENT = re.compile(r"<((?:[\w.-]{1,60}:)?+[\w.-]{1,100}+)(?:\s[^<>]{0,500}+)?>")
-_QUOTED_NAME = re.compile(r"(\(\s{0,4})?+(?:(?<![A-Za-z])b)?(\\*+[\"'])([\w.-]{2,64})\2\s{0,4},\s{0,4}b?(\\*+[\"'])")
-_CLAUSE = re.compile(r"\b(?:identified by|password|passwd|passphrase)[ ]{1,4}(?=')", re.IGNORECASE)
+_QUOTED_NAME = re.compile(
+    r"(\(\s{0,4})?+(?:(?<![A-Za-z])b)?(\\*+[\"'])([\w.-]{2,64})\2\s{0,4},\s{0,4}(?=b?(\\*+[\"']))"
+)
+_CLAUSE = re.compile(r"(?:\b|(?<=\\[nrt]))(?:identified by|password|passwd|passphrase)[ ]{1,4}(?=')", re.IGNORECASE)
 _HEADER_NAMES = frozenset({"authorization", "cookie"})
 
 
@@ -88,9 +90,8 @@ class Pairs:
                 continue
             name, closers, mark = found.groups()
             at = found.end()
-            if self._names_a_secret(text, found.start(), name, mark):
-                self._hide_value(out, at, name, closers, mark)
-            elif at < closed and joins_next_word(name) and self._is_sensitive(f"{around}_{name}"):
+            completes = at < closed and joins_next_word(name) and self._is_sensitive(f"{around}_{name}")
+            if completes or self._names_a_secret(text, found.start(), name, mark):
                 self._hide_value(out, at, name, closers, mark)
             elif name.casefold() in _NAMING:
                 self._hide_named(out, at)
@@ -218,7 +219,7 @@ class Pairs:
             bracket, _, name, opener = found.groups()
             apart = "-" in name or name.casefold() in _HEADER_NAMES
             if (bracket or apart) and self._is_sensitive(name):
-                out.replace(found.end(), string_end(text, found.end(), opener), self._marker)
+                out.replace(found.end(4), string_end(text, found.end(4), opener), self._marker)
         return out.text()
 
     def _clauses(self, text: str) -> str:

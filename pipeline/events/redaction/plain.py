@@ -115,7 +115,7 @@ class Plainer:
         """Make plain a dict with keys that are no text, or that need a look at what stands around them."""
         out: dict[str, Any] = {}
         inner = (*above, tree)
-        for key, value in list(tree.items()):
+        for key, value in tree.copy().items():
             name = self._key(key)
             verdict = self._verdicts[name]
             while name in out:
@@ -131,7 +131,7 @@ class Plainer:
 
     def _names_a_secret(self, tree: dict[Any, Any]) -> bool:
         """Return whether an object such as `{"name": "Authorization", "value": …}` says it holds a secret."""
-        for key, value in list(tree.items()):
+        for key, value in tree.copy().items():
             if self._key(key).casefold() in NAME_SLOTS:
                 word = self._name_of(value)
                 if word is not None and self._names.is_sensitive(word):
@@ -167,14 +167,14 @@ class Plainer:
 
     def _is_secret_pair(self, pair: list[Any] | tuple[Any, ...]) -> bool:
         word = self._name_of(pair[0])
-        return word is not None and self._verdicts[word] == SENSITIVE
+        return word is not None and len(word) <= _NAME_MAX and " " not in word and self._verdicts[word] == SENSITIVE
 
     def _hide_neighbours(self, items: list[Any], *, kind_is_tuple: bool) -> bool:
         """Redact what follows a name in a flat list: raw headers, a pair alone, command-line arguments."""
         changed = False
         even = len(items) % 2 == 0
         for at, value in enumerate(items[:-1]):
-            if type(value) is not str or len(value) > _NAME_MAX or "=" in value:
+            if type(value) is not str or len(value) > _NAME_MAX or "=" in value or " " in value:
                 continue
             option = value.startswith("-")
             header = even and at % 2 == 0 and ("-" in value or value.casefold() in _HEADER_NAMES)

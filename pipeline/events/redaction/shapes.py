@@ -13,6 +13,9 @@ import re
 from base64 import b64decode
 from collections.abc import Callable
 
+_START = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))"
+"""Where a secret begins: behind no letter or digit but that of an escape, as in JSON that is cut off."""
+
 _AUTHORITY_MAX = 512
 _BASIC_MIN = 8
 _BEARER_LONG = 20
@@ -24,8 +27,8 @@ _JWT_RUN = re.compile(r"[\w-]++", re.ASCII)
 _JWT_REST = re.compile(r"(?:\.[\w-]*+){1,4}", re.ASCII)
 _JWT_PART_MIN = 8
 
-_BEARER = re.compile(r"\b((?:[Bb]earer|BEARER)(?:[ \t]|%20|\+)++)([\w\-.~+/%]++=*)", re.ASCII)
-_BASIC = re.compile(r"\b((?:[Bb]asic|BASIC)(?:[ \t]|%20|\+)++)([\w\-+/]++=*)", re.ASCII)
+_BEARER = re.compile(_START + r"((?:[Bb]earer|BEARER)(?:[ \t]|%20|\+)++)([\w\-.~+/%]++=*)", re.ASCII)
+_BASIC = re.compile(_START + r"((?:[Bb]asic|BASIC)(?:[ \t]|%20|\+)++)([\w\-+/]++=*)", re.ASCII)
 _MIXED = re.compile(r"[0-9]|[a-z][A-Z]")
 
 _AUTHORITY = re.compile(r"[^\s\"'<>`\\]++")
@@ -34,20 +37,20 @@ _PORT = re.compile(r"[0-9]{0,5}(?:[/?#]|\Z)")
 _PREFIXED: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (literal, re.compile(pattern, re.ASCII))
     for literal, pattern in (
-        ("A", r"(?<![A-Za-z0-9])A(?:KIA|SIA|BIA|CCA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
+        ("A", _START + r"A(?:KIA|SIA|BIA|CCA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
         ("AIza", r"AIza[\w-]{35}"),
         ("ya29.", r"ya29\.[\w-]{16,}+"),
         ("GOCSPX-", r"GOCSPX-[\w-]{20,}+"),
-        ("Q~", r"(?<![\w~.-])[\w~.-]{3}[0-9]Q~[\w~.-]{31,34}(?![\w~.-])"),
-        ("_", r"(?<![A-Za-z0-9])gh[opsru]_[A-Za-z0-9]{20,}+"),
+        ("Q~", r"(?:(?<![\w~.-])|(?<=\\[nrt]))[\w~.-]{3}[0-9]Q~[\w~.-]{31,34}(?![\w~.-])"),
+        ("_", _START + r"gh[opsru]_[A-Za-z0-9]{20,}+"),
         ("github_pat_", r"github_pat_\w{20,}+"),
         ("glpat-", r"glpat-[\w-]{16,}+"),
         ("xox", r"xox[a-z]-[A-Za-z0-9-]{10,}+"),
         ("xapp-", r"xapp-[A-Za-z0-9-]{10,}+"),
         ("hooks.slack.com/", r"(?<=s://hooks\.slack\.com/)(?:services|workflows|triggers)/[\w/-]{8,}+"),
-        ("k_", r"(?<![A-Za-z0-9])[prs]k_(?:live|test)_[A-Za-z0-9]{8,}+"),
+        ("k_", _START + r"[prs]k_(?:live|test)_[A-Za-z0-9]{8,}+"),
         ("whsec_", r"whsec_[A-Za-z0-9+/=]{16,}+"),
-        ("sk-", r"(?<![A-Za-z0-9])sk-(?=[\w-]{0,40}[0-9A-Z])[\w-]{20,}+"),
+        ("sk-", _START + r"sk-(?=[\w-]{0,40}[0-9A-Z])[\w-]{20,}+"),
     )
 )
 

@@ -1,0 +1,237 @@
+"""Secrets within values and lines: every disguise is seen through, and plain sentences stay."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from pipeline.events.redaction import MARKER, Redactor
+
+redactor = Redactor()
+AUTH_LOG = Path(__file__).parents[5] / "shared" / "data" / "OpenSSH_2k.log"
+
+REDACTED: list[tuple[str, str]] = [
+    # name=value and name: value
+    ("password=S3CR3T user=bob", "password=# user=bob"),
+    ("user=bob password=S3CR3T", "user=bob password=#"),
+    ("password: S3CR3T", "password: #"),
+    ("password:S3CR3T", "password:#"),
+    ("DB_PASSWORD = S3CR3T", "DB_PASSWORD = #"),
+    ("DB_PASSWORD='S3CR3T S3CR3T' next", "DB_PASSWORD='#' next"),
+    ('password := "S3CR3T"', 'password := "#"'),
+    ("api key: S3CR3T", "api key: #"),
+    ("the password is: S3CR3T", "the password is: #"),
+    ("token=S3CR3T,S3CR3T,user=x", "token=#,user=x"),
+    ('password=S3"CR3T', "password=#"),
+    ("password=<S3CR3T>", "password=#>"),
+    ("Account(user='bob', password='S3CR3T', n=1)", "Account(user='bob', password='#', n=1)"),
+    ("Account(user=bob, password=S3CR3T, n=1)", "Account(user=bob, password=#, n=1)"),
+    ("{Password:S3CR3T Token:S3CR3T}", "{Password:# Token:#}"),
+    ("a|password=S3CR3T|b=1", "a|password=#|b=1"),
+    ("pin=1234 cvc=123", "pin=# cvc=#"),
+    (r"x\npin=S3CR3T\nuser=b", r"x\npin=#\nuser=b"),
+    ("password=[REDACTED]S3CR3T", "password=#"),
+    # quotes, escapes and what is cut off
+    ('{"a":1,"password":"S3CR3T', '{"a":1,"password":"#'),
+    ('{"a":1,"password":{"x":["S3CR3T","b', '{"a":1,"password":"#"'),
+    ('{"a":1,"password":12345,"b":2', '{"a":1,"password":"#","b":2'),
+    (r'body={"password":"S3CR3T x\"S3CR3T","user":"bob"} end', r'body={"password":"#","user":"bob"} end'),
+    (r"b={\"password\":\"S3CR3T x\\\"S3CR3T\",\"user\":\"bob\"}", r"b={\"password\":\"#\",\"user\":\"bob\"}"),
+    (r"b={\"password\":\"S3CR3T\\\\\",\"user\":\"bob\"}", r"b={\"password\":\"#\",\"user\":\"bob\"}"),
+    (r"{'password': 'S3CR3T it\'s S3CR3T', 'u': 'b'}", "{'password': '#', 'u': 'b'}"),
+    ('x={"password" : { "a": "}S3CR3T" } , "b": 1}', 'x={"password" : "#" , "b": 1}'),
+    (r'{"p\u0061ssword":"S3CR3T","x', r'{"p\u0061ssword":"#","x'),
+    ('"password": "a ""S3CR3T"" b", x', '"password": "#", x'),
+    ("&quot;password&quot;:&quot;S3CR3T&quot;,", "&quot;password&quot;:&quot;#&quot;,"),
+    (":password=>'S3CR3T', x", ":password=>'#', x"),
+    ('["password"]=>\n  string(6) "S3CR3T"', '["password"]=>\n  string(6) "#"'),
+    ("[password] => S3CR3T\n[x] => 1", "[password] => #\n[x] => 1"),
+    # URLs
+    ("GET /x?a=1&token=S3CR3T&b=2 HTTP/1.1", "GET /x?a=1&token=#&b=2 HTTP/1.1"),
+    ("user%5Bpassword%5D=S3CR3T&x=1", "user%5Bpassword%5D=#&x=1"),
+    ("user[password]=S3CR3T&x=1", "user[password]=#&x=1"),
+    ("next=%2Fl%3Fpin%3DS3CR3T%26x", "next=%2Fl%3Fpin%3D#%26x"),
+    ("https://bob:S3CR3T@h.example/x", "https://bob:#@h.example/x"),
+    ("redis://:S3CR3T@h:6379/0", "redis://:#@h:6379/0"),
+    ("smtp://bob:S3/CR@S3CR3T@h:25", "smtp://bob:#@h:25"),
+    # headers
+    ("Cookie: a=S3CR3T; b=S3CR3T next", "Cookie: # next"),
+    ("Set-Cookie: a=S3CR3T; Path=/; Expires=Wed, 21 Oct 2026 07:28:00 GMT; HttpOnly", "Set-Cookie: #"),
+    ("Authorization: Bearer S3CR3T", "Authorization: #"),
+    ("authorization: Custom S3CR3T rest", "authorization: # rest"),
+    ('Authorization: Digest username="b", response="S3CR3T"', "Authorization: #"),
+    ("curl -H 'X-Api-Key: S3CR3T' -d x", "curl -H 'X-Api-Key: #' -d x"),
+    ("[('X-Api-Key', 'S3CR3T'), ('Host', 'x')]", "[('X-Api-Key', '#'), ('Host', 'x')]"),
+    # forms, elements, options, statements
+    ("<a:Password x='1'>S3CR3T</a:Password><b>1</b>", "<a:Password x='1'>#</a:Password><b>1</b>"),
+    ("<password>S3CR3T", "<password>#"),
+    ('<input name="password" value="S3CR3T">', '<input name="password" value="#">'),
+    ('form-data; name="pin"\r\n\r\nS3CR3T\r\n--b--', 'form-data; name="pin"\r\n\r\n#\r\n--b--'),
+    ("mysql --password S3CR3T -e x", "mysql --password # -e x"),
+    ("CREATE ROLE x WITH PASSWORD 'S3CR3T' VALID", "CREATE ROLE x WITH PASSWORD '#' VALID"),
+    # shapes
+    ("t eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.S3CR3T x", "t # x"),
+    ("with Bearer 0S3CR3T0abcdef.x end", "with Bearer # end"),
+    ("with Basic Ym9iOlMzQ1IzVA== end", "with Basic # end"),
+    ("k AKIAIOSFODNN7EXAMPLE k", "k # k"),
+    ("-----BEGIN EC PRIVATE KEY-----\nS3CR3T\n-----END EC PRIVATE KEY----- x", "# x"),
+    ("a -----BEGIN PRIVATE KEY-----\nS3CR3T", "a #"),
+    ("card 4111 1111 1111 1111.", "card #."),
+    ("card 3782-822463-10005", "card #"),
+    ("99 4111 1111 1111 1111 22", "99 # 22"),
+    ("ssn 123456789, 078-05-1120", "ssn #, #"),
+    ("ghp_0123456789abcdefghijABCDEFGHIJ012345", "#"),
+    ("xoxb-123456789012-S3CR3T", "#"),
+    ("sk_live_0123456789abcdef", "#"),
+]
+
+INTACT = """
+    password changed
+    token expired
+    token: expired
+    Password: must contain eight characters
+    Failed password for root from 1.2.3.4 port 22 ssh2
+    Failed password for invalid user x from 2001:db8::1 port 22 ssh2
+    Accepted password for x
+    password authentication failed
+    reason=invalid_password user=bob
+    InvalidTokenError: Not enough segments
+    missing fields: ['password', 'email']
+    usage: login <user> <password> [options]
+    basic authentication required, bearer token missing
+    Basic plan, Bearer of news
+    https://example.org:8443/a?b=c&page=2#top
+    mailto:bob@example.org at 10:00:00
+    git@github.com:org/repo.git
+    trace 4bf92f3577b34da6a3ce929d0e0e4736 span 00f067aa0ba902b7
+    2026-11-24T02:00:00.000Z took 5 ms
+    user 550e8400-e29b-41d4-a716-446655440000
+    at 1795485600000 and 1795485600000000000
+    sha512-z4PhNX7vuL3xVChQ1m2AB9Yg5AULVxXcg/SpIdNs6c5H0NE8XYXysP+DGNKHfuwvY7kxvUdBeoGlODJ6+SfaPg==
+    sudo: bob : TTY=pts/0 ; PWD=/home/bob ; USER=root ; COMMAND=/bin/ls
+    {"a": 1, "b": [true, null, "c: d"]}
+    4111111111111112 and 41111111111111111111 and x4111111111111111 and 0.4111111111111111
+    000-12-3456 666-12-3456 900-12-3456 123-00-4567 123-45-0000 1123-45-6789
+    class_name=Foo process_name: bar shipping=fast api_key_id=17
+    path C:\\Users\\bob\\key
+    eyJ is how a token begins
+    if x == y: pass
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize(("line", "expected"), REDACTED)
+def test_a_secret_in_a_line_is_replaced_and_the_rest_stays(line: str, expected: str) -> None:
+    assert redactor.text(line) == expected.replace("#", MARKER)
+
+
+@pytest.mark.parametrize(("line", "expected"), REDACTED)
+def test_a_secret_in_a_value_is_suspected_and_replaced(line: str, expected: str) -> None:
+    document = {"n": 1, "siemlite": {"data": {"note": line}}}
+    assert list(redactor.suspects([b'{"a":"b"}', orjson.dumps(document), b"{}"])) == [1]
+    assert redactor.values(document) == {"n": 1, "siemlite": {"data": {"note": expected.replace("#", MARKER)}}}
+
+
+@pytest.mark.parametrize(("line", "expected"), REDACTED)
+def test_a_secret_in_json_within_json_is_replaced(line: str, expected: str) -> None:
+    inner = orjson.dumps({"note": line, "n": [1]}).decode()
+    document = {"body": orjson.dumps({"inner": inner}).decode()}
+    assert list(redactor.suspects([orjson.dumps(document)])) == [0]
+    outer = orjson.loads(redactor.values(document)["body"])
+    assert orjson.loads(outer["inner"]) == {"note": expected.replace("#", MARKER), "n": [1]}
+
+
+@pytest.mark.parametrize("line", [line.strip() for line in INTACT])
+def test_a_line_without_a_secret_stays(line: str) -> None:
+    assert redactor.text(line) == line
+    document = {"message": line}
+    assert redactor.values(document) is document
+
+
+def test_no_line_of_a_real_authentication_log_is_changed() -> None:
+    if not AUTH_LOG.exists():
+        pytest.skip(f"the shared sample {AUTH_LOG.name} is not on this machine")
+    lines = AUTH_LOG.read_text("utf-8").splitlines()
+    assert len(lines) == 2_000
+    assert [line for line in lines if redactor.text(line) != line] == []
+    assert list(redactor.suspects([orjson.dumps({"message": line}) for line in lines])) == []
+
+
+def test_names_in_json_in_a_text_follow_the_rules_for_keys() -> None:
+    text = '{"headers": [["X-Api-Key", "S3CR3T"]], "h": [{"name": "Cookie", "value": "S3CR3T"}], "api_key_id": "17"}'
+    assert orjson.loads(redactor.text(text)) == {
+        "headers": [["X-Api-Key", MARKER]],
+        "h": [{"name": "Cookie", "value": MARKER}],
+        "api_key_id": "17",
+    }
+
+
+def test_broken_json_of_ten_thousand_levels_is_redacted() -> None:
+    text = '{"a":[' * 10_000 + '{"password":"S3CR3T"'
+    assert redactor.text(text) == '{"a":[' * 10_000 + f'{{"password":"{MARKER}"'
+    valid = '{"a":' * 900 + '{"password":"S3CR3T"}' + "}" * 900
+    assert redactor.text(valid) == '{"a":' * 900 + f'{{"password":"{MARKER}"}}' + "}" * 900
+
+
+def test_json_cut_anywhere_leaves_no_secret() -> None:
+    text = orjson.dumps(
+        {"user": "bob", "password": 'S3CR3T "S3CR3T', "token": ["S3CR3T"], "n": {"pin": "S3CR3T"}}
+    ).decode()
+    for end in range(len(text)):
+        assert "S3CR" not in redactor.text(text[:end])
+
+
+def test_added_names_count_in_texts_too() -> None:
+    extended = Redactor(["internal_ref", "nhs"])
+    document = {"m": "internal-ref=S3CR3T nhs: S3CR3T enhs=kept"}
+    assert list(extended.suspects([orjson.dumps(document)])) == [0]
+    assert extended.values(document) == {"m": f"internal-ref={MARKER} nhs: {MARKER} enhs=kept"}
+
+
+def test_a_card_number_as_a_number_is_replaced() -> None:
+    document: dict[str, Any] = {
+        "a": 4111111111111111,
+        "b": [378282246310005],
+        "c": 4111111111111112,
+        "t": 1795485600000,
+    }
+    assert list(redactor.suspects([orjson.dumps(document)])) == [0]
+    assert redactor.values(document) == {"a": MARKER, "b": [MARKER], "c": 4111111111111112, "t": 1795485600000}
+
+
+def test_a_secret_in_a_key_is_replaced() -> None:
+    document = {"password=S3CR3T": 1, "https://bob:S3CR3T@h/": {"4111111111111111": 2}}
+    assert list(redactor.suspects([orjson.dumps(document)])) == [0]
+    assert redactor.values(document) == {f"password={MARKER}": 1, f"https://bob:{MARKER}@h/": {MARKER: 2}}
+
+
+def test_keys_that_become_the_same_stay_apart() -> None:
+    document = {"4111111111111111": 1, "378282246310005": 2}
+    assert sorted(redactor.values(document).values()) == [1, 2]
+
+
+def test_values_leaves_its_input_as_it_is() -> None:
+    document = {"a": {"m": "password=S3CR3T"}, "l": ("x", "token=S3CR3T")}
+    before = orjson.dumps(document)
+    redactor.values(document)
+    assert orjson.dumps(document) == before
+
+
+def test_ids_and_instants_at_their_fields_are_passed_over_and_nothing_else_there_is() -> None:
+    intact = {"trace": {"id": "41111111111111114111111111111111"}, "@timestamp": "2026-11-24T02:00:00.000Z"}
+    assert redactor.values(intact) is intact
+    hidden = {"trace": {"id": "password=S3CR3T"}, "@timestamp": "token: S3CR3T"}
+    assert b"S3CR3T" not in orjson.dumps(redactor.values(hidden))
+    assert list(redactor.suspects([orjson.dumps(hidden)])) == [0]
+
+
+def test_documents_that_hold_redacted_keys_only_are_no_suspects() -> None:
+    plain = redactor.keys({"password": "x", "body": {"apiToken": "y", "cookie": ["z"]}, "message": "Login failed"})
+    assert list(redactor.suspects([orjson.dumps(plain)] * 300)) == []
+
+
+def test_suspects_are_named_by_their_position_in_a_long_batch() -> None:
+    clean, dirty = orjson.dumps({"m": "x"}), orjson.dumps({"m": "token=S3CR3T 4111111111111111"})
+    bodies = [dirty if at in (0, 127, 128, 500, 999) else clean for at in range(1_000)]
+    assert list(redactor.suspects(bodies)) == [0, 127, 128, 500, 999]
+    assert list(redactor.suspects([])) == []
