@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Alerts: list, show, acknowledge, close, retry.")
 
+_PIPE_WIDTH = 1000
+_GROUP_MAX = 160
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON lines.")]
 Ids = Annotated[list[str], typer.Argument(metavar="ID…", help="The alerts' ids, or their beginnings.")]
 By = Annotated[str | None, typer.Option("--by", help="Who does it; the user of this terminal otherwise.")]
@@ -154,13 +157,16 @@ def _table(alerts: "Sequence[Alert]") -> None:
     from rich.text import Text
 
     from pipeline.cli.output import printable
-    from pipeline.events.values import instant_text
+    from pipeline.events.values import instant_text, shortened
 
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _PIPE_WIDTH  # a line for each alert, for grep and its like
     table = Table(box=None, pad_edge=False)
     for heading in ("ID", "LAST", "SEVERITY", "STATE", "COUNT", "DETECTION", "GROUP"):
-        table.add_column(heading, overflow="fold", no_wrap=heading in ("ID", "LAST", "SEVERITY", "STATE"))
+        table.add_column(heading, overflow="fold", no_wrap=heading not in ("DETECTION", "GROUP"))
     for alert in alerts:
-        group = ", ".join(f"{name}={value}" for name, value in alert.group)
+        group = shortened(", ".join(f"{name}={value}" for name, value in alert.group), _GROUP_MAX)
         cells = (
             alert.id[:12],
             instant_text(alert.episode.last_ms)[:19].replace("T", " "),
@@ -171,7 +177,7 @@ def _table(alerts: "Sequence[Alert]") -> None:
             f"{alert.members_total} alerts" if alert.is_rollup else group,
         )
         table.add_row(*(Text(printable(cell)) for cell in cells))
-    Console(highlight=False, markup=False, emoji=False).print(table)
+    console.print(table)
 
 
 def _state(alert: "Alert") -> str:

@@ -1,0 +1,119 @@
+"""`siemlite alerts` and `siemlite silence` as people and programs use them."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from pipeline.elastic.client import connect
+from pipeline.elastic.templates import install
+from pipeline.events.values import instant_text
+from pipeline.settings import Settings
+from tests.acceptance.attacks import fail_logins
+from tests.command import environment, siemlite
+
+HOSTILE = "\x1b[2J\x1b]0;owned\x07[bold red]x[/] \u202e<!channel>\n evil"
+
+
+@pytest.fixture
+def env(es_url: str, tmp_path: Path) -> dict[str, str]:
+    client = connect(Settings(_env_file=None), es_url)
+    install(client)
+    now = time.time_ns() // 1_000_000
+    for name in ("203.0.113.7", "203.0.113.8", HOSTILE):
+        fail_logins(client, name, [now - n for n in range(5)])
+    client.close()
+    found = environment(tmp_path, ELASTICSEARCH_URL=es_url)
+    day = 86_400_000
+    done = siemlite(
+        found,
+        *("detect", "--id", "brute_force_by_address"),
+        *("--from", instant_text(now - day), "--to", instant_text(now + day)),
+    )
+    assert done.returncode == 0, done.stderr
+    return found
+
+
+def json_of(env: Mapping[str, str], *arguments: str) -> list[dict[str, object]]:
+    done = siemlite(env, *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def ids(env: Mapping[str, str], *arguments: str) -> list[str]:
+    return [str(line["event"]["id"]) for line in json_of(env, "alerts", "list", *arguments)]  # type: ignore[index]
+
+
+def test_alerts_are_listed_shown_acknowledged_and_closed(env: dict[str, str]) -> None:
+    listed = siemlite(env, "alerts", "list")
+    assert listed.returncode == 0
+    assert "3 alerts" in listed.stderr
+    assert "\x1b" not in listed.stdout
+    assert "\u202e" not in listed.stdout
+    assert r"source.address=\x1b[2J\x1b]0;owned\x07[bold red]x[/] \u202e<!channel>\n evil" in listed.stdout
+    assert len(listed.stdout.splitlines()) == 4
+    [seven] = ids(env, "--value", "203.0.113.7")
+    assert len(ids(env)) == 3
+    assert ids(env, "--severity", "critical") == []
+    assert ids(env, "--detection", "password_spraying") == []
+    assert ids(env, "--since", "2099-01-01") == []
+    assert len(ids(env, "--limit", "2")) == 2
+
+    shown = siemlite(env, "alerts", "show", seven[:10])
+    assert shown.returncode == 0
+    for fact in (seven, "203.0.113.7", "events:          5", "T1110.001", "console open: sent", "LOGIN_FAILURE"):
+        assert fact in shown.stdout
+
+    [acknowledged] = json_of(env, "alerts", "ack", seven[:10], "--by", "kim", "-m", "on it")
+    assert acknowledged["state"] == "acknowledged"
+    assert ids(env, "--state", "acknowledged") == [seven]
+    assert siemlite(env, "alerts", "close", seven, "-m", "a pentest").returncode == 0
+    assert len(ids(env)) == 2
+    closed = siemlite(env, "alerts", "show", seven).stdout
+    assert "by kim on it" in closed
+    assert "a pentest" in closed
+    again = siemlite(env, "alerts", "ack", seven)
+    assert (again.returncode, again.stdout) == (1, "")
+    assert "is closed" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("alerts", "show", "ffffffffff"), 1, "there is no alert"),
+        (("alerts", "list", "--state", "broken"), 2, "--state 'broken' is none of open, acknowledged, closed"),
+        (("alerts", "list", "--severity", "huge"), 2, "--severity"),
+        (("alerts", "list", "--since", "yesterday"), 2, "--since 'yesterday' is no instant"),
+        (("silence", "add", "-m", "x", "--for", "1h"), 2, "nothing silences everything"),
+        (("silence", "add", "-m", "x", "--detection", "a"), 2, "give the end of the silence"),
+        (("silence", "add", "-m", "x", "--detection", "a", "--for", "soon"), 2, "--for 'soon'"),
+        (("silence", "add", "-m", "x", "--for", "1h", "--value", "nonsense"), 2, "is not FIELD=VALUE"),
+        (("silence", "expire", "nothing"), 1, "there is no silence 'nothing'"),
+    ],
+)
+def test_a_mistake_is_one_line(es_url: str, tmp_path: Path, arguments: tuple[str, ...], status: int, said: str) -> None:
+    client = connect(Settings(_env_file=None), es_url)
+    install(client)
+    client.close()
+    done = siemlite(environment(tmp_path, ELASTICSEARCH_URL=es_url), *arguments)
+    assert (done.returncode, done.stdout) == (status, "")
+    [line] = done.stderr.splitlines()
+    assert said in line
+
+
+def test_a_silence_is_added_listed_expired_and_recorded_as_an_event(env: dict[str, str]) -> None:
+    [added] = json_of(
+        env,
+        *("silence", "add", "--reason", "a pentest", "--for", "2h", "--by", "kim"),
+        *("--cidr", "203.0.113.0/24", "--detection", "brute_*"),
+    )
+    [listed] = json_of(env, "silence", "list")
+    assert listed["id"] == added["id"]
+    assert (listed["author"], listed["reason"], listed["cidr"]) == ("kim", "a pentest", "203.0.113.0/24")
+    assert str(added["id"]) in siemlite(env, "silence", "list").stdout
+    assert siemlite(env, "silence", "expire", str(added["id"]), "--by", "lee").returncode == 0
+    assert json_of(env, "silence", "list") == []
+    [kept] = json_of(env, "silence", "list", "--all")
+    assert kept["expired_by"] == "lee"
