@@ -15,12 +15,16 @@ LOST_KEPT = 64
 
 
 class Part:
-    """One content: where reading stands, and the open file where there is one."""
+    """One content: where reading stands, and the open file where there is one.
 
-    __slots__ = ("_position", "tail")
+    `copy_of` is the part that this one's file is a longer copy of.
+    """
 
-    def __init__(self, position: Position) -> None:
+    __slots__ = ("_position", "copy_of", "tail")
+
+    def __init__(self, position: Position, copy_of: "Part | None" = None) -> None:
         self._position = position
+        self.copy_of = copy_of
         self.tail: Tail | None = None
 
     @property
@@ -87,13 +91,8 @@ class Lineage:
         return any(part.tail is None and not part.position.done for part in self.parts)
 
     def covered(self, part: Part) -> bool:
-        """Return whether another file, a copy, holds what comes after `part`."""
-        return any(
-            other is not part
-            and other.position.first == part.position.first
-            and (other.tail is not None or other.position.offset > part.position.offset)
-            for other in self.parts
-        )
+        """Return whether a copy holds what comes after `part`."""
+        return any(other.copy_of is part for other in self.parts)
 
     def state(self) -> str:
         """Return the state of the format after the part that changed last."""

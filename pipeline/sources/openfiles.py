@@ -220,6 +220,7 @@ class OpenFiles:
         mark = self._marks.of(line)
         part = lineage.match(file, mark, self._marks)
         start = Position(mark, 0, state=lineage.state())
+        copy_of = None
         if part is None:
             if not current and file.status().st_mtime_ns < lineage.since_ns:
                 return False
@@ -233,7 +234,7 @@ class OpenFiles:
             start = part.position
             if not file.compressed and file.status().st_size <= part.tail.consumed:
                 return False
-            part = None
+            copy_of, part = part, None
         tail = Tail(
             file,
             lineage.stem,
@@ -246,7 +247,7 @@ class OpenFiles:
         )
         tail.current = current
         if part is None:
-            part = Part(start)
+            part = Part(start, copy_of)
             lineage.parts.append(part)
             lineage.unsettled = lineage.unsettled or (current and len(lineage.parts) > 1)
         part.tail = tail

@@ -5,7 +5,7 @@ its first line and of what lies before the offset, by which the file is known ag
 position that does not fit is ignored, for reading again only costs time.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import orjson
 
@@ -54,16 +54,22 @@ class Position:
 
     def as_plain(self) -> dict[str, object]:
         """Return the position as a JSON object."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in self.__slots__}
 
     def is_of(self, file: LogFile) -> bool:
         """Return whether `file` has the device and inode of the one that was read."""
         return (self.device, self.inode) == (file.device, file.inode)
 
     def fits(self, file: LogFile, marks: Marks) -> bool:
-        """Return whether `file`, whose first line has the right mark, has the same content up to the offset."""
+        """Return whether `file`, whose first line has the right mark, has the same content up to the offset.
+
+        Where reading ended within a line that was never completed, only the same file can go on: another may
+        begin alike and then complete that line.
+        """
         piece = self.before(file)
-        return len(piece) == min(CHECK_BYTES, self.offset) and (not piece or marks.of(piece) == self.check)
+        if len(piece) < min(CHECK_BYTES, self.offset) or (piece and marks.of(piece) != self.check):
+            return False
+        return piece.endswith(b"\n") or not piece or self.is_of(file)
 
     def before(self, file: LogFile) -> bytes:
         """Return what lies before the offset in `file`, up to `CHECK_BYTES`."""
@@ -74,28 +80,35 @@ class Position:
 class Trail:
     """The end of what was read of a file, from which the marks of its last offsets are made."""
 
-    __slots__ = ("_end", "_marks", "bytes")
+    __slots__ = ("_before", "_block", "_end", "_marks")
 
     def __init__(self, marks: Marks, offset: int, before: bytes) -> None:
         """Begin at `offset`, before which lies `before`."""
         self._marks = marks
         self._end = offset
-        self.bytes = before
+        self._before = b""
+        self._block = before
 
     @property
     def last(self) -> bytes:
         """What was read last, up to `CHECK_BYTES`."""
-        return self.bytes[-CHECK_BYTES:]
+        return self._piece(len(self._block))
 
     def follow(self, block: bytes) -> None:
         """Note the next block."""
+        self._before = self.last
+        self._block = block
         self._end += len(block)
-        self.bytes = self.last + block
 
     def check(self, offset: int) -> str:
         """Return the mark of what lies before `offset`, which must be in or at the end of the last block."""
-        end = len(self.bytes) - (self._end - offset)
-        return self._marks.of(self.bytes[max(0, end - CHECK_BYTES) : end])
+        return self._marks.of(self._piece(len(self._block) - (self._end - offset)))
+
+    def _piece(self, end: int) -> bytes:
+        """Return what lies before place `end` of the last block."""
+        piece = self._block[max(0, end - CHECK_BYTES) : end]
+        missing = CHECK_BYTES - len(piece)
+        return self._before[-missing:] + piece if missing else piece
 
 
 def to_text(value: object) -> str:
