@@ -12,20 +12,22 @@ one home gives one pseudonym for one value of a field, whichever process replace
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
+from pipeline.events import values
 from pipeline.events.document import Shaper
-from pipeline.events.encoded import INGESTED, Encoded
-from pipeline.events.encoder import Draft, Encoder
+from pipeline.events.encoded import INGESTED, Encoded, index_of
 from pipeline.events.redaction import Redactor
 from pipeline.events.skeleton import skeleton
 from pipeline.settings import Settings
 from pipeline.shipping.home import load_keys
 
 _POLITE = 4
+_HEAD = INGESTED + b'"@timestamp":"'
+_INSTANT_LENGTH = 24
 
 
 class TwoSteps:
@@ -39,18 +41,33 @@ class TwoSteps:
         pseudonym = None
         if settings.siemlite_pseudonymise:
             pseudonym = pseudonymiser(load_keys(settings.keys_folder).pseudonym)
-        shaper = Shaper(
+        self._shaper = Shaper(
             settings.siemlite_retention,
             frozenset(settings.siemlite_measure),
             settings.siemlite_pseudonymise,
             pseudonym,
         )
         self._redactor = Redactor(settings.siemlite_redact_keys)
-        self._first = Encoder(_NamesOnly(settings.siemlite_redact_keys), shaper)
 
     def first(self, raw: dict[str, Any], event_id: str, now_ms: int) -> Encoded:
-        """Return the event `raw` as bytes in which no sensitive name has its value; not yet to be written."""
-        return self._first.encode((Draft(raw, event_id),), now_ms, live=True)[0]
+        """Return the event `raw` as bytes in which no sensitive name has its value; not yet to be written.
+
+        Raises whatever a hostile value may bring about.
+        """
+        document = self._shaper.shape(self._redactor.keys(raw), event_id, now_ms, live=True)
+        return Encoded(index_of(document.instant), event_id, document.level, _dump(document.body))
+
+    def remains(self, raw: Mapping[str, object], event_id: str, now_ms: int, error: Exception) -> Encoded:
+        """Return a skeleton of the event `raw`, whose first step failed with `error`: that it happened, and when."""
+        kept: dict[str, dict[str, str]] = {}
+        for name in ("event.code", "event.action", "log.level", "service.name"):
+            value = raw.get(name)
+            if type(value) is str:
+                root, _, leaf = name.partition(".")
+                kept.setdefault(root, {})[leaf] = value.encode("ascii", "replace").decode("ascii")
+        instant = values.instant_of(now_ms)
+        body = skeleton(kept, event_id, instant.text, f"encode: {type(error).__name__}")
+        return Encoded(index_of(instant), event_id, kept.get("log", {}).get("level", "warn"), _dump(body))
 
     def second(self, events: Sequence[Encoded], pause: Callable[[], None] | None = None) -> list[Encoded]:
         """Return `events` without secrets in their values; never raises.
@@ -82,26 +99,14 @@ class TwoSteps:
                 "event": {"code": document.get("event", {}).get("code")},
                 "source": {"ip": document.get("source", {}).get("ip")},
             }
-            reason = f"redact: {type(error).__name__}"
-            return event._replace(body=_dump(skeleton(safe, event.event_id, document["@timestamp"], reason)))
+            instant = event.body[len(_HEAD) : len(_HEAD) + _INSTANT_LENGTH].decode()
+            return event._replace(
+                body=_dump(skeleton(safe, event.event_id, instant, f"redact: {type(error).__name__}"))
+            )
 
 
 def _dump(document: dict[str, Any]) -> bytes:
-    return INGESTED + orjson.dumps(document)[1:]
-
-
-class _NamesOnly(Redactor):
-    """A redactor that leaves the values to the second step."""
-
-    __slots__ = ()
-
-    def __init__(self, extra_keys: Sequence[str]) -> None:
-        super().__init__(extra_keys)
-        self.suspects = _none
-
-
-def _none(bodies: Sequence[bytes]) -> list[int]:  # noqa: ARG001 - the shape of `Scan.suspects`
-    return []
+    return INGESTED + orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS)[1:]
 
 
 def pseudonymiser(key: bytes) -> Callable[[str, str], str]:

@@ -14,12 +14,10 @@ from typing import Any
 
 from pipeline.clock import Clock, SystemClock
 from pipeline.events.catalogue import BY_CODE, EventType
-from pipeline.events.encoded import Encoded
 from pipeline.events.fields import ALIASES
 from pipeline.logger import capture
 from pipeline.logger.encoding import TwoSteps
 from pipeline.logger.handover import RANKS, Item, Ticket
-from pipeline.logger.notices import LOG
 from pipeline.logger.request import CURRENT, RequestContext
 from pipeline.logger.writer import writer_for
 from pipeline.settings import Settings, load_settings
@@ -138,20 +136,13 @@ class SecurityLogger:
         try:
             encoded = self._steps.first(raw, event_id, now_ms)
         except Exception as error:  # noqa: BLE001 - arguments may be hostile; the event still counts
-            encoded = self._remains(raw, event_id, now_ms, error)
+            encoded = self._steps.remains(raw, event_id, now_ms, error)
         if capture.active:
             capture.add(self._steps.second([encoded])[0])
             return
         ticket = Ticket() if durable else None
         item = Item(encoded, RANKS.get(encoded.level, 0), self.service, now_ms, self._steps, ticket)
         self._writer.write(line, item)
-
-    def _remains(self, raw: Mapping[str, Any], event_id: str, now_ms: int, error: Exception) -> Encoded:
-        """Return what is left of an event that cannot be encoded: that it happened."""
-        LOG.error("an event of %s cannot be encoded (%s) and keeps only its code", self.service, type(error).__name__)
-        kept = {key: raw[key] for key in ("event.code", "event.action", "log.level", "service.name") if key in raw}
-        kept["message"] = "This event could not be encoded; only its code is kept."
-        return self._steps.first(kept, event_id, now_ms)
 
 
 def _fill(raw: dict[str, Any], request: RequestContext) -> None:

@@ -149,6 +149,23 @@ def test_an_event_whose_values_cannot_be_redacted_is_kept_as_a_skeleton(
     assert other["event"]["code"] == "LOGOUT"
 
 
+@pytest.mark.parametrize("step", ["_redactor", "_shaper"])
+def test_an_event_that_cannot_be_encoded_keeps_its_code_and_time(
+    security: SecurityLogger, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    monkeypatch.setattr(security._steps, step, None)
+    with captured_events() as events, monkeypatch.context() as patch:
+        patch.setattr(security._steps, "second", list)
+        security.log(SecurityEvent.PRIVILEGE_ESCALATION_ATTEMPT, message=f"paid with {CARD}")
+        security.log(EventType("MY.OWN"), level="\udcff")
+    first, second = events
+    assert (first["event"]["code"], first["log"]["level"]) == ("PRIVILEGE_ESCALATION_ATTEMPT", "error")
+    assert first["siemlite"]["skeleton"] == "encode: AttributeError"
+    assert first["service"]["name"] == "auth-api"
+    assert CARD not in str(first)
+    assert second["event"]["code"] == "MY.OWN"
+
+
 def test_a_scan_that_fails_lets_nothing_through_unseen(
     security: SecurityLogger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
