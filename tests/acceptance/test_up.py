@@ -85,7 +85,7 @@ def test_a_drill_is_no_attack_and_a_forged_mark_is(es_url: str, tmp_path: Path) 
             real = {"bool": {"must_not": {"exists": {"field": "siemlite.drill.id"}}}}
             http.post("/security-alerts/_refresh")
             assert http.post("/security-alerts/_count", json={"query": real}).json()["count"] == 0
-            copied = [hit["_source"] for hit in hits if hit["_source"]["event"]["code"] == "LOGIN_FAILURE"][:5]
+            copied = [hit["_source"] for hit in hits if hit["_source"]["event"].get("code") == "LOGIN_FAILURE"][:5]
             for number, source in enumerate(copied):
                 forged = {**source, "source": {"address": "192.0.2.66"}}
                 index = hits[0]["_index"]
