@@ -92,7 +92,8 @@ class Kind:
 
     `where` selects the events, `group_by` the fields whose values are watched apart; an event that lacks one
     of them belongs to no group. `suppress_for` (milliseconds) is the silence after which a new crossing is a
-    new episode. `fires` and `quiet` are examples that `siemlite test` runs.
+    new episode. `inhibits` names detections that this one speaks for: while it has an alert for a group, theirs
+    for the same group are recorded and not delivered. `fires` and `quiet` are examples that `siemlite test` runs.
     """
 
     severity: Severity | ByCount
@@ -101,6 +102,7 @@ class Kind:
     suppress_for: int = minutes(60)
     attack: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    inhibits: tuple[str, ...] = ()
     fires: Sequence[Example] = ()
     quiet: Sequence[Example] = ()
 
@@ -126,6 +128,8 @@ class Kind:
                 raise wrong("attack", technique, "give ATT&CK technique ids such as T1110 or T1110.003")
         if isinstance(self.tags, str) or not all(isinstance(tag, str) for tag in self.tags):
             raise wrong("tags", self.tags, "give a tuple of texts")
+        if isinstance(self.inhibits, str) or not all(isinstance(name, str) for name in self.inhibits):
+            raise wrong("inhibits", self.inhibits, "give a tuple of detections' ids")
         duration("suppress_for", self.suppress_for, zero=True)
         for name, examples in (("fires", self.fires), ("quiet", self.quiet)):
             if not isinstance(examples, list | tuple) or not all(isinstance(example, Example) for example in examples):
@@ -139,12 +143,12 @@ class Kind:
 
     @cached_property
     def clause(self) -> Clause:
-        """Return which events the detection looks at: `where`, and every field that it needs."""
+        """Return which events the detection looks at: `where`, and the fields that it needs beyond the group's."""
         return self.selected()
 
     def selected(self) -> Clause:
         """Return what `clause` is."""
-        needed = tuple(Field(name, Exists()) for name in (*self.group, *self.required))
+        needed = tuple(Field(name, Exists()) for name in self.required)
         given = compile_where(self.where)
         return All((given, *needed)) if needed else given
 

@@ -1,18 +1,17 @@
 """Which groups received events, and when those events happened.
 
-Invariant: every event of the step that a detection looks at lies in a span of its group. A span is as
-narrow as its arrivals allow, so that one late event does not have a day read between it and the present.
+Invariant: every event of the step that a detection looks at lies in a span of its group. A span is some time in
+which events arrived, narrow beside the detection's window, so that one late event does not have a day read
+between it and the present.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from pipeline.detection.detection import Detection
 from pipeline.detection.timeline import Scalar
 from pipeline.detection.where import Query
 from pipeline.engine.plan import Plan, Portion
 from pipeline.engine.queries import (
-    LOWEST_AND_HIGHEST,
     TIME,
     GroupValues,
     column_sources,
@@ -23,8 +22,10 @@ from pipeline.engine.queries import (
 from pipeline.engine.steps import PAGE_FIRST, Bucket, Step, pages, together
 from pipeline.engine.view import View
 
-_SPAN_MIN_MS = 1_000
-_SPAN_MAX_MS = 900_000
+_WIDTHS_MS = (1_000, 5_000, 15_000, 60_000, 300_000, 900_000)
+"""Each divides a day, so that no span lies in two."""
+
+_LOWEST_AND_HIGHEST = {"lo": {"min": {"field": TIME}}, "hi": {"max": {"field": TIME}}}
 
 
 @dataclass(slots=True)
@@ -76,19 +77,16 @@ def merged(spans: list[tuple[int, int]], gap_ms: int) -> list[tuple[int, int]]:
     return result
 
 
-def span_width(detection: Detection) -> int:
+def span_width(view: View) -> int:
     """Return the width in milliseconds within which a detection's arrivals become one span."""
-    reach = detection.kind.evidence_ms + detection.kind.influence_ms
-    width = _SPAN_MIN_MS
-    while width * 4 <= min(reach // 16, _SPAN_MAX_MS):
-        width *= 4
-    return width
+    reach = view.kind.evidence_ms + view.kind.influence_ms
+    return max((width for width in _WIDTHS_MS if width <= reach // 256), default=_WIDTHS_MS[0])
 
 
 def arrivals(view: View, plan: Plan) -> Step[Touched]:
     """Return the groups that received events of the view's detection in the step `plan`."""
     touched = Touched()
-    width = span_width(view.detection)
+    width = span_width(view)
     columns = view.kind.columns if view.kind.remembers else ()
     sources = [
         *group_sources(view.group_by),
@@ -102,8 +100,8 @@ def arrivals(view: View, plan: Plan) -> Step[Touched]:
                 [portion.index.name],
                 view.scope.query(sequence_numbers(portion), wanted),
                 sources,
-                _taker(view.group_by, len(columns), portion, plan.floor_ms, touched),
-                aggs=LOWEST_AND_HIGHEST,
+                _taker(view, portion, plan.floor_ms, touched),
+                aggs=_LOWEST_AND_HIGHEST if columns else None,
                 shard=portion.shard,
                 size=min(PAGE_FIRST, view.page),
                 largest=view.page,
@@ -127,7 +125,7 @@ def matured(view: View, touched: Touched, clock_ms: int, now_ms: int) -> Step[No
 
     sources = group_sources(view.group_by) or [time_source()]
     yield from view.buckets((clock_ms - delay + 1, now_ms - delay), (), sources, take)
-    touched.merge(span_width(view.detection))
+    touched.merge(span_width(view))
 
 
 def sequence_numbers(portion: Portion) -> Query:
@@ -135,22 +133,25 @@ def sequence_numbers(portion: Portion) -> Query:
     return {"range": {"_seq_no": {"gt": portion.range.after, "lte": portion.range.upto}}}
 
 
-def _taker(
-    group_by: Sequence[str], columns: int, portion: Portion, floor_ms: int, touched: Touched
-) -> Callable[[list[Bucket]], bool]:
+def _taker(view: View, portion: Portion, floor_ms: int, touched: Touched) -> Callable[[list[Bucket]], bool]:
+    group_by, index, width = view.group_by, portion.index, span_width(view)
+    columns = len(view.kind.columns) if view.kind.remembers else 0
+
     def take(buckets: list[Bucket]) -> bool:
         for bucket in buckets:
-            first, last = int(bucket["lo"]["value"]), int(bucket["hi"]["value"])
+            key = bucket["key"]
+            first = key["b"]
+            last = first + width - 1
             if last < floor_ms:
                 touched.too_late += bucket["doc_count"]
                 continue
-            if not portion.index.holds(first, last):
+            if not index.holds(first, last):
                 touched.misfiled += bucket["doc_count"]
             group = group_of(bucket, group_by)
             touched.add(group, first, last)
             if columns:
-                values = tuple(bucket["key"][f"c{number}"] for number in range(columns))
-                touched.add_values(group, values, first, last)
+                values = tuple(key[f"c{number}"] for number in range(columns))
+                touched.add_values(group, values, int(bucket["lo"]["value"]), int(bucket["hi"]["value"]))
         return True
 
     return take

@@ -1,6 +1,6 @@
 """The pieces of query bodies that the engine's stages share."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pipeline.detection.where import Query
@@ -8,8 +8,6 @@ from pipeline.engine.steps import Bucket
 
 TIME = "@timestamp"
 GroupValues = tuple[str, ...]
-
-LOWEST_AND_HIGHEST: Mapping[str, Any] = {"lo": {"min": {"field": TIME}}, "hi": {"max": {"field": TIME}}}
 
 
 def times(first_ms: int, last_ms: int) -> Query:
@@ -41,11 +39,15 @@ def _column(name: str, order: str) -> dict[str, Any]:
 def group_of(bucket: Bucket, group_by: Sequence[str]) -> GroupValues:
     """Return the group's values of a composite bucket."""
     key = bucket["key"]
+    if len(group_by) == 1:
+        return (word(key["g0"]),)
     return tuple(word(key[f"g{number}"]) for number in range(len(group_by)))
 
 
 def word(value: object) -> str:
     """Return a group's value as text that a term query on its field understands."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)

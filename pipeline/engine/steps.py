@@ -8,6 +8,7 @@ others, so a long one does not keep a short one.
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from pipeline.elastic.search import Answer, Search, Searcher
@@ -27,28 +28,44 @@ def run(searcher: Searcher, steps: Iterable[tuple[K, Step[T]]]) -> Iterator[tupl
 
     Raises what `Searcher.many` raises where the server as a whole does not answer.
     """
-    waiting: deque[tuple[K, Step[T], list[Search]]] = deque()
+    waiting: deque[_Turn[K, T]] = deque()
     for key, step in steps:
         ended, outcome, searches = _advance(step, None)
         if ended:
             yield key, outcome  # type: ignore[misc]
         else:
             waiting.append((key, step, searches))
-    while waiting:
-        turn: list[tuple[K, Step[T], list[Search]]] = []
-        weight = count = 0
-        while waiting and (not turn or (weight < searcher.batch_weight and count < searcher.batch_size)):
-            turn.append(waiting.popleft())
-            weight += sum(search.weight for search in turn[-1][2])
-            count += len(turn[-1][2])
-        answers = iter(searcher.many([search for _, _, searches in turn for search in searches]))
-        for key, step, searches in turn:
-            own = [next(answers) for _ in searches]
-            ended, outcome, following = _advance(step, own)
-            if ended:
-                yield key, outcome  # type: ignore[misc]
-            else:
-                waiting.append((key, step, following))
+    with ThreadPoolExecutor(_IN_FLIGHT, "search") as pool:
+        flying: deque[tuple[list[_Turn[K, T]], Future[list[Answer | SiemliteError]]]] = deque()
+        while waiting or flying:
+            while waiting and len(flying) < _IN_FLIGHT:
+                turn = _next_turn(waiting, searcher)
+                asked = [search for _, _, searches in turn for search in searches]
+                flying.append((turn, pool.submit(searcher.many, asked)))
+            turn, future = flying.popleft()
+            answers = iter(future.result())
+            for key, step, searches in turn:
+                ended, outcome, following = _advance(step, [next(answers) for _ in searches])
+                if ended:
+                    yield key, outcome  # type: ignore[misc]
+                else:
+                    waiting.append((key, step, following))
+
+
+_Turn = tuple[K, Step[T], list[Search]]
+_IN_FLIGHT = 2
+"""Requests at a time: one is answered by the server while the answers of another are read."""
+
+
+def _next_turn(waiting: "deque[_Turn[K, T]]", searcher: Searcher) -> "list[_Turn[K, T]]":
+    """Take from `waiting` what one request has room for, at least one step."""
+    turn: list[_Turn[K, T]] = []
+    weight = count = 0
+    while waiting and (not turn or (weight < searcher.batch_weight and count < searcher.batch_size)):
+        turn.append(waiting.popleft())
+        weight += sum(search.weight for search in turn[-1][2])
+        count += len(turn[-1][2])
+    return turn
 
 
 def _advance(

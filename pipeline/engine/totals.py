@@ -132,6 +132,12 @@ def era_gap(view: View) -> int:
 
 def _eras(view: View, touched: Touched) -> list[_Era]:
     gap = era_gap(view)
+    if not touched.spans:
+        return []
+    earliest = min(spans[0][0] for spans in touched.spans.values())
+    latest = max(spans[-1][1] for spans in touched.spans.values())
+    if latest - earliest <= gap:
+        return [_Era(earliest, latest, touched.spans)]
     eras: list[_Era] = []
     spans = sorted((first, last, group) for group, spans in touched.spans.items() for first, last in spans)
     for first, last, group in spans:
