@@ -10,6 +10,7 @@ import logging
 import os
 import secrets
 import socket
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from pipeline.alerts.actions import AlertActions
 from pipeline.alerts.closing import Closing
 from pipeline.alerts.digest import Digests
 from pipeline.alerts.evidence import EngineEvidence
-from pipeline.alerts.quiet import Quietness
+from pipeline.alerts.quiet import Quietness, inhibits_of
 from pipeline.alerts.silences import Silence, Silences
 from pipeline.alerts.store import AlertStore, Limits
 from pipeline.clock import Clock, SystemClock
@@ -65,8 +66,10 @@ from pipeline.shipping.shipper import Shipper
 from pipeline.shipping.spool import Spool
 from pipeline.shipping.spools import Spools
 from pipeline.sources.files import FileSource
+from pipeline.sources.follow import FollowSource
 from pipeline.sources.formats.format import FormatFactory
 from pipeline.sources.record import Source
+from pipeline.sources.stdin import StreamSource
 
 Notify = Callable[[str], None]
 
@@ -186,12 +189,8 @@ class App:
         """Return what reads `files` (`-` is standard input) once, or follows them until `stop`."""
         positions = self.spools.positions()
         if list(files) == ["-"]:
-            from pipeline.sources.stdin import stdin_source
-
-            return stdin_source(lines, stop, self.clock)
+            return StreamSource(sys.stdin.fileno(), lines, stop, self.clock)
         if follow:
-            from pipeline.sources.follow import FollowSource
-
             return FollowSource(
                 files, lines, self.keys.identity, positions, clock=self.clock, stop=stop, notify=self.notify
             )
@@ -229,7 +228,7 @@ class App:
     @cached_property
     def quietness(self) -> Quietness:
         """Silences and inhibition."""
-        return Quietness(self.client, self.silences)
+        return Quietness(self.client, self.silences, lambda: inhibits_of(self.live_detections.detections))
 
     @cached_property
     def alert_actions(self) -> AlertActions:
