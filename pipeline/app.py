@@ -3,9 +3,6 @@
 Invariant: nothing else wires, and nothing here decides: every rule lies in the room that it concerns.
 """
 
-import base64
-import hashlib
-import hmac
 import logging
 import os
 import secrets
@@ -42,6 +39,7 @@ from pipeline.events.document import Shaper
 from pipeline.events.encoder import Encoder
 from pipeline.events.mark import DrillMarker
 from pipeline.events.redaction import Redactor
+from pipeline.logger.encoding import pseudonymiser
 from pipeline.logger.security import SecurityLogger
 from pipeline.node import node_url
 from pipeline.scheduler.availability import Availability
@@ -79,15 +77,11 @@ _RETRY_SECONDS = 0.5
 def encoder_of(settings: Settings, keys: Keys) -> Encoder:
     """Return the encoder that `settings` and this installation's `keys` call for."""
 
-    def pseudonym(field_name: str, value: str) -> str:
-        digest = hmac.new(keys.pseudonym, f"{field_name}\n{value}".encode("utf-8", "surrogatepass"), hashlib.sha256)
-        return "p-" + base64.urlsafe_b64encode(digest.digest()[:18]).decode("ascii")
-
     shaper = Shaper(
         settings.siemlite_retention,
         frozenset(settings.siemlite_measure),
         settings.siemlite_pseudonymise,
-        pseudonym if settings.siemlite_pseudonymise else None,
+        pseudonymiser(keys.pseudonym) if settings.siemlite_pseudonymise else None,
     )
     return Encoder(Redactor(settings.siemlite_redact_keys), shaper, DrillMarker(keys.drill))
 

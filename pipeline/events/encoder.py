@@ -4,6 +4,7 @@ Invariants: nothing that has not been redacted leaves this module; an event that
 leaves it as a skeleton, never as an exception and never not at all.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from pipeline.events.redaction import Redactor
 from pipeline.events.skeleton import skeleton
 
 _UNKNOWN_LEVEL = "warn"
+_CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 
 class Draft(NamedTuple):
@@ -59,7 +61,8 @@ class Encoder:
             return Encoded(index, draft.event_id, level, _line(body))
         except Exception as error:  # noqa: BLE001 - whatever an application hands over, its event still counts
             instant = values.instant_of(received_ms)
-            remains = skeleton({}, draft.event_id, instant.text, f"shape: {type(error).__name__}")
+            kept = {"event": {"code": _code_of(draft.event)}}
+            remains = skeleton(kept, draft.event_id, instant.text, f"shape: {type(error).__name__}")
             return Encoded(index_of(instant), draft.event_id, _UNKNOWN_LEVEL, _line(remains))
 
     def _closer_look(self, event: Encoded) -> Encoded:
@@ -71,6 +74,15 @@ class Encoder:
             safe = {"source": {"ip": body.get("source", {}).get("ip")}}
             line = _line(skeleton(safe, event.event_id, body["@timestamp"], f"redact: {type(error).__name__}"))
         return event._replace(body=line)
+
+
+def _code_of(raw: Mapping[str, object]) -> str | None:
+    """Return the event's code, which detections count by, where it can be nothing else."""
+    try:
+        code = raw["event"]
+    except Exception:  # noqa: BLE001 - a hostile mapping; the event then counts without a code
+        return None
+    return code if type(code) is str and _CODE.fullmatch(code) else None
 
 
 def _line(body: Mapping[str, Any]) -> bytes:

@@ -64,9 +64,9 @@ def test_what_cannot_be_handled_is_a_skeleton_and_never_an_exception(
         raise RuntimeError("hunter2")
 
     monkeypatch.setattr(Redactor, "keys", fail)
-    encoded = encode(encoder, {"password": "hunter2"})
+    encoded = encode(encoder, {"event": "LOGIN_FAILURE", "password": "hunter2"})
     body = document(encoded)
-    assert body["event"]["id"] == "an-id"
+    assert body["event"] == {"id": "an-id", "kind": "event", "code": "LOGIN_FAILURE"}
     assert body["@timestamp"] == "2026-11-24T02:00:00.000Z"
     assert body["siemlite"]["skeleton"] == "shape: RuntimeError"
     assert b"hunter2" not in encoded.body
