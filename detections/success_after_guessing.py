@@ -20,6 +20,7 @@ detection = Sequence(
     stages=(stage(FAILED, 5), stage(SUCCEEDED)),
     within=minutes(30),
     suppress_for=minutes(60),
+    inhibits=("brute_force_by_address",),
     fires=[
         burst(5, fields=FAILED) + event(SUCCEEDED, at=minutes(30) - 1),
         event(SUCCEEDED, at=minutes(2)) + late(burst(5, fields=FAILED)),

@@ -4,7 +4,7 @@ Invariant: only an alert that is not over inhibits, and only the same group; the
 recorded all the same and names the one that speaks for it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from elasticsearch import Elasticsearch
 
@@ -12,9 +12,15 @@ from pipeline.alerts.identity import episode_key
 from pipeline.alerts.lookup import all_alerts
 from pipeline.alerts.record import ACKNOWLEDGED, OPEN, Alert, Silenced
 from pipeline.alerts.silences import Silences
+from pipeline.detection.detection import Detection
 
 Inhibits = Mapping[str, tuple[str, ...]]
 """By detection id, the ids of the detections that it keeps quiet."""
+
+
+def inhibits_of(detections: Iterable[Detection]) -> Inhibits:
+    """Return which detections keep which quiet."""
+    return {detection.id: detection.kind.inhibits for detection in detections if detection.kind.inhibits}
 
 
 class Quietness:

@@ -214,3 +214,13 @@ def test_a_message_that_no_channel_is_left_for_is_given_up(world: World) -> None
 def test_nobody_else_reads_the_outbox(world: World) -> None:
     assert stat.S_IMODE(world.path.stat().st_mode) == 0o600
     assert all(stat.S_IMODE(p.stat().st_mode) == 0o600 for p in world.path.parent.iterdir())
+
+
+def test_of_two_that_raise_the_same_trouble_at_once_one_owes_the_message(world: World) -> None:
+    world.present = [AWAY]
+    world.later(65)
+    notice = world.outbox.troubles()["elasticsearch"]
+    assert not world.outbox.raise_("elasticsearch", notice, ["email"], world.clock.now_ms())
+    assert world.outbox.clear("elasticsearch", notice, [], world.clock.now_ms())
+    assert not world.outbox.clear("elasticsearch", notice, ["email"], world.clock.now_ms())
+    assert world.outbox.pending() == 0
