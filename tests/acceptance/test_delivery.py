@@ -13,7 +13,7 @@ from pipeline.alerts.actions import AlertActions
 from pipeline.alerts.evidence import EngineEvidence
 from pipeline.alerts.lookup import all_alerts, refresh
 from pipeline.alerts.outbox import Action
-from pipeline.alerts.record import ALIAS, Alert
+from pipeline.alerts.record import ALIAS, INDEX, Alert
 from pipeline.alerts.store import AlertStore
 from pipeline.delivery.channels.base import Channel, SendError, load_channels
 from pipeline.delivery.dispatcher import CLAIM_MS, Dispatcher
@@ -122,6 +122,7 @@ def test_more_than_a_page_of_alerts_goes_out_in_one_round_the_most_severe_first(
         rule = detection(name, severity=severity)
         [result] = world.engine.evaluate([rule], {}, now)
         world.store.apply(rule, result.findings[: 120 if name == "low" else 3], on_purpose=True)
+    world.client.indices.put_settings(index=INDEX, settings={"index": {"refresh_interval": "-1"}})
     assert world.dispatcher.dispatch_due("slack") == 123
     assert [body["text"][:10] for body in slack.bodies[:3]] == ["[CRITICAL]"] * 3
     assert len({request.body for request in slack.requests}) == 123
