@@ -28,6 +28,7 @@ _DEPTH_MAX = 64
 _PATH_MAX = 200
 _NAME_MAX = 64
 _BARE_MIN = 4
+_TOKEN_MIN, _NUMBER_MIN = 14, 11
 _NEAR = 500
 """Characters around a mark that are looked at, so that a hostile text costs no more than its length."""
 
@@ -173,15 +174,18 @@ def _words(name: str) -> Iterator[str]:
 
 
 def _in_text(text: str, path: str) -> Iterator[Leak]:
-    for at, kind in _tokens_in(text):
-        yield Leak(kind, path, at)
-    for at, kind in _numbers(text):
-        yield Leak(kind, path, at)
+    if len(text) >= _TOKEN_MIN:
+        for at, kind in _tokens_in(text):
+            yield Leak(kind, path, at)
+    if len(text) >= _NUMBER_MIN:
+        for at, kind in _numbers(text):
+            yield Leak(kind, path, at)
     begin = text.find("-----BEGIN ")
     if begin >= 0 and "PRIVATE KEY" in text[begin : begin + 60]:
         yield Leak("private_key", path, begin)
-    for at in _named_values(text):
-        yield Leak("named_secret", path, at)
+    if "=" in text or ":" in text or ">" in text or "-" in text:
+        for at in _named_values(text):
+            yield Leak("named_secret", path, at)
 
 
 def _runs(text: str, characters: frozenset[str]) -> Iterator[tuple[int, str]]:

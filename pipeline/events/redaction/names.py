@@ -76,8 +76,10 @@ NAME_SLOTS: tuple[str, ...] = ("name", "key", "header", "field", "param", "param
 VALUE_SLOTS: frozenset[str] = frozenset({"value", "values", "val", "content", "v"})
 """Keys under which such objects hold the value; both are compared without regard to case."""
 
+LONG_KEY = 200
+"""Characters from which a key is not remembered, and is searched for secrets before it can be shortened."""
+
 _CACHE_MAX = 20_000
-_CACHED_KEY_MAX = 200
 _OPENERS = frozenset(fragment.split()[0] for fragment in FRAGMENTS if " " in fragment)
 _JOINED = tuple(fragment.replace(" ", "") for fragment in FRAGMENTS)
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
@@ -97,7 +99,7 @@ class _Verdicts(dict[str, int]):
 
     def __missing__(self, key: str) -> int:
         verdict = self._names.judge(key)
-        if len(key) <= _CACHED_KEY_MAX:
+        if len(key) < LONG_KEY:
             if len(self) >= _CACHE_MAX:
                 self.clear()
             self[key] = verdict
@@ -108,7 +110,8 @@ class Names:
     """The table with a user's additions, and `verdicts`: a mapping from every name to its verdict.
 
     A verdict is `SPECIAL` for a name that is not sensitive by itself but that cannot be passed over: it is a
-    value slot, opens a fragment that a nested key may complete (`session`), or cannot be encoded as UTF-8.
+    value slot, opens a fragment that a nested key may complete (`session`), is so long that it may be shortened
+    later, or cannot be encoded as UTF-8.
     """
 
     __slots__ = ("_extra_words", "_fragments", "_openers", "verdicts")
@@ -138,7 +141,7 @@ class Names:
         """Return the verdict for `key`, without remembering it."""
         if self._matches(key):
             return SENSITIVE
-        if key.casefold() in VALUE_SLOTS or self.opens(key) or not _encodable(key):
+        if len(key) >= LONG_KEY or key.casefold() in VALUE_SLOTS or self.opens(key) or not _encodable(key):
             return SPECIAL
         return PLAIN
 

@@ -145,7 +145,11 @@ class ObjectReader:
         if reader is None:
             if len(self._readers) >= _CACHE_MAX:
                 self._readers.clear()
-            reader = self._readers[kind] = self._reader(kind)
+            try:
+                reader = self._reader(kind)
+            except Exception:  # noqa: BLE001 - a class whose own class raises is named like its instances
+                reader = type_label
+            self._readers[kind] = reader
         try:
             return reader(value)
         except Exception:  # noqa: BLE001 - an object that cannot be read is named, whatever its code raises
@@ -156,8 +160,8 @@ class ObjectReader:
             return type_label
         if issubclass(kind, Enum):
             return lambda member: member._value_
-        names = getattr(kind, "_fields", None)
         if issubclass(kind, tuple):
+            names = _lookup(kind, "_fields")
             if isinstance(names, tuple) and all(isinstance(name, str) for name in names):
                 return lambda value: Fields(dict(zip(names, tuple.__iter__(value), strict=False)))
             return lambda value: list(tuple.__iter__(value))
@@ -165,9 +169,14 @@ class ObjectReader:
             simple = _BY_TYPE.get(parent)
             if simple is not None:
                 return simple
-        if self._is_sensitive(kind.__name__) or "get_secret_value" in dir(kind):
+        if self._is_sensitive(kind.__name__) or _lookup(kind, "get_secret_value") is not None:
             return lambda _: self._marker
         return _collection_reader(kind) or _number_reader(kind) or _fields_reader(kind) or type_label
+
+
+def _lookup(kind: type, name: str) -> object | None:
+    """Return a class's attribute without running code of the class or of its own class."""
+    return next((vars(parent)[name] for parent in kind.__mro__ if name in vars(parent)), None)
 
 
 def _collection_reader(kind: type) -> Simple | None:
@@ -182,7 +191,7 @@ def _number_reader(kind: type) -> Simple | None:
     """Numbers of libraries, such as NumPy's."""
     if issubclass(kind, numbers.Integral):
         return lambda value: whole_number(operator.index(value))
-    if issubclass(kind, numbers.Real) and "__float__" in dir(kind):
+    if issubclass(kind, numbers.Real) and _lookup(kind, "__float__") is not None:
         return lambda value: real_number(float(value))
     return None
 

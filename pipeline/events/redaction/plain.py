@@ -11,7 +11,7 @@ Invariants of `Plainer.plain`:
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.events.redaction.names import NAME_SLOTS, PLAIN, SENSITIVE, VALUE_SLOTS, Names
+from pipeline.events.redaction.names import LONG_KEY, NAME_SLOTS, PLAIN, SENSITIVE, VALUE_SLOTS, Names
 from pipeline.events.redaction.objects import LONG_MAX, LONG_MIN, Fields, ObjectReader, real_number, whole_number
 
 MARKER = "[REDACTED]"
@@ -117,7 +117,7 @@ class Plainer:
         inner = (*above, tree)
         for key, value in tree.copy().items():
             name = self._key(key)
-            verdict = self._verdicts[name]
+            verdict = self._verdicts[key if type(key) is str else name]
             while name in out:
                 name += "_"
             if verdict == PLAIN:
@@ -230,7 +230,8 @@ class Plainer:
             key = read if type(read) is str else str(read) if type(read) in (bool, int, float, type(None)) else None
             if key is None:
                 return "<key>"
-        return key if key.isascii() else encodable(key)
+        clean = key if key.isascii() else encodable(key)
+        return clean if len(clean) < LONG_KEY else self._redact_text(clean)
 
     def _name_of(self, value: object) -> str | None:
         if isinstance(value, str | bytes | bytearray):

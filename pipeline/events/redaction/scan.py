@@ -10,7 +10,7 @@ when the string it stands in holds such a name; keys that are redacted already a
 """
 
 import re
-from bisect import bisect_right
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import accumulate
@@ -32,17 +32,22 @@ _SURE = tuple(
         rb"B(?:earer|EARER|asic|ASIC)(?=[ +]|%20|\\t)",
         rb"b(?:earer|asic)(?=[ +]|%20|\\t)",
         rb"_(?:(?<=gh[a-z]_)|(?<=pat_)|(?<=whsec_)|(?<=k_)(?:live|test)_)",
-        rb"-(?:----BEGIN|(?<=[0-9]{3}-)[0-9]{2}-[0-9]{4}|(?<=xox[a-z]-)|(?<=xapp-)|(?<=sk-)|(?<=glpat-)|(?<=SPX-))",
     )
 )
 """Secrets that are known by their own shape."""
 
-_OPTION = re.compile(rb"-(?:-|(?<![A-Za-z0-9_]-)[A-Za-z]|(?<=\\[nrt]-)[A-Za-z])")
-_NAMED_BYTES = (b"=", b"<", b"'")
-_NAMED = (
-    re.compile(rb':(?:(?<!":)(?<![T :][0-9][0-9]:)|(?<=\\":))'),
-    _OPTION,
+_DASH = re.compile(
+    rb"-(?:(?P<sure>----BEGIN|(?<=[0-9]{3}-)[0-9]{2}-[0-9]{4}|(?<=xox[a-z]-)|(?<=xapp-)|(?<=sk-)|(?<=glpat-)|(?<=SPX-))"
+    rb"|-|(?<![A-Za-z0-9_]-)[A-Za-z]|(?<=\\[nrt]-)[A-Za-z])"
 )
+"""A dash in a secret of a known shape, or before an option's name."""
+
+_NAMED_BYTES = (b"=", b"<", b"'")
+_COLON = re.compile(rb':(?:(?<!":)(?<![T :][0-9][0-9]:)|(?<=\\":))')
+_NOT_PUNCTUATION = bytes(byte for byte in range(256) if byte not in b'":,\\\n')
+_KEYS_END = b'"":'
+"""What is left of a plain key and its colon when all but quotes, colons, commas and backslashes are left out."""
+
 _NAMED_RARE = ((b"%", re.compile(rb"%3")), (b"\\", re.compile(rb'\\"')))
 """What stands between a name and its secret. The colons of JSON itself and those of a time are no such marks."""
 
@@ -55,21 +60,24 @@ _FOLDED = bytes(48 if 48 <= byte <= 57 else byte + 32 if 65 <= byte <= 90 else b
 _NINE_DIGITS = b"0" * 9
 _CARD_DIGITS = b"0" * MIN_DIGITS
 _BEFORE_SSN = tuple(rb"""ssn ssns security number num no nr is was . # : = ' \" \ \t""".split())
-_NUMBER = re.compile(rb"[0-9](?:[ \-+\xc2\xa0\xe2\x80\x89\xaf]{0,3}[0-9]){12,}+")
-_CARD_FIRST = re.compile(rb"[2-6]")
+_ZEROS = re.compile(rb"0+")
+_CARD_FIRST = b"23456"
 
 
 class Scan:
     """Scans batches. `names` are the names of secrets as `Names` compares them, joined."""
 
-    __slots__ = ("_stems",)
+    __slots__ = ("_find_stem",)
 
     def __init__(self, names: Iterable[str]) -> None:
+        by_first: dict[bytes, list[bytes]] = {}
         stems: list[bytes] = []
         for word in sorted({name.encode() for name in names}, key=len):
             if not any(stem in word for stem in stems):
                 stems.append(word)
-        self._stems = tuple(stems)
+                by_first.setdefault(re.escape(word[:1]), []).append(re.escape(word[1:]))
+        branches = (first + b"(?:" + b"|".join(rest) + b")" for first, rest in by_first.items())
+        self._find_stem = re.compile(b"|".join(branches)).search
 
     def suspects(self, bodies: Sequence[bytes]) -> list[int]:
         """Return the positions of those `bodies` that may hold a secret in a value, in order."""
@@ -92,20 +100,20 @@ class Scan:
         known: dict[int, bool] = {}
         for byte in _NAMED_BYTES:
             found.update(self._named(lines, partial(joined.find, byte), known))
-        for pattern in _NAMED:
-            found.update(self._named(lines, _match(pattern, joined), known))
+        found.update(self._dashes(lines, known))
+        found.update(self._colons(parts, lines, known))
         for byte, pattern in _NAMED_RARE:
             if byte in joined:
                 found.update(self._named(lines, _match(pattern, joined), known))
         return sorted(found)
 
-    def _named(self, lines: "_Lines", find: Callable[[int], int], known: dict[int, bool]) -> Iterator[int]:
+    def _named(self, lines: "_Lines", find: Callable[[int], int], known: dict[int, bool], at: int = 0) -> Iterator[int]:
         """Yield the numbers of the lines in which a mark that `find` finds stands in a string with a name.
 
         `known` holds the verdict for the strings looked at before, by where they begin.
         """
         joined = lines.joined
-        at = find(0)
+        at = find(at)
         while at >= 0:
             start, following = _string_around(joined, at)
             verdict = known.get(start)
@@ -116,25 +124,66 @@ class Scan:
                 yield line
             at = find(following)
 
+    def _colons(self, parts: Sequence[bytes], lines: "_Lines", known: dict[int, bool]) -> Iterator[int]:
+        """Yield the numbers of the lines with a colon in a string with a name.
+
+        Nearly all colons are those of JSON; they are told apart on what is left of the batch without all else.
+        """
+        joined = lines.joined
+        rest = _Lines(joined.translate(None, _NOT_PUNCTUATION).replace(_KEYS_END, b""))
+        starts: list[int] = []
+        at = rest.joined.find(b":")
+        while at >= 0:
+            line, following = rest.line(at)
+            starts = starts or [0, *accumulate(len(part) + 1 for part in parts)]
+            start, end = starts[line], starts[line + 1]
+            find = _match(_COLON, joined, end)
+            yield from self._named(lines, find, known, start)
+            at = rest.joined.find(b":", following)
+
+    def _dashes(self, lines: "_Lines", known: dict[int, bool]) -> Iterator[int]:
+        """Yield the numbers of the lines with a secret that has a dash, or with an option in a string with a name."""
+        joined = lines.joined
+        found = _DASH.search(joined)
+        while found is not None:
+            at = found.start()
+            if found["sure"] is not None:
+                line, following = lines.line(at)
+                yield line
+            else:
+                start, following = _string_around(joined, at)
+                if start not in known:
+                    known[start] = self._holds_secret(joined[start:following])
+                if known[start]:
+                    yield lines.line(at)[0]
+                following = at + 1
+            found = _DASH.search(joined, following)
+
     def _holds_secret(self, string: bytes) -> bool:
         """Return whether a string with a mark may hold a named secret, or one in a URL."""
-        if b"://" in string and (_USERINFO.search(string) is not None or b"hooks.slack.com/" in string):
-            return True
+        if b"://" in string:
+            if b"@" in string and _USERINFO.search(string) is not None:
+                return True
+            if b"hooks.slack.com/" in string:
+                return True
         if not string.isascii() or b"\\\\u" in string:
             return True
         text = string.lower().translate(None, _UNDERSCORES)
-        first = min([at for at in map(text.find, self._stems) if at >= 0], default=-1)
-        return first >= 0 and (_BEHIND_NAME.search(text, first) is not None or _OPTION.search(string) is not None)
+        stem = self._find_stem(text)
+        if stem is None:
+            return False
+        return _BEHIND_NAME.search(text, stem.start()) is not None or _DASH.search(string) is not None
 
 
 class _Lines:
     """A batch as lines of one buffer, searched as a whole."""
 
-    __slots__ = ("_starts", "joined")
+    __slots__ = ("_counted", "_number", "joined")
 
     def __init__(self, joined: bytes) -> None:
         self.joined = joined
-        self._starts: list[int] | None = None
+        self._counted = 0
+        self._number = 0
 
     def each(self, find: Callable[[int], int]) -> Iterator[int]:
         """Yield the numbers of the lines in which `find`, given where to begin, finds something."""
@@ -154,20 +203,24 @@ class _Lines:
             at = find(rare, at + 1)
 
     def line(self, at: int) -> tuple[int, int]:
-        """Return the number of the line that holds the offset `at`, and where the next one begins."""
-        starts = self._starts
-        if starts is None:
-            starts = self._starts = [0, *accumulate(map(len, self.joined.splitlines(keepends=True)))]
-        line = bisect_right(starts, at) - 1
-        return line, starts[line + 1]
+        """Return the number of the line that holds the offset `at`, and where the next one begins.
+
+        Hits come in order, so newlines are counted from the last one.
+        """
+        if at < self._counted:
+            self._counted = self._number = 0
+        self._number += self.joined.count(b"\n", self._counted, at)
+        self._counted = at
+        end = self.joined.find(b"\n", at)
+        return self._number, len(self.joined) if end < 0 else end + 1
 
 
-def _match(pattern: re.Pattern[bytes], joined: bytes) -> Callable[[int], int]:
-    """Return a search for `pattern` that answers like `bytes.find`."""
+def _match(pattern: re.Pattern[bytes], joined: bytes, end: int = sys.maxsize) -> Callable[[int], int]:
+    """Return a search for `pattern` before `end` that answers like `bytes.find`."""
     search = pattern.search
 
     def find(at: int) -> int:
-        found = search(joined, at)
+        found = search(joined, at, end)
         return -1 if found is None else found.start()
 
     return find
@@ -192,27 +245,34 @@ def _numbered(bodies: Sequence[bytes], joined: bytes) -> Iterator[int]:
     while at >= 0:
         following = at + len(_NINE_DIGITS)
         if text.startswith(_CARD_DIGITS, at):
+            end = _ZEROS.match(text, at).end()  # type: ignore[union-attr]
             line, following = folded.line(at)
-            if _may_hold_card(bodies[line]):
+            start = text.rfind(b"\n", 0, at) + 1
+            plain = bodies[line].translate(None, _SEPARATORS)
+            if _may_hold_card(bodies[line], plain, plain[at - start : end - start]):
                 yield line
+            else:
+                following = end
         elif text.endswith(_BEFORE_SSN, 0, at):
             line, following = folded.line(at)
             yield line
         at = text.find(_NINE_DIGITS, following)
 
 
-def _may_hold_card(body: bytes) -> bool:
-    """Return whether one of the long numbers in `body` may be a card's, and not part of a hash or an id."""
-    if b"\\u00" in body:
-        return True
-    for found in _NUMBER.finditer(body):
-        digits = found[0]
-        if _CARD_FIRST.search(digits, 0, len(digits) - MIN_DIGITS + 1) is None:
-            continue
-        if not digits.isdigit():
+def _may_hold_card(body: bytes, plain: bytes, digits: bytes) -> bool:
+    """Return whether `digits`, which stand in `body`, perhaps with separators, may be or hold a card's number.
+
+    `plain` is `body` without separators. What is no card is mostly an instant, an id or part of a hash.
+    """
+    if len(digits) == MIN_DIGITS and digits[0] not in _CARD_FIRST:
+        return False
+    at = body.find(digits)
+    if at >= 0 and plain.count(digits) == body.count(digits):
+        if b"\\" in body:  # an escape may end in a digit or a letter
             return True
-        start, end = found.span()
-        inside = body[start - 1 : start].isalpha() and body[start - 2 : start - 1] != b"\\"
-        if len(digits) <= MAX_DIGITS and not inside and not body[end : end + 1].isalpha():
-            return True
-    return False
+        if len(digits) > MAX_DIGITS or digits[0] not in _CARD_FIRST:
+            return False
+        end = at + len(digits)
+        inside = body[at - 1 : at].isalpha() or body[end : end + 1].isalpha()
+        return not inside or body.count(digits) > 1
+    return True

@@ -26,6 +26,8 @@ MAX_DEPTH = 64
 SHORTEST = 5
 """Characters of the shortest text that can hold a name and a secret: `pw=xy`."""
 
+_CACHE_MAX = 20_000
+_CACHED_KEY_MAX = 200
 _SHAPE_MIN = 11
 """Characters of the shortest secret that is known by its shape: `Bearer` and a token."""
 
@@ -38,7 +40,7 @@ _JSON_ENDS = {"{": "}", "[": "]", '"': '"'}
 class Texts:
     """Redacts texts and the values of trees. `plain` redacts the keys of what JSON in a text holds."""
 
-    __slots__ = ("_marker", "_pairs", "_plain", "_truncated")
+    __slots__ = ("_marker", "_pairs", "_plain", "_safe_keys", "_truncated")
 
     def __init__(
         self, is_sensitive: Callable[[str], bool], plain: Callable[[object], Any], marker: str, truncated: str
@@ -47,6 +49,7 @@ class Texts:
         self._plain = plain
         self._marker = marker
         self._truncated = truncated
+        self._safe_keys: set[str] = set()
 
     def text(self, text: str) -> str:
         """Return `text` with the secrets in it replaced."""
@@ -116,9 +119,21 @@ class Texts:
                     out = tree.copy()
                 out[key] = new
         result = tree if out is None else out
-        if any(len(key) >= SHORTEST and self._searched(key) != key for key in tree):
-            return self._with_safe_keys(result)
+        safe = self._safe_keys
+        for key in tree:
+            if key not in safe and not self._is_safe_key(key):
+                return self._with_safe_keys(result)
         return result
+
+    def _is_safe_key(self, key: str) -> bool:
+        """Return whether there is no secret in `key` itself; remembered for keys that are safe."""
+        if self._searched(key) != key:
+            return False
+        if len(key) <= _CACHED_KEY_MAX:
+            if len(self._safe_keys) >= _CACHE_MAX:
+                self._safe_keys.clear()
+            self._safe_keys.add(key)
+        return True
 
     def _with_safe_keys(self, tree: dict[str, Any]) -> dict[str, Any]:
         out: dict[str, Any] = {}

@@ -11,7 +11,8 @@ SENSITIVE = """
     password Password PASSWORD user_password newPassword pass-word p_a_s_s_w_o_r_d passwd secret clientSecret
     CLIENT_SECRET token accessToken X-Auth-Token csrf-token creditCard credit_card Credit-Card apiKey api_key API-KEY
     x-api-key authorization Authorization proxy-authorization cookie Set-Cookie privateKey private_key sessionId
-    session_id session.id JSESSIONID PHPSESSID ssn userSSN ssn_last4 pin PIN cardPin pin_code pwd PWD oldPwd cvv cvv2 CVC card_cvc
+    session_id session.id JSESSIONID PHPSESSID ssn userSSN ssn_last4 pin PIN cardPin pin_code pwd
+    PWD oldPwd cvv cvv2 CVC card_cvc
     passphrase passcode db_pass DB_PASS smtp.pass aws.credentials credentials x-amz-credential secret_id token_id
     aws_secret_access_key accessKey card_number ｐａｓｓｗｏｒｄ pass\u200bword authorization_url
     password_changed otp jwt
