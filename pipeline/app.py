@@ -52,7 +52,7 @@ from pipeline.scheduler.housekeeping import Housekeeping
 from pipeline.scheduler.lease import Lease
 from pipeline.scheduler.live import LiveDetections
 from pipeline.scheduler.local_outbox import LocalOutbox
-from pipeline.scheduler.metrics import Metrics
+from pipeline.scheduler.metrics import Metrics, folder_bytes
 from pipeline.scheduler.operations import Operations
 from pipeline.scheduler.systemd import Systemd
 from pipeline.settings import Settings
@@ -290,7 +290,7 @@ class App:
         vitals = Vitals(clock, ready_within_s=recent_s)
         availability = Availability(clock)
         checks = Checks(clock, availability, vitals)
-        metrics = Metrics(vitals)
+        metrics = Metrics(vitals, lambda: folder_bytes(settings.spool_folder))
         dispatcher = self._dispatcher(checks.attempted, metrics.attempted)
         live = self.live_detections
         housekeeping = Housekeeping(

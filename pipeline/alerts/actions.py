@@ -11,7 +11,7 @@ from dataclasses import replace
 from elasticsearch import Elasticsearch
 
 from pipeline.alerts import outbox
-from pipeline.alerts.lookup import HEAVY, all_alerts, refresh, searched
+from pipeline.alerts.lookup import HEAVY, readable, refresh, searched
 from pipeline.alerts.outbox import DeliveryState, Routes
 from pipeline.alerts.record import (
     ACKNOWLEDGED,
@@ -99,7 +99,7 @@ class AlertActions:
         """Return the ids of the alerts with a delivery that was given up."""
         refresh(self._client)
         query = {"term": {"siemlite.deliveries.state": DeliveryState.DEAD.value}}
-        return [alert.id for alert in all_alerts(self._client, query)]
+        return [alert.id for alert in readable(self._client, query)]
 
     def _change(self, alert_id: str, change: Callable[[Alert], Alert]) -> Alert:
         for _ in range(_TRIES):

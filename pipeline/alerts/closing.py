@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from elasticsearch import Elasticsearch
 
 from pipeline.alerts.actions import closed_by_itself
-from pipeline.alerts.lookup import all_alerts
+from pipeline.alerts.lookup import readable
 from pipeline.alerts.outbox import Routes
 from pipeline.alerts.record import ACKNOWLEDGED, INDEX, OPEN, changing
 from pipeline.clock import Clock
@@ -62,7 +62,7 @@ class Closing:
         now = self._clock.now_ms()
         writes = [
             Merge(alert.id, alert.version, changing(closed_by_itself(alert, self._routes, now)))
-            for alert in all_alerts(self._client, query)
+            for alert in readable(self._client, query)
             if alert.version is not None
         ]
         results = write_many(self._client, INDEX, writes, refresh=True)

@@ -13,7 +13,7 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from pipeline.alerts import outbox
-from pipeline.alerts.lookup import HEAVY, all_alerts, refresh, searched
+from pipeline.alerts.lookup import HEAVY, readable, refresh, searched
 from pipeline.alerts.outbox import Routes
 from pipeline.alerts.record import INDEX, Alert, Membership, changing, from_document, to_source
 from pipeline.alerts.rollups import DIGEST, digest
@@ -40,7 +40,7 @@ class Digests:
         if not self._due(at_once):
             return None
         refresh(self._client)
-        members = all_alerts(self._client, _GATHERING)
+        members = readable(self._client, _GATHERING)
         if not members:
             return None
         now = self._clock.now_ms()

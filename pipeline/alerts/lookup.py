@@ -6,6 +6,7 @@ shard is an error and never an empty answer; the index is refreshed first, so th
 acknowledged is seen.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,12 +18,13 @@ from pipeline.alerts.record import INDEX, Alert, from_document
 from pipeline.detection.timeline import Severity
 from pipeline.elastic.client import translated
 from pipeline.elastic.compare_and_set import Document, Version
-from pipeline.errors import RetryableError
+from pipeline.errors import PermanentError, RetryableError
 from pipeline.events.values import instant_text
 
 HEAVY = ("siemlite.samples", "siemlite.rollup.members")
 """Parts of an alert that deciding about it does not need."""
 
+_log = logging.getLogger(__name__)
 _GROUPS = 500
 _PAGE = 1000
 
@@ -133,8 +135,16 @@ def _batch(client: Elasticsearch, spans: Sequence[Span], suppress_for: int) -> d
     return result
 
 
-def all_alerts(client: Elasticsearch, query: Mapping[str, Any]) -> list[Alert]:
-    """Return every alert that matches, without its heavy parts, by paging to the end."""
+def readable(client: Elasticsearch, query: Mapping[str, Any]) -> list[Alert]:
+    """Return what `all_alerts` would, but for documents that hold no alert, which are logged and left out."""
+    return all_alerts(client, query, strict=False)
+
+
+def all_alerts(client: Elasticsearch, query: Mapping[str, Any], *, strict: bool = True) -> list[Alert]:
+    """Return every alert that matches, without its heavy parts, by paging to the end.
+
+    Raises `PermanentError` where one cannot be read, unless it is not `strict`.
+    """
     found: list[Alert] = []
     after: list[Any] | None = None
     while True:
@@ -148,7 +158,13 @@ def all_alerts(client: Elasticsearch, query: Mapping[str, Any]) -> list[Alert]:
             seq_no_primary_term=True,
         )
         hits = answer["hits"]["hits"]
-        found.extend(from_document(document_of(hit)) for hit in hits)
+        for hit in hits:
+            try:
+                found.append(from_document(document_of(hit)))
+            except PermanentError as error:
+                if strict:
+                    raise
+                _log.error("%s", error)
         if len(hits) < _PAGE:
             return found
         after = hits[-1]["sort"]

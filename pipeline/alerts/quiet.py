@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from elasticsearch import Elasticsearch
 
 from pipeline.alerts.identity import episode_key
-from pipeline.alerts.lookup import all_alerts
+from pipeline.alerts.lookup import readable
 from pipeline.alerts.record import ACKNOWLEDGED, OPEN, Alert, Silenced
 from pipeline.alerts.silences import Silences
 from pipeline.detection.detection import Detection
@@ -53,7 +53,7 @@ class Quietness:
                     ]
                 }
             }
-            for speaker in all_alerts(self._client, query):
+            for speaker in readable(self._client, query):
                 for alert in wanted[speaker.key]:
                     if alert.episode.crossing_ms <= speaker.episode.last_ms + speaker.suppress_for:
                         found.setdefault(alert.id, speaker.id)

@@ -20,6 +20,7 @@ from pipeline.elastic.compare_and_set import (
     Result,
     Version,
     Write,
+    read,
     read_many,
     write_many,
 )
@@ -28,6 +29,7 @@ from pipeline.errors import PermanentError
 from pipeline.events.values import instant_text
 
 _PREFIX = "checkpoint:"
+_PROBE = "probe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,10 @@ class Checkpoints:
         writes = [self._write(kept, checkpoint) for kept, checkpoint in moves]
         results = write_many(self._client, CONTROL_INDEX, writes)
         return tuple(_stored(*move, result) for move, result in zip(moves, results, strict=True))
+
+    def probe(self) -> None:
+        """Raise `RetryableError` where Elasticsearch as a whole does not answer."""
+        read(self._client, CONTROL_INDEX, _PROBE)
 
     def _write(self, kept: Kept, checkpoint: Checkpoint) -> Write:
         document_id = _PREFIX + kept.detection_id

@@ -22,6 +22,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from pipeline.clock import Clock
+from pipeline.errors import SiemliteError
 
 _log = logging.getLogger(__name__)
 
@@ -56,17 +57,32 @@ class Jobs:
         )
 
     def add(self, name: str, run: Callable[[], None], every_s: float) -> None:
-        """Run `run` now and then every `every_s` seconds. What it raises is logged, and it runs again."""
+        """Run `run` now and then every `every_s` seconds. What it raises is logged, and it runs again.
+
+        The same failure over and over is one line when it begins and one when it ends.
+        """
+        failing = ""
 
         def guarded() -> None:
+            nonlocal failing
             if self._ending.is_set():
                 return
             with self._idle:
                 self._running.add(name)
             try:
                 run()
-            except Exception:  # noqa: BLE001 - a defect in one job is shown and must not end the daemon
-                _log.exception("%s failed; it goes on", name)
+            except SiemliteError as error:
+                if str(error) != failing:
+                    failing = str(error)
+                    _log.error("%s: %s; trying again", name, error)
+            except Exception as error:  # noqa: BLE001 - a defect in one job is shown and must not end the daemon
+                if repr(error) != failing:
+                    failing = repr(error)
+                    _log.exception("%s failed; it goes on", name)
+            else:
+                if failing:
+                    failing = ""
+                    _log.warning("%s works again", name)
             finally:
                 with self._idle:
                     self._running.discard(name)
@@ -96,7 +112,8 @@ class Jobs:
     def end(self, patience_s: float) -> bool:
         """Start nothing more and wait up to `patience_s` for what runs; return whether all of it has ended."""
         self._ending.set()
-        self._scheduler.shutdown(wait=False)
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
         deadline = self._clock.monotonic() + patience_s
         with self._idle:
             while self._running:

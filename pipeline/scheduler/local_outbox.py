@@ -19,6 +19,7 @@ import orjson
 from pipeline.alerts.outbox import Action, Delivery, DeliveryState
 from pipeline.delivery.notice import Link, Notice
 from pipeline.detection.timeline import Severity
+from pipeline.errors import ConfigurationError, RetryableError
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS troubles (name TEXT PRIMARY KEY, alert TEXT NOT NULL, notice TEXT NOT NULL) STRICT;
@@ -45,13 +46,19 @@ class LocalOutbox:
     """The database. Safe to use from several threads and processes."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        """Open or make the database at `path`. Raises `ConfigurationError` where that cannot be done."""
         self._lock = threading.Lock()
-        self._database = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("PRAGMA synchronous=FULL")
-        self._database.executescript(_SCHEMA)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._database = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=FULL")
+            self._database.executescript(_SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigurationError(
+                f"{path} cannot be used: {error}; make SIEMLITE_HOME writable, or move the file away if it is broken"
+            ) from None
 
     def close(self) -> None:
         """Close the database."""
@@ -60,8 +67,8 @@ class LocalOutbox:
 
     def troubles(self) -> dict[str, Notice]:
         """Return what was raised and is not cleared: the notice that raised it, by the trouble's name."""
-        with self._lock:
-            rows = self._database.execute("SELECT name, notice FROM troubles").fetchall()
+        with self._transaction() as database:
+            rows = database.execute("SELECT name, notice FROM troubles").fetchall()
         return {name: _notice(text) for name, text in rows}
 
     def raise_(self, name: str, notice: Notice, channels: Sequence[str], now_ms: int) -> bool:
@@ -113,8 +120,8 @@ class LocalOutbox:
 
     def pending(self) -> int:
         """Return how many messages are owed."""
-        with self._lock:
-            row = self._database.execute(
+        with self._transaction() as database:
+            row = database.execute(
                 "SELECT count(*) FROM messages WHERE state = ?", (DeliveryState.PENDING.value,)
             ).fetchone()
         return int(row[0])
@@ -132,13 +139,17 @@ class LocalOutbox:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
-            self._database.execute("BEGIN IMMEDIATE")
             try:
-                yield self._database
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
+                self._database.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._database
+                    self._database.execute("COMMIT")
+                except BaseException:
+                    if self._database.in_transaction:
+                        self._database.execute("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                raise RetryableError(f"the outbox in SIEMLITE_HOME cannot be used: {error}") from error
 
 
 def _owed(row: tuple[Any, ...]) -> Owed:

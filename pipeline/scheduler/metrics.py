@@ -1,6 +1,7 @@
 """The daemon's numbers, for Prometheus. A registry of its own, so that two daemons in one process do not mix."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -62,3 +63,14 @@ class Metrics:
         """Count an attempt to deliver."""
         result = "taken" if failure is None else "refused" if failure.permanent else "failed"
         self._deliveries.labels(channel, result).inc()
+
+
+def folder_bytes(folder: Path) -> float:
+    """Return the size of the files in `folder`, which may come and go."""
+    total = 0
+    for path in folder.glob("*"):
+        try:
+            total += path.stat().st_size
+        except FileNotFoundError:
+            continue
+    return float(total)

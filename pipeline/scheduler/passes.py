@@ -18,7 +18,7 @@ from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.finding import Finding
 from pipeline.engine.protocol import Evaluator
 from pipeline.engine.result import Coverage, PassResult
-from pipeline.errors import PermanentError
+from pipeline.errors import PermanentError, RetryableError
 from pipeline.scheduler.checkpoints import Checkpoints, Kept
 
 FLUSH_S = 2.0
@@ -103,6 +103,9 @@ def run_pass(
                 outcome = replace(outcome, opened=len(applied.opened), amended=applied.amended)
                 moves.append((kept[result.detection.id], result.checkpoint))
             except PermanentError as error:
+                outcome = replace(outcome, error=str(error), more=False)
+            except RetryableError as error:
+                checkpoints.probe()
                 outcome = replace(outcome, error=str(error), more=False)
             outcomes[result.detection.id] = outcome
             if clock.monotonic() - flushed > FLUSH_S:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import time
 from collections import Counter
 from contextlib import ExitStack
@@ -169,9 +170,24 @@ def test_detections_are_reloaded_on_change_and_on_sighup_and_health_is_served(es
         ended(daemon)
 
 
-def _free_port() -> int:
-    import socket
+def test_a_service_manager_is_told_that_it_is_ready_alive_and_ending(es_url: str, tmp_path: Path) -> None:
+    ready(es_url)
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(path)
+        manager.settimeout(30)
+        env = environment(tmp_path, ELASTICSEARCH_URL=es_url, NOTIFY_SOCKET=path, WATCHDOG_USEC="60000000")
+        with running(env, "scheduler") as daemon:
+            assert manager.recv(100) == b"READY=1"
+            assert manager.recv(100) == b"WATCHDOG=1"
+            ended(daemon)
+        manager.settimeout(1)
+        said = [manager.recv(100)]
+        while said[-1] != b"STOPPING=1":
+            said.append(manager.recv(100))
 
+
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

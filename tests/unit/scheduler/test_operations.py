@@ -13,6 +13,7 @@ from pipeline.delivery.notice import Notice
 from pipeline.delivery.retry import Failure, RetryPolicy
 from pipeline.delivery.routing import Routing
 from pipeline.detection.timeline import Severity
+from pipeline.errors import ConfigurationError
 from pipeline.scheduler.local_outbox import LocalOutbox
 from pipeline.scheduler.operations import CLEAR_S, Operations, Trouble
 from tests.unit.clocks import ManualClock
@@ -224,3 +225,12 @@ def test_of_two_that_raise_the_same_trouble_at_once_one_owes_the_message(world: 
     assert world.outbox.clear("elasticsearch", notice, [], world.clock.now_ms())
     assert not world.outbox.clear("elasticsearch", notice, ["email"], world.clock.now_ms())
     assert world.outbox.pending() == 0
+
+
+def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file")
+    with pytest.raises(ConfigurationError, match="SIEMLITE_HOME"):
+        LocalOutbox(tmp_path / "home" / "outbox.db")
+    (tmp_path / "outbox.db").write_text("not a database, but long enough to be taken for one" * 100)
+    with pytest.raises(ConfigurationError, match="not a database"):
+        LocalOutbox(tmp_path / "outbox.db")

@@ -1,0 +1,168 @@
+"""One pass on a real Elasticsearch: what fails stops no other, and no checkpoint moves over what was not done."""
+
+import threading
+from collections.abc import Iterator, Sequence
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from pipeline.alerts.store import ApplyResult
+from pipeline.detection.detection import Detection
+from pipeline.elastic.client import connect
+from pipeline.elastic.compare_and_set import CONTROL_INDEX
+from pipeline.elastic.templates import install
+from pipeline.engine.checkpoint import Checkpoint
+from pipeline.engine.finding import Finding
+from pipeline.errors import PermanentError, RetryableError, SiemliteError
+from pipeline.scheduler.checkpoints import Checkpoints
+from pipeline.scheduler.passes import PassOutcome, run_pass
+from pipeline.settings import Settings
+from tests.unit.alerts.memory_engine import SHARD, MemoryEngine, address, detection
+from tests.unit.clocks import ManualClock
+
+NAMES = ("first", "second", "third")
+
+
+class Alerts:
+    """Takes findings, or raises what it is told to for one detection."""
+
+    def __init__(self) -> None:
+        self.applied: list[str] = []
+        self.errors: dict[str, SiemliteError] = {}
+
+    def apply(self, detection: Detection, findings: Sequence[Finding], *, on_purpose: bool = False) -> ApplyResult:
+        """See `AlertStore.apply`."""
+        if detection.id in self.errors:
+            raise self.errors[detection.id]
+        if findings:
+            self.applied.append(detection.id)
+        return ApplyResult(amended=len(findings))
+
+
+class World:
+    """Three detections, an engine and a place for checkpoints."""
+
+    def __init__(self, client: Elasticsearch) -> None:
+        self.client = client
+        self.clock = ManualClock()
+        self.engine = MemoryEngine()
+        self.alerts = Alerts()
+        self.checkpoints = Checkpoints(client, self.clock)
+        self.stop = threading.Event()
+
+    def run(self, *, leads: bool = True) -> PassOutcome:
+        """Run a pass."""
+        return run_pass(
+            [detection(name) for name in NAMES],
+            self.engine,
+            self.alerts,
+            self.checkpoints,
+            self.clock,
+            stop=self.stop,
+            may_go_on=lambda: leads,
+        )
+
+    def burst(self) -> None:
+        """Let something arrive that all detections find."""
+        now = self.clock.now_ms()
+        self.engine.add(address("203.0.113.7"), now, now - 1, now - 2)
+
+    def seen(self) -> dict[str, int]:
+        """Return how far each checkpoint is."""
+        kept, _ = self.checkpoints.load(NAMES)
+        return {name: k.checkpoint.positions[SHARD].seen for name, k in kept.items() if k.version is not None}
+
+
+@pytest.fixture
+def world(es_url: str) -> Iterator[World]:
+    client = connect(Settings(_env_file=None), es_url)
+    install(client)
+    yield World(client)
+    client.close()
+
+
+def test_checkpoints_move_over_what_was_written_and_the_next_pass_finds_nothing_new(world: World) -> None:
+    world.burst()
+    outcome = world.run()
+    assert world.alerts.applied == list(NAMES)
+    assert world.seen() == dict.fromkeys(NAMES, 2)
+    assert world.engine.settled == 3
+    assert {d.evaluated_until_ms for d in outcome.detections} == {world.clock.now_ms()}
+    world.run()
+    assert world.alerts.applied == list(NAMES)
+
+
+def test_a_detection_that_cannot_be_evaluated_stops_no_other(world: World) -> None:
+    world.burst()
+    world.engine.failing = "second"
+    outcome = world.run()
+    assert [d.detection_id for d in outcome.failed] == ["second"]
+    assert world.alerts.applied == ["first", "third"]
+    world.engine.failing = None
+    world.run()
+    assert world.alerts.applied == ["first", "third", "second"]
+
+
+@pytest.mark.parametrize("error", [PermanentError("the alert is refused"), RetryableError("the count timed out")])
+def test_a_detection_whose_alerts_cannot_be_written_keeps_its_checkpoint_and_stops_no_other(
+    world: World, error: SiemliteError
+) -> None:
+    world.burst()
+    world.alerts.errors["first"] = error
+    outcome = world.run()
+    assert [(d.detection_id, d.error) for d in outcome.failed] == [("first", str(error))]
+    assert world.seen() == {"second": 2, "third": 2}
+    world.alerts.errors.clear()
+    assert not world.run().failed
+    assert world.alerts.applied == ["second", "third", "first"]
+
+
+def test_elasticsearch_away_ends_the_pass_after_what_was_done_is_kept(world: World) -> None:
+    world.burst()
+    world.engine.before = lambda each: setattr(world.engine, "down", each.id == "first")
+    world.engine.down = True
+    with pytest.raises(RetryableError):
+        world.run()
+    assert world.alerts.applied == []
+
+
+def test_an_order_to_stop_ends_the_pass_between_two_detections(world: World) -> None:
+    world.burst()
+    world.engine.before = lambda each: world.stop.set() if each.id == "second" else None
+    outcome = world.run()
+    assert outcome.stopped
+    assert world.seen() == {"first": 2, "second": 2}
+    world.stop.clear()
+    world.engine.before = lambda _: None
+    world.run()
+    assert world.alerts.applied == list(NAMES)
+
+
+def test_who_has_lost_the_lease_does_not_go_on(world: World) -> None:
+    world.burst()
+    assert world.run(leads=False).stopped
+    assert len(world.seen()) == 1
+
+
+def test_of_two_that_both_believe_they_lead_one_moves_the_checkpoint(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.run()
+    other = Checkpoints(world.client, world.clock)
+    stale, _ = other.load(NAMES)
+    world.burst()
+    world.run()
+    moved = other.store([(stale[name], Checkpoint()) for name in NAMES])
+    assert moved == (None, None, None)
+    assert world.seen() == dict.fromkeys(NAMES, 2)
+
+
+def test_a_checkpoint_that_cannot_be_read_is_an_error_of_its_detection_and_no_fresh_start(world: World) -> None:
+    world.run()
+    world.client.index(index=CONTROL_INDEX, id="checkpoint:second", document={"checkpoint": {"shards": 7}})
+    world.burst()
+    outcome = world.run()
+    [failed] = outcome.failed
+    assert failed.detection_id == "second"
+    assert "checkpoint:second" in str(failed.error)
+    assert world.alerts.applied == ["first", "third"]
