@@ -128,7 +128,7 @@ class FollowSource:
         lineage.parked.clear()
         self._files.look_at_siblings(lineage, self._clock.monotonic())
         if part.tail is None:
-            last = () if lineage.covered(part) else tail.finish(gone=True)
+            last = () if self._files.covered(lineage, part, tail) else tail.finish(gone=True)
             lineage.settle(part, replace(part.position, done=True))
             yield self._batch(lineage, last)
         tail.close()
@@ -148,6 +148,8 @@ class FollowSource:
         for tail in lineage.tails():
             moved_away = not tail.current and now - tail.quiet_since >= GRACE_SECONDS
             if (moved_away or tail.file.compressed) and tail.at_end():
+                if lineage.looked_at < now:
+                    self._files.look_at_siblings(lineage, now)  # what is older must be known before this is done
                 yield from self._settle(tail)
 
     def _settle(self, tail: Tail) -> Iterator[Batch]:

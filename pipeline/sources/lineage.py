@@ -90,9 +90,16 @@ class Lineage:
         """Return whether a part was not read to its end and is not open."""
         return any(part.tail is None and not part.position.done for part in self.parts)
 
-    def covered(self, part: Part) -> bool:
-        """Return whether a copy holds what comes after `part`."""
-        return any(other.copy_of is part for other in self.parts)
+    def covered(self, part: Part, consumed: int, marks: Marks) -> bool:
+        """Return whether a copy holds what `part` had read, `consumed` bytes, and goes on from there."""
+        for other in self.parts:
+            if other.copy_of is part:
+                return True
+            if other.tail is not None and other.position.first == part.position.first:
+                file = other.tail.file
+                if part.position.fits(file, marks) and file.read_at(consumed - 1, 1):
+                    return True
+        return False
 
     def state(self) -> str:
         """Return the state of the format after the part that changed last."""
@@ -113,5 +120,5 @@ class Lineage:
         closed.sort(key=lambda part: part.position.changed_ns, reverse=True)
         done = [part for part in closed if part.position.done]
         lost = [part for part in closed if not part.position.done]
-        dropped = {*done[DONE_KEPT:], *lost[LOST_KEPT:], *filter(self.covered, done)}
+        dropped = {*done[DONE_KEPT:], *lost[LOST_KEPT:]}
         self.parts = [part for part in self.parts if part not in dropped]

@@ -124,6 +124,13 @@ class OpenFiles:
         part.detach(tail.position)
         return lineage, part
 
+    def covered(self, lineage: Lineage, part: Part, tail: Tail) -> bool:
+        """Return whether a copy is open that holds all that `tail` had read as `part`."""
+        try:
+            return lineage.covered(part, tail.consumed, self._marks)
+        except (OSError, UnreadableError):
+            return False
+
     def rest(self, tail: Tail) -> tuple[Lineage, Part]:
         """Close a file until it changes."""
         signature = tail.signature()
@@ -232,7 +239,7 @@ class OpenFiles:
                 return False
         else:
             start = part.position
-            if not file.compressed and file.status().st_size <= part.tail.consumed:
+            if _is_beginning(file, part.tail):
                 return False
             copy_of, part = part, None
         tail = Tail(
@@ -249,8 +256,17 @@ class OpenFiles:
         if part is None:
             part = Part(start, copy_of)
             lineage.parts.append(part)
-            lineage.unsettled = lineage.unsettled or (current and len(lineage.parts) > 1)
         part.tail = tail
+        lineage.unsettled = lineage.unsettled or current
         self._owners[tail.inode] = (lineage, part)
         lineage.dirty = True
         return True
+
+
+def _is_beginning(file: LogFile, tail: Tail) -> bool:
+    """Return whether `file`, the same up to the position of `tail`, holds nothing that `tail` has not read."""
+    offset = tail.position.offset
+    size = file.status().st_size
+    if file.compressed or size > tail.consumed:
+        return False
+    return file.read_at(offset, size - offset) == tail.file.read_at(offset, size - offset)

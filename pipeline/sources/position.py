@@ -63,13 +63,15 @@ class Position:
     def fits(self, file: LogFile, marks: Marks) -> bool:
         """Return whether `file`, whose first line has the right mark, has the same content up to the offset.
 
-        Where reading ended within a line that was never completed, only the same file can go on: another may
-        begin alike and then complete that line.
+        Where reading ended within a line that was never completed there is no going on, only a file in which
+        nothing has changed: what is added completes that line, and then all of it is an event.
         """
         piece = self.before(file)
         if len(piece) < min(CHECK_BYTES, self.offset) or (piece and marks.of(piece) != self.check):
             return False
-        return piece.endswith(b"\n") or not piece or self.is_of(file)
+        if not piece or piece.endswith(b"\n"):
+            return True
+        return self.is_of(file) and (file.compressed or file.status().st_size == self.offset)
 
     def before(self, file: LogFile) -> bytes:
         """Return what lies before the offset in `file`, up to `CHECK_BYTES`."""
