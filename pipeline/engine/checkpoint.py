@@ -56,13 +56,14 @@ class Checkpoint:
     """Where a detection stands. `Checkpoint()` has evaluated nothing.
 
     `caught_up_ms` is the instant from which lateness is reckoned: that of the last pass that left nothing pending,
-    or of the first; `clock_ms` is the instant up to which conditions that follow the clock were evaluated. None
-    means never.
+    or of the first; `clock_ms` is the instant up to which conditions that follow the clock were evaluated, and
+    `hold_ms` that until which they are put off. None means never.
     """
 
     positions: Mapping[ShardId, Position] = field(default_factory=dict)
     caught_up_ms: int | None = None
     clock_ms: int | None = None
+    hold_ms: int | None = None
 
     @property
     def behind(self) -> int:
@@ -78,6 +79,7 @@ class Checkpoint:
             },
             "caught_up_ms": self.caught_up_ms,
             "clock_ms": self.clock_ms,
+            "hold_ms": self.hold_ms,
         }
 
     @classmethod
@@ -89,11 +91,11 @@ class Checkpoint:
                 uuid, _, shard = name.rpartition("/")
                 position = Position(int(seen), tuple(SeqRange(int(after), int(upto)) for after, upto in gaps))
                 positions[ShardId(uuid, int(shard))] = position
-            instants = (document["caught_up_ms"], document["clock_ms"])
-            caught_up, clock = (None if instant is None else int(instant) for instant in instants)
+            instants = (document["caught_up_ms"], document["clock_ms"], document.get("hold_ms"))
+            caught_up, clock, hold = (None if instant is None else int(instant) for instant in instants)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise PermanentError(f"a stored checkpoint cannot be read: {error!r}") from None
-        return cls(positions, caught_up, clock)
+        return cls(positions, caught_up, clock, hold)
 
 
 def _without(whole: SeqRange, part: SeqRange) -> tuple[SeqRange, ...]:

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from pipeline.engine.arrivals import arrivals, matured
-from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.finding import Finding
 from pipeline.engine.memory import recall
 from pipeline.engine.plan import Plan
 from pipeline.engine.result import Learned
 from pipeline.engine.steps import Step
+from pipeline.engine.ticking import Tick
 from pipeline.engine.timelines import Judge
 from pipeline.engine.totals import Suspect, suspects, suspects_of_history
 from pipeline.engine.view import View
@@ -26,13 +26,13 @@ class Evaluated:
     learned: tuple[Learned, ...] = ()
 
 
-def evaluate(view: View, plan: Plan, since: Checkpoint, now_ms: int) -> Step[Evaluated]:
-    """Evaluate the arrivals of the step `plan`, and what the clock brought since the checkpoint."""
+def evaluate(view: View, plan: Plan, tick: Tick) -> Step[Evaluated]:
+    """Evaluate the arrivals of the step `plan`, and what the clock brought."""
+    now_ms = tick.upto_ms
     touched = yield from arrivals(view, plan)
     if view.kind.follows_clock:
-        clock_ms = now_ms if since.clock_ms is None else since.clock_ms
-        touched.keep_before(clock_ms - view.kind.earliest_ms)
-        yield from matured(view, touched, clock_ms, now_ms)
+        touched.keep_before(tick.after_ms - view.kind.earliest_ms)
+        yield from matured(view, touched, tick.after_ms, now_ms)
     learned: tuple[Learned, ...] = ()
     if view.kind.remembers and view.scope.drill is None:
         recalled = yield from recall(view, touched)

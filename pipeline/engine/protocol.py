@@ -21,8 +21,10 @@ class Evaluator(Protocol):
         """Evaluate what arrived for each of `detections` since its checkpoint, in one bounded step.
 
         `since` holds checkpoints by detection id; one that is missing has evaluated nothing. Each detection
-        gives exactly one result, the quick ones first; one that failed has `complete` false, its checkpoint
-        unmoved. For each result the caller writes the alerts, calls `settle`, then stores the checkpoint.
+        gives one result, the quick ones first; one that failed has `complete` false, its checkpoint unmoved. A
+        slow detection is evaluated beside the passes and gives its result in the first pass after it has ended,
+        if the checkpoint is still the one that it began with; until then it gives none. For each result the
+        caller writes the alerts, calls `settle`, then stores the checkpoint.
         """
         ...
 

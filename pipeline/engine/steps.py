@@ -23,10 +23,13 @@ PAGE_FIRST = 1_000
 PAGE_NEXT = 10_000
 
 
-def run(searcher: Searcher, steps: Iterable[tuple[K, Step[T]]]) -> Iterator[tuple[K, T | SiemliteError]]:
+def run(
+    searcher: Searcher, steps: Iterable[tuple[K, Step[T]]], spent_ms: dict[K, int] | None = None
+) -> Iterator[tuple[K, T | SiemliteError]]:
     """Run `steps` and yield what becomes of each, under its key, in the order in which they end.
 
-    Raises what `Searcher.many` raises where the server as a whole does not answer.
+    `spent_ms` is told the longest that the server took for one search of each. Raises what `Searcher.many`
+    raises where the server as a whole does not answer.
     """
     waiting: deque[_Turn[K, T]] = deque()
     for key, step in steps:
@@ -45,7 +48,10 @@ def run(searcher: Searcher, steps: Iterable[tuple[K, Step[T]]]) -> Iterator[tupl
             turn, future = flying.popleft()
             answers = iter(future.result())
             for key, step, searches in turn:
-                ended, outcome, following = _advance(step, [next(answers) for _ in searches])
+                own = [next(answers) for _ in searches]
+                if spent_ms is not None:
+                    spent_ms[key] = max(spent_ms.get(key, 0), *(_took(answer) for answer in own))
+                ended, outcome, following = _advance(step, own)
                 if ended:
                     yield key, outcome  # type: ignore[misc]
                 else:
@@ -66,6 +72,10 @@ def _next_turn(waiting: "deque[_Turn[K, T]]", searcher: Searcher) -> "list[_Turn
         weight += sum(search.weight for search in turn[-1][2])
         count += len(turn[-1][2])
     return turn
+
+
+def _took(answer: Answer | SiemliteError) -> int:
+    return 0 if isinstance(answer, SiemliteError) else int(answer.get("took", 0))
 
 
 def _advance(

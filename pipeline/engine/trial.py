@@ -27,6 +27,7 @@ from pipeline.engine.indices import Indices, look, refresh
 from pipeline.engine.plan import plan
 from pipeline.engine.scope import DRILL, Scope
 from pipeline.engine.steps import run
+from pipeline.engine.ticking import Tick
 from pipeline.engine.view import View
 from pipeline.errors import PermanentError, SiemliteError
 from pipeline.events.values import instant_text
@@ -193,7 +194,8 @@ def _evaluate(
         own = plan(unit.since, indices, now_ms, _NEVER_LATE_MS, _STEP)
         before, unit.since = unit.since, Checkpoint(own.positions, now_ms, now_ms)
         view = View(unit.detection, indices, scope, page=_PAGE)
-        steps.append((unit, evaluate(view, own, before, now_ms)))
+        clock = Tick(now_ms if before.clock_ms is None else before.clock_ms, now_ms)
+        steps.append((unit, evaluate(view, own, clock)))
     for unit, outcome in run(searcher, steps):
         if isinstance(outcome, SiemliteError):
             unit.error = str(outcome)

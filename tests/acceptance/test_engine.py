@@ -331,3 +331,27 @@ def test_a_judgement_that_crashes_fails_alone(world: World) -> None:
     assert not results["broken"].complete
     assert "its condition failed: ValueError" in str(results["broken"].error)
     assert results["five"].findings
+
+
+def test_a_slow_detection_is_evaluated_beside_the_passes_and_loses_nothing(es_url: str) -> None:
+    world = World(es_url, limits=Limits(slow_ms=-1))
+    world.write(failure(NOON + n) for n in range(5))
+    assert instants(world.findings([FIVE], NOON + 1)) == {("203.0.113.7",): [NOON + 4]}
+    world.write(failure(NOON + 1000 + n, "next") for n in range(5))
+    assert world.step([FIVE], NOON + 2000) == []
+    for _ in range(500):
+        results = world.step([FIVE], NOON + 3000)
+        if results:
+            break
+    assert instants(results[0].findings) == {("next",): [NOON + 1004]}
+
+
+def test_silence_is_not_judged_while_events_of_an_outage_still_arrive(world: World) -> None:
+    silent = detection(Absence(severity=Severity.LOW, group_by="user.id", within=minutes(30)), "silent")
+    world.write([failure(NOON, user=user) for user in ("goes on", "stops")])
+    assert world.findings([silent], NOON + 1000) == []
+    back = NOON + HOUR
+    assert world.findings([silent], back) == []
+    world.write(failure(NOON + n * 10 * MINUTE, user="goes on") for n in range(1, 7))
+    assert world.findings([silent], back + 14 * MINUTE) == []
+    assert instants(world.findings([silent], back + 15 * MINUTE)) == {("stops",): [NOON + 30 * MINUTE]}

@@ -21,7 +21,7 @@ def index(upto: int, *, day_ms: int | None = TODAY, uuid: str = "u", shards: int
 
 def test_a_checkpoint_survives_being_written_down() -> None:
     shard = ShardId("abc/def", 3)
-    checkpoint = Checkpoint({shard: Position(17, (SeqRange(2, 5), SeqRange(9, 11)))}, 5, 6)
+    checkpoint = Checkpoint({shard: Position(17, (SeqRange(2, 5), SeqRange(9, 11)))}, 5, 6, 7)
     assert Checkpoint.from_json(checkpoint.to_json()) == checkpoint
     assert checkpoint.behind == 5
     broken: list[dict[str, Any]] = [{}, {"shards": {"x": 1}, "caught_up_ms": 0, "clock_ms": 0}, {"shards": []}]

@@ -1,0 +1,75 @@
+"""Evaluating history: a day at a time, with evidence from before."""
+
+from collections.abc import Callable
+
+from pipeline.detection.detection import Detection
+from pipeline.engine.checkpoint import Checkpoint
+from pipeline.engine.evaluation import evaluate_history
+from pipeline.engine.finding import Finding, Group
+from pipeline.engine.indices import DAY_MS, Indices, refresh
+from pipeline.engine.result import Coverage, PassResult
+from pipeline.engine.scope import world
+from pipeline.engine.sight import Sight
+from pipeline.errors import ConfigurationError
+from pipeline.events.mark import concerns
+
+Progress = Callable[[float], None]
+
+
+def evaluate_over(
+    sight: Sight, indices: Indices, detection: Detection, span: tuple[int, int], progress: Progress | None
+) -> PassResult:
+    """Return all crossings in `[span[0], span[1])`; see `protocol.Evaluator.over`."""
+    if span[1] <= span[0]:
+        raise ConfigurationError("the end of the time range is not after its beginning")
+    evidence_ms = detection.kind.evidence_ms
+    refresh(sight.client, indices.overlapping(span[0] - evidence_ms, span[1] - 1))
+    found: dict[tuple[Group, str | None], Finding] = {}
+    touched = suspected = 0
+    slices = _slices(indices, span, max(DAY_MS, evidence_ms))
+    for number, (start, end) in enumerate(slices, 1):
+        marks = sight.marks(indices.overlapping(start - evidence_ms, end - 1))
+        drills = {mark.drill for mark in marks.valid if concerns(mark.drill, detection.id)}
+        for drill in (None, *sorted(drills)):
+            view = sight.view(detection, indices, world(marks, drill))
+            outcome = sight.run(evaluate_history(view, start, end))
+            touched += outcome.touched
+            suspected += outcome.suspects
+            for finding in outcome.findings:
+                _append(found, finding)
+        if progress is not None:
+            progress(number / len(slices))
+    return PassResult(
+        detection,
+        Checkpoint(),
+        findings=tuple(sorted(found.values(), key=lambda one: (one.crossings[0].time_ms, one.group))),
+        complete=not indices.trouble,
+        error=indices.trouble or None,
+        coverage=Coverage(touched=touched, suspects=suspected),
+    )
+
+
+def _slices(indices: Indices, span: tuple[int, int], width: int) -> list[tuple[int, int]]:
+    """Return the parts of `span` that can hold crossings, ending at midnights."""
+    first, last = span
+    days = [index.day_ms for index in indices.all]
+    if not days:
+        return []
+    if None not in days:
+        known = [day for day in days if day is not None]
+        first = max(first, min(known))
+        last = min(last, max(known) + DAY_MS + width)
+    slices = []
+    while first < last:
+        end = min(last, first + width - first % DAY_MS)
+        slices.append((first, end))
+        first = end
+    return slices
+
+
+def _append(found: dict[tuple[Group, str | None], Finding], finding: Finding) -> None:
+    key = (finding.group, finding.drill)
+    known = found.get(key)
+    if known is not None:
+        finding = Finding(finding.detection_id, finding.group, known.crossings + finding.crossings, finding.drill)
+    found[key] = finding

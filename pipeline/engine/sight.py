@@ -1,0 +1,63 @@
+"""How the engine looks at Elasticsearch: its searches, its limits, and whose marks it believes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from elasticsearch import Elasticsearch
+
+from pipeline.detection.detection import Detection
+from pipeline.elastic.search import Searcher
+from pipeline.engine.indices import Indices
+from pipeline.engine.protocol import VerifyMark
+from pipeline.engine.scope import Marks, Scope, read_marks
+from pipeline.engine.steps import PAGE_NEXT, Step, T, run
+from pipeline.engine.view import View
+from pipeline.errors import RetryableError, SiemliteError
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one step may take: sequence numbers of the present and as many of the past; time for a search.
+
+    Groups of up to `rows_together` events are read together; `page` buckets are asked for at a time at most. A
+    detection whose search takes the server longer than `slow_ms` is evaluated beside the passes from then on.
+    """
+
+    step: int = 200_000
+    search_ms: int = 20_000
+    rows_together: int = 10_000
+    page: int = PAGE_NEXT
+    slow_ms: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Looks through `client`; `verify` says whether a mark is signed by this installation.
+
+    `late_horizon_ms` is how late an event may arrive and still be evaluated.
+    """
+
+    client: Elasticsearch
+    searcher: Searcher
+    verify: VerifyMark
+    limits: Limits
+    late_horizon_ms: int
+
+    def marks(self, names: Sequence[str]) -> Marks:
+        """Return the marks in the indices `names`; raises `RetryableError` where they cannot be read."""
+        try:
+            return self.run(read_marks(names, self.verify))
+        except SiemliteError as error:
+            raise RetryableError(f"reading the marks of drills: {error}") from error
+
+    def view(self, detection: Detection, indices: Indices, scope: Scope) -> View:
+        """Return a detection's view of the world `scope`."""
+        limits = self.limits
+        return View(detection, indices, scope, limits.search_ms, limits.rows_together, limits.page)
+
+    def run(self, step: Step[T], spent_ms: dict[None, int] | None = None) -> T:
+        """Run one step alone; raises what it fails with."""
+        ((_, outcome),) = run(self.searcher, [(None, step)], spent_ms)
+        if isinstance(outcome, SiemliteError):
+            raise outcome
+        return outcome
