@@ -20,9 +20,10 @@ from pipeline.alerts.actions import AlertActions
 from pipeline.alerts.closing import Closing
 from pipeline.alerts.digest import Digests
 from pipeline.alerts.evidence import EngineEvidence
+from pipeline.alerts.ports import Limits
 from pipeline.alerts.quiet import Quietness, inhibits_of
 from pipeline.alerts.silences import Silence, Silences
-from pipeline.alerts.store import AlertStore, Limits
+from pipeline.alerts.store import AlertStore
 from pipeline.clock import Clock, SystemClock
 from pipeline.delivery.channels.base import Channel, load_channels
 from pipeline.delivery.channels.http import Poster

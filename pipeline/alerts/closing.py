@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from elasticsearch import Elasticsearch
 
 from pipeline.alerts.actions import closed_by_itself
+from pipeline.alerts.document import changing
 from pipeline.alerts.lookup import readable
 from pipeline.alerts.outbox import Routes
-from pipeline.alerts.record import ACKNOWLEDGED, INDEX, OPEN, changing
+from pipeline.alerts.record import ACKNOWLEDGED, INDEX, OPEN
 from pipeline.clock import Clock
 from pipeline.elastic.compare_and_set import Merge, Outcome, write_many
 from pipeline.events.values import instant_text

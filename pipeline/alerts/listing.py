@@ -6,8 +6,9 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
+from pipeline.alerts.document import from_document
 from pipeline.alerts.lookup import HEAVY, document_of, refresh, searched
-from pipeline.alerts.record import INDEX, Alert, from_document
+from pipeline.alerts.record import INDEX, Alert
 from pipeline.detection.timeline import Severity
 from pipeline.elastic.compare_and_set import read_many
 from pipeline.errors import SiemliteError

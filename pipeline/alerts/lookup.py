@@ -13,8 +13,9 @@ from typing import Any
 
 from elasticsearch import Elasticsearch, NotFoundError
 
+from pipeline.alerts.document import from_document
 from pipeline.alerts.episodes import Episode
-from pipeline.alerts.record import INDEX, Alert, from_document
+from pipeline.alerts.record import INDEX, Alert
 from pipeline.detection.timeline import Severity
 from pipeline.elastic.client import translated
 from pipeline.elastic.compare_and_set import Document, Version

@@ -11,31 +11,21 @@ two leaves no group untold. When `apply` raises, any part may have been written,
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from elasticsearch import Elasticsearch
 
 from pipeline.alerts import outbox, rollups
+from pipeline.alerts.document import changing, from_document, to_source
 from pipeline.alerts.episodes import Amend, Open, closed_until, plan, straddles
 from pipeline.alerts.identity import episode_key
 from pipeline.alerts.lookup import HEAVY, History, Span, histories
 from pipeline.alerts.outbox import Routes
-from pipeline.alerts.record import (
-    CLOSED,
-    INDEX,
-    OPEN,
-    Alert,
-    Membership,
-    Silenced,
-    changing,
-    from_document,
-    new_alert,
-    to_source,
-)
+from pipeline.alerts.ports import ApplyResult, EvidenceSource, Limits, NothingQuiet, Quiet
+from pipeline.alerts.record import CLOSED, INDEX, OPEN, Alert, Membership, new_alert
 from pipeline.clock import Clock
 from pipeline.detection.detection import Detection
 from pipeline.detection.timeline import Crossing, Severity
-from pipeline.elastic.compare_and_set import Create, Merge, Outcome, Result, Source, read_many, write_many
+from pipeline.elastic.compare_and_set import Create, Merge, Outcome, Result, read_many, write_many
 from pipeline.engine.finding import Finding, Group
 from pipeline.engine.result import Wanted
 from pipeline.errors import PermanentError, RetryableError
@@ -45,70 +35,6 @@ SAMPLES = 3
 
 _WRITE_BATCH = 200
 _ROUNDS = 20
-
-
-class EvidenceSource(Protocol):
-    """What the alerts ask the engine; `pipeline.alerts.evidence` adapts the real one."""
-
-    def counts(self, detection: Detection, wanted: Sequence[Wanted]) -> Sequence[int]:
-        """Return the exact number of the detection's events in each, in order."""
-        ...
-
-    def samples(self, detection: Detection, wanted: Sequence[Wanted], size: int) -> Sequence[Sequence[Source]]:
-        """Return up to `size` of the events of each, as stored, in order."""
-        ...
-
-    def crossings_after(self, detection: Detection, wanted: Wanted) -> Sequence[Crossing]:
-        """Return the crossings that the events of `wanted` make by themselves, without any before `first_ms`."""
-        ...
-
-
-class Quiet(Protocol):
-    """What keeps an alert from being delivered."""
-
-    def silence(self, alert: Alert, now_ms: int) -> Silenced | None:
-        """Return the silence that applies to the alert now."""
-        ...
-
-    def inhibitors(self, alerts: Sequence[Alert]) -> Mapping[str, str]:
-        """Return, by alert id, the id of the alert that says more of the same group."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What keeps people from being flooded: see `SIEMLITE_STORM` and `SIEMLITE_PAGE_MAX_AGE` (milliseconds)."""
-
-    storm: int = 20
-    page_max_age_ms: int = 3_600_000
-
-
-@dataclass(frozen=True, slots=True)
-class ApplyResult:
-    """What became of findings: the alerts `opened`, how many were `amended`, and the `rollup` over new ones."""
-
-    opened: tuple[Alert, ...] = ()
-    amended: int = 0
-    rollup: Alert | None = None
-
-    @property
-    def changed(self) -> bool:
-        """Return whether anything was written."""
-        return bool(self.opened) or self.amended > 0
-
-
-class NothingQuiet:
-    """No silences and no inhibition."""
-
-    def silence(self, alert: Alert, now_ms: int) -> Silenced | None:
-        """See `Quiet.silence`."""
-        del alert, now_ms
-        return None
-
-    def inhibitors(self, alerts: Sequence[Alert]) -> Mapping[str, str]:
-        """See `Quiet.inhibitors`."""
-        del alerts
-        return {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,10 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
+from pipeline.alerts.document import from_document
 from pipeline.alerts.lookup import HEAVY, document_of, refresh, searched
 from pipeline.alerts.outbox import Delivery, DeliveryState, Outbox, due, replaced, to_documents
-from pipeline.alerts.record import INDEX, Alert, from_document
+from pipeline.alerts.record import INDEX, Alert
 from pipeline.clock import Clock
 from pipeline.delivery.channels.base import Channel, SendError
 from pipeline.delivery.notice import Clean, notice_of

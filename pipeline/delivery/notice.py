@@ -5,7 +5,7 @@ or invisible formatting characters. It is still text from outside: each channel 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from pipeline.alerts.outbox import Action, Delivery
@@ -82,6 +82,7 @@ def notice_of(
     def text(outside: str) -> str:
         return printable(clean(outside))
 
+    alert = replace(alert, group=tuple((name, clean(value)) for name, value in alert.group))
     standing = {Action.ACKNOWLEDGE: alert.acknowledged, Action.RESOLVE: alert.closed}.get(delivery.action)
     return Notice(
         alert_id=alert.id,
@@ -92,7 +93,7 @@ def notice_of(
         summary=text(headline(alert)),
         detection_id=alert.detection_id,
         guide="\n".join(text(line) for line in alert.guide.splitlines()),
-        group=tuple((name, text(value)) for name, value in alert.group),
+        group=tuple((name, printable(value)) for name, value in alert.group),
         count=alert.count,
         first=instant_text(alert.episode.first_ms),
         crossing=instant_text(alert.episode.crossing_ms),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from pipeline.alerts.store import ApplyResult
+from pipeline.alerts.ports import ApplyResult
 from pipeline.clock import Clock
 from pipeline.detection.detection import Detection
 from pipeline.engine.checkpoint import Checkpoint

@@ -14,10 +14,11 @@ from pipeline.alerts.digest import Digests
 from pipeline.alerts.evidence import EngineEvidence
 from pipeline.alerts.lookup import all_alerts, refresh
 from pipeline.alerts.outbox import Action, DeliveryState, Subject
+from pipeline.alerts.ports import ApplyResult, Limits
 from pipeline.alerts.quiet import Inhibits, Quietness
 from pipeline.alerts.record import ALIAS, INDEX, Alert
 from pipeline.alerts.silences import Silence, Silences
-from pipeline.alerts.store import AlertStore, ApplyResult, Limits
+from pipeline.alerts.store import AlertStore
 from pipeline.detection.detection import Detection
 from pipeline.detection.kind import by_count
 from pipeline.detection.timeline import Severity

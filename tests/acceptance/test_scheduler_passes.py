@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 from elasticsearch import Elasticsearch
 
-from pipeline.alerts.store import ApplyResult
+from pipeline.alerts.ports import ApplyResult
 from pipeline.detection.detection import Detection
 from pipeline.elastic.client import connect
 from pipeline.elastic.compare_and_set import CONTROL_INDEX
