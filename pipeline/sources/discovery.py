@@ -9,14 +9,19 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from pipeline.errors import ConfigurationError
+
 GLOB_SECONDS = 1.0
 _SAID_MAX = 1_000
 
 
 class Discovery:
-    """Finds the files of `patterns`; `notify` is told what is wrong."""
+    """Finds the files of `patterns`; `notify` is told what is wrong. Raises `ConfigurationError` for no path at all."""
 
     def __init__(self, patterns: Sequence[str], notify: Callable[[str], None]) -> None:
+        for pattern in patterns:
+            if not pattern or "\0" in pattern:
+                raise ConfigurationError(f"{pattern!r} is no path; name a file or a pattern such as /var/log/*.log")
         absolute = [os.path.abspath(pattern) for pattern in patterns]  # noqa: PTH100 - a glob is no path
         self._globs = [pattern for pattern in absolute if glob.has_magic(pattern)]
         self._literal = [pattern for pattern in absolute if not glob.has_magic(pattern)]

@@ -33,15 +33,20 @@ class LogFile:
 
     __slots__ = ("_damage", "_raw", "_stream", "compressed", "device", "inode", "path", "real_path", "regular")
 
-    def __init__(self, path: Path) -> None:
-        """Open `path`; raises `OSError` where that fails and `UnreadableError` for what holds no lines."""
+    def __init__(self, path: Path, *, only_regular: bool = False) -> None:
+        """Open `path`; raises `OSError` where that fails and `UnreadableError` for what holds no lines.
+
+        Opening a pipe waits for its writer, unless `only_regular` refuses it.
+        """
         self.path = path
         self._damage: _Damage | None = None
-        self._raw, self.real_path = _open(path)
+        self._raw, self.real_path = _open(path, os.O_NONBLOCK if only_regular else 0)
         try:
             status = os.fstat(self._raw.fileno())
             self.device, self.inode = status.st_dev, status.st_ino
             self.regular = stat.S_ISREG(status.st_mode)
+            if only_regular and not self.regular:
+                raise UnreadableError(f"{path} is not a file that can be followed")  # noqa: TRY301
             magic = os.pread(self._raw.fileno(), 8, 0) if self.regular else b""
             _refuse_other_archives(path, magic)
             self.compressed = magic.startswith(GZIP_MAGIC)
@@ -102,11 +107,11 @@ def _refuse_other_archives(path: Path, magic: bytes) -> None:
             raise UnreadableError(f"{path} is compressed with {name}; unpack it, or use gzip")
 
 
-def _open(path: Path) -> tuple[BinaryIO, str]:
+def _open(path: Path, flags: int) -> tuple[BinaryIO, str]:
     """Return the open file and its real path, of one and the same file though links may change meanwhile."""
     for _ in range(_OPEN_TRIES):
         real = os.path.realpath(path)
-        descriptor = os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+        descriptor = os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | flags)
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode) or stat.S_ISBLK(mode):
             os.close(descriptor)

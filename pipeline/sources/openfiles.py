@@ -157,7 +157,7 @@ class OpenFiles:
     def _open(self, path: Path, now: float) -> tuple[Inode, Lineage | None] | None:
         """Open a file that is followed; return its inode and log, None where it cannot be opened."""
         try:
-            file = LogFile(path)
+            file = LogFile(path, only_regular=True)
         except UnreadableError as error:
             self._discovery.complain(path, str(error))
             return None
@@ -180,7 +180,7 @@ class OpenFiles:
 
     def _open_sibling(self, lineage: Lineage, path: Path, now: float) -> bool:
         try:
-            file = LogFile(path)
+            file = LogFile(path, only_regular=True)
         except (OSError, UnreadableError) as error:
             self._discovery.complain(path, f"{path} cannot be read: {error}; trying again")
             return False

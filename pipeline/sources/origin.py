@@ -9,6 +9,7 @@ folder, or under another name, is another file.
 """
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -38,10 +39,11 @@ def siblings_of(stem: str) -> list[Path]:
     """Return the files beside `stem` that rotation may have made of it, and itself; none where it is unreadable."""
     folder, _, name = stem.rpartition("/")
     try:
-        names = [entry.name for entry in Path(folder or "/").iterdir()]
+        with os.scandir(folder or "/") as entries:
+            names = [entry.name for entry in entries if entry.name.startswith(name)]
     except OSError:
         return []
-    return [Path(folder or "/", other) for other in names if other.startswith(name) and stem_of(other) == name]
+    return [Path(folder or "/", other) for other in names if stem_of(other) == name]
 
 
 def first_line(head: bytes, *, complete: bool = False) -> bytes | None:

@@ -10,10 +10,13 @@ import orjson
 import pytest
 
 from pipeline.clock import SystemClock
+from pipeline.errors import ConfigurationError
 from pipeline.sources import follow
+from pipeline.sources.discovery import Discovery
 from pipeline.sources.follow import FollowSource
 from pipeline.sources.formats.format import TOO_LONG, FormatOptions, format_factory
 from pipeline.sources.lines import LINE_MAX
+from pipeline.sources.logfile import LogFile, UnreadableError
 from pipeline.sources.record import Batch
 from tests.unit.sources.clocks import StillClock
 
@@ -333,6 +336,24 @@ def test_a_folder_or_device_is_named_and_not_read(tmp_path: Path) -> None:
     for _ in range(3):
         assert follower.look() == []
     assert follower.said == [f"{path} is not a file that can be followed" for path in (tmp_path, "/dev/null")]
+
+
+def test_a_pipe_in_the_place_of_a_file_stops_nothing(log: Path) -> None:
+    follower = Follower(log)
+    append(log, "a\n")
+    follower.look()
+    log.unlink()
+    os.mkfifo(log)
+    os.mkfifo(log.with_name("app.log.1"))
+    assert follower.settle() == []
+    with pytest.raises(UnreadableError, match="not a file that can be followed"):
+        LogFile(log, only_regular=True)
+
+
+def test_what_is_no_path_is_refused() -> None:
+    for pattern in ("", "a\0b"):
+        with pytest.raises(ConfigurationError, match="is no path"):
+            Discovery([pattern], print)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable for root")
