@@ -59,8 +59,9 @@ class World:
             self.written += 1
             text += f"line {self.written} " + f"{self.written}x" * self.random.choice((0, 10, 2_000)) + "\n"
         cut = self.random.randrange(len(text)) if self.random.random() < 0.5 else len(text)
-        if cut - text.rfind("\n", 0, cut) <= len("line 9999"):
-            cut = text.rfind("\n", 0, cut) + 1  # alike incomplete lines of alike files are one, as documented
+        start = text.rfind("\n", 0, cut) + 1
+        if cut - start < len("line 9999") or text.startswith("#", start):
+            cut = start  # incomplete lines that are the same in alike files are one, as documented
         whole = self.partial.pop(inode, "") + text[:cut]
         *lines, rest = whole.split("\n")
         self.expected += lines
