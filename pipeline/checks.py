@@ -10,6 +10,7 @@ from typing import Literal
 from pipeline.app import App
 from pipeline.elastic import templates
 from pipeline.elastic.client import translated, without_credentials
+from pipeline.engine.checkup import examine
 from pipeline.errors import SiemliteError
 from pipeline.shipping.letters import local_letters
 from pipeline.shipping.survey import survey
@@ -79,6 +80,11 @@ def _detections(app: App) -> Iterator[Finding]:
     yield Finding("ok", "detections", f"{len(loaded.detections)} loaded")
     for failure in loaded.failures:
         yield Finding("wrong", "detection", str(failure))
+    try:
+        for doubt in examine(app.client, loaded.detections):
+            yield Finding(doubt.verdict, f"detection {doubt.detection_id}", doubt.text)
+    except SiemliteError as error:
+        yield Finding("wrong", "detections", str(error))
 
 
 def _channels(app: App) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from pipeline.detection.timeline import Scalar
 from pipeline.detection.where import Query
 from pipeline.engine.plan import Plan, Portion
 from pipeline.engine.queries import (
+    MISSING,
     TIME,
     GroupValues,
     column_sources,
@@ -39,6 +40,7 @@ class Touched:
     values: dict[GroupValues, dict[tuple[Scalar, ...], tuple[int, int]]] = field(default_factory=dict)
     too_late: int = 0
     misfiled: int = 0
+    ungrouped: int = 0
 
     def add(self, group: GroupValues, first_ms: int, last_ms: int) -> None:
         """Add events of `group` from `first_ms` to `last_ms`."""
@@ -58,6 +60,16 @@ class Touched:
                 self.spans[group] = kept
             else:
                 del self.spans[group]
+
+    @property
+    def hull(self) -> tuple[int | None, int | None]:
+        """Return the instants between which all spans lie."""
+        if not self.spans:
+            return None, None
+        return (
+            min(first for spans in self.spans.values() for first, _ in spans),
+            max(last for spans in self.spans.values() for _, last in spans),
+        )
 
     def merge(self, gap_ms: int) -> None:
         """Put every group's spans in order, joining those at most `gap_ms` apart."""
@@ -89,7 +101,7 @@ def arrivals(view: View, plan: Plan) -> Step[Touched]:
     width = span_width(view)
     columns = view.kind.columns if view.kind.remembers else ()
     sources = [
-        *group_sources(view.group_by),
+        *group_sources(view.group_by, missing=True),
         *column_sources(columns),
         {"b": {"date_histogram": {"field": TIME, "fixed_interval": f"{width}ms"}}},
     ]
@@ -148,6 +160,9 @@ def _taker(view: View, portion: Portion, floor_ms: int, touched: Touched) -> Cal
             if not index.holds(first, last):
                 touched.misfiled += bucket["doc_count"]
             group = group_of(bucket, group_by)
+            if any(value is MISSING for value in group):
+                touched.ungrouped += bucket["doc_count"]
+                continue
             touched.add(group, first, last)
             if columns:
                 values = tuple(key[f"c{number}"] for number in range(columns))

@@ -23,6 +23,9 @@ class Evaluated:
     suspects: int = 0
     too_late: int = 0
     misfiled: int = 0
+    ungrouped: int = 0
+    oldest_ms: int | None = None
+    newest_ms: int | None = None
     learned: tuple[Learned, ...] = ()
 
 
@@ -30,6 +33,7 @@ def evaluate(view: View, plan: Plan, tick: Tick) -> Step[Evaluated]:
     """Evaluate the arrivals of the step `plan`, and what the clock brought."""
     now_ms = tick.upto_ms
     touched = yield from arrivals(view, plan)
+    oldest_ms, newest_ms = touched.hull
     if view.kind.follows_clock:
         touched.keep_before(tick.after_ms - view.kind.earliest_ms)
         yield from matured(view, touched, tick.after_ms, now_ms)
@@ -42,7 +46,17 @@ def evaluate(view: View, plan: Plan, tick: Tick) -> Step[Evaluated]:
         suspected = yield from suspects(view, touched, now_ms)
     judge = Judge(view, now_ms, view.kind.influence_ms)
     yield from judge.judge(suspected)
-    return Evaluated(_findings(judge), len(touched.spans), len(suspected), touched.too_late, touched.misfiled, learned)
+    return Evaluated(
+        _findings(judge),
+        touched=len(touched.spans),
+        suspects=len(suspected),
+        too_late=touched.too_late,
+        misfiled=touched.misfiled,
+        ungrouped=touched.ungrouped,
+        oldest_ms=oldest_ms,
+        newest_ms=newest_ms,
+        learned=learned,
+    )
 
 
 def evaluate_history(view: View, from_ms: int, to_ms: int) -> Step[Evaluated]:

@@ -15,9 +15,24 @@ def times(first_ms: int, last_ms: int) -> Query:
     return {"range": {TIME: {"gte": first_ms, "lte": last_ms, "format": "epoch_millis"}}}
 
 
-def group_sources(group_by: Sequence[str]) -> list[dict[str, Any]]:
-    """Return composite sources for the fields of a group; an event that lacks one is in no bucket."""
-    return [{f"g{number}": {"terms": {"field": name}}} for number, name in enumerate(group_by)]
+class _Missing(str):
+    """No value; told by identity, because text from outside can equal any text."""
+
+    __slots__ = ()
+
+
+MISSING = _Missing()
+"""Stands in a group for the value of a field that its events lack; compare with `is`."""
+
+
+def group_sources(group_by: Sequence[str], *, missing: bool = False) -> list[dict[str, Any]]:
+    """Return composite sources for the fields of a group.
+
+    An event that lacks one is in no bucket, or with `missing` in one whose group holds `MISSING`.
+    """
+    return [
+        {f"g{number}": {"terms": {"field": name, "missing_bucket": missing}}} for number, name in enumerate(group_by)
+    ]
 
 
 def time_source(order: str = "asc") -> dict[str, Any]:
@@ -48,6 +63,8 @@ def word(value: object) -> str:
     """Return a group's value as text that a term query on its field understands."""
     if isinstance(value, str):
         return value
+    if value is None:
+        return MISSING
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)

@@ -19,8 +19,10 @@ class Coverage:
 
     `arrived` sequence numbers were evaluated, `behind` are still to be; `touched` groups received events and
     `suspects` of them were looked at event by event. Not evaluated: `too_late` events came later than the
-    late horizon, `misfiled` ones lie in an index that is not their day's. `marked` carry a drill's signature
-    that is valid, `forged` one that is not (those count as real).
+    late horizon, `misfiled` ones lie in an index that is not their day's, `ungrouped` ones lack a field of the
+    group. `marked` carry a drill's signature that is valid, `forged` one that is not (those count as real).
+    `oldest_ms` and `newest_ms` are the instants between which the arrivals looked at happened, to within a
+    span; None where none arrived.
     """
 
     arrived: int = 0
@@ -29,8 +31,11 @@ class Coverage:
     suspects: int = 0
     too_late: int = 0
     misfiled: int = 0
+    ungrouped: int = 0
     marked: int = 0
     forged: int = 0
+    oldest_ms: int | None = None
+    newest_ms: int | None = None
 
 
 class Learned(NamedTuple):

@@ -1,0 +1,137 @@
+"""Which detections can never match, and why: asked of the indices, before an attack asks it.
+
+Invariant: nothing is changed, and a detection that can match is never called one that cannot.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from elasticsearch import Elasticsearch
+
+from pipeline.detection.detection import Detection
+from pipeline.detection.where import All, AnyOf, Cidr, Clause, Field, Inverse, OneOf, Range, Test
+from pipeline.elastic.client import translated
+from pipeline.elastic.search import Answer, Search, Searcher
+from pipeline.engine.indices import PREFIX, look
+from pipeline.errors import SiemliteError
+from pipeline.events.fields import FIELDS, OWN_FIELDS
+
+_GROUPABLE = frozenset(
+    ("keyword", "ip", "boolean", "date", "long", "integer", "short", "byte", "double", "float", "half_float")
+)
+_NUMBERS = frozenset(("long", "integer", "short", "byte", "double", "float", "half_float", "date"))
+_DYNAMIC = ("siemlite.number.",)
+_FLATTENED = "siemlite.data."
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why a detection can never match (`wrong`), or has nothing to match so far (`note`)."""
+
+    detection_id: str
+    verdict: Literal["wrong", "note"]
+    text: str
+
+
+def examine(client: Elasticsearch, detections: Sequence[Detection]) -> Iterator[Doubt]:
+    """Yield the doubts about `detections`.
+
+    Where there is no event index yet, the fields are those of the index template, and no values are looked for.
+    """
+    names = [index.name for index in look(client).all]
+    types = _types(client, detections) if names else {name: {kind} for name, kind in _template().items()}
+    sound = []
+    for detection in detections:
+        wrong = list(_wrong(detection, types))
+        yield from wrong
+        if not wrong:
+            sound.append(detection)
+    if names:
+        yield from _unseen(client, names, sound)
+
+
+def _template() -> dict[str, str]:
+    return {**FIELDS, **OWN_FIELDS}
+
+
+def _types(client: Elasticsearch, detections: Sequence[Detection]) -> dict[str, set[str]]:
+    """Return the types that each field has in some index."""
+    fields = sorted({name for detection in detections for name in _fields(detection)})
+    if not fields:
+        return {}
+    with translated("reading the fields of the event indices"):
+        answer = client.field_caps(index=f"{PREFIX}*", fields=fields, include_unmapped=False)
+    return {name: set(kinds) - {"unmapped"} for name, kinds in answer["fields"].items()}
+
+
+def _fields(detection: Detection) -> tuple[str, ...]:
+    kind = detection.kind
+    streams = [name for clause in kind.streams for name in clause.fields()]
+    return tuple(dict.fromkeys((*kind.group, *kind.required, *kind.columns, *kind.clause.fields(), *streams)))
+
+
+def _wrong(detection: Detection, types: Mapping[str, set[str]]) -> Iterator[Doubt]:
+    kind = detection.kind
+    for name in _fields(detection):
+        if not types.get(name) and not name.startswith((*_DYNAMIC, _FLATTENED)):
+            yield Doubt(detection.id, "wrong", f"the field {name} is mapped in no event index; correct its name")
+    for name in (*kind.group, *kind.columns):
+        unfit = types.get(name, set()) - _GROUPABLE - ({"geo_point"} if name in kind.columns else set())
+        if unfit:
+            what = " and ".join(sorted(unfit))
+            yield Doubt(
+                detection.id, "wrong", f"the field {name} is {what} and cannot be grouped by; use a keyword field"
+            )
+    for name, test in _tests(kind.clause):
+        found = types.get(name, set())
+        if isinstance(test, Cidr) and found and "ip" not in found:
+            yield Doubt(detection.id, "wrong", f"cidr(…) needs an ip field and {name} is none; use source.ip")
+        if isinstance(test, Range) and found and not found & _NUMBERS:
+            yield Doubt(detection.id, "wrong", f"a range needs a number and {name} is none")
+
+
+def _tests(clause: Clause) -> Iterator[tuple[str, Test]]:
+    if isinstance(clause, Field):
+        test = clause.test.test if isinstance(clause.test, Inverse) else clause.test
+        yield clause.name, test
+    elif isinstance(clause, All | AnyOf):
+        for part in clause.clauses:
+            yield from _tests(part)
+
+
+def _unseen(client: Elasticsearch, names: Sequence[str], detections: Sequence[Detection]) -> Iterator[Doubt]:
+    """Yield which detections and values have no event at all."""
+    searches = [Search.of(names, _body(detection)) for detection in detections]
+    for detection, answer in zip(detections, Searcher(client).many(searches), strict=True):
+        if isinstance(answer, SiemliteError):
+            yield Doubt(detection.id, "wrong", str(answer))
+        else:
+            yield from _seen_nothing(detection, answer)
+
+
+def _body(detection: Detection) -> dict[str, Any]:
+    kind = detection.kind
+    clauses = [kind.clause.query()]
+    grouped = [*clauses, *({"exists": {"field": name}} for name in kind.group)]
+    filters: dict[str, Any] = {"all": {"bool": {"filter": clauses}}, "grouped": {"bool": {"filter": grouped}}}
+    for number, (name, value) in enumerate(_values(kind.clause)):
+        filters[f"v{number}"] = {"term": {name: {"value": value}}}
+    return {"size": 0, "aggs": {"seen": {"filters": {"filters": filters}}}}
+
+
+def _values(clause: Clause) -> list[tuple[str, Any]]:
+    return [(name, value) for name, test in _tests(clause) if isinstance(test, OneOf) for value in test.values]
+
+
+def _seen_nothing(detection: Detection, answer: Answer) -> Iterator[Doubt]:
+    seen = {name: bucket["doc_count"] for name, bucket in answer["aggregations"]["seen"]["buckets"].items()}
+    values = _values(detection.kind.clause)
+    unseen = [f"{name}: {value}" for number, (name, value) in enumerate(values) if not seen[f"v{number}"]]
+    if seen["all"] and not seen["grouped"]:
+        fields = " and ".join(detection.group_by)
+        yield Doubt(detection.id, "note", f"none of its {seen['all']:,} events has {fields}, which it groups by")
+    elif unseen and len(unseen) < len(values):
+        yield Doubt(detection.id, "note", f"no event has had {', '.join(unseen)}")
+    elif not seen["all"]:
+        yield Doubt(detection.id, "note", "no event has matched its where so far")
