@@ -23,7 +23,7 @@ test: $(VENV)/.installed-dev ## Set up and check everything: ruff, mypy, import-
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@test -n "$$TEST_ELASTICSEARCH_URL" || $(BIN)/python -c 'import sys; from pipeline.node.java import main; sys.exit(main())'
-	@$(BIN)/pytest $(PYTEST)
+	@$(BIN)/pytest -n 2 --dist loadfile $(PYTEST)
 
 bench-ship: $(VENV)/.installed ## Measure shipping beside its peers, see bench/README.md; BENCH="--rounds 3" passes options
 	@$(BIN)/python -m bench.ship $(BENCH)
