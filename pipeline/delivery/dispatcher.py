@@ -13,7 +13,7 @@ for it are not charged with attempts.
 import logging
 import random
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -138,22 +138,17 @@ class Dispatcher:
         self._record_what_was_sent(channel)
         rest = self._rests[channel]
         sent = 0
-        seen: set[tuple[str, int]] = set()
         while not stop.is_set() and self._clock.monotonic() >= rest.until:
-            fresh = False
             if self._written_since_refresh[channel]:
                 self._written_since_refresh[channel] = False
                 refresh(self._client)
+            taken = 0
             for alert in self._search(self._due_query(channel)):
                 if stop.is_set() or self._clock.monotonic() < rest.until:
                     break
-                mark = (alert.id, alert.version.seq_no if alert.version is not None else -1)
-                if mark in seen:
-                    continue
-                seen.add(mark)
-                fresh = True
-                sent += self._deliver(alert, channel)
-            if not fresh:
+                taken += self._deliver(alert, channel)
+            sent += taken
+            if not taken:
                 break
         return sent
 
@@ -257,23 +252,31 @@ class Dispatcher:
         ]
         return {"nested": {"path": "siemlite.deliveries", "query": {"bool": {"filter": owed}}}}
 
-    def _search(self, query: dict[str, Any]) -> list[Alert]:
-        """Return the most severe alerts that match, oldest first among equals; one that cannot be read is left out."""
-        answer = searched(
-            self._client,
-            size=_PAGE,
-            query=query,
-            sort=[{"event.severity": "desc"}, {"@timestamp": "asc"}],
-            source_excludes=list(HEAVY),
-            seq_no_primary_term=True,
-        )
-        alerts = []
-        for hit in answer["hits"]["hits"]:
-            try:
-                alerts.append(from_document(document_of(hit)))
-            except PermanentError as error:
-                _log.error("%s", error)
-        return alerts
+    def _search(self, query: dict[str, Any]) -> Iterator[Alert]:
+        """Yield the alerts that match, the most severe first and the oldest among equals, to the last of them.
+
+        One that cannot be read is logged and left out.
+        """
+        after: list[Any] | None = None
+        while True:
+            answer = searched(
+                self._client,
+                size=_PAGE,
+                query=query,
+                sort=[{"event.severity": "desc"}, {"@timestamp": "asc"}, {"event.id": "asc"}],
+                search_after=after,
+                source_excludes=list(HEAVY),
+                seq_no_primary_term=True,
+            )
+            hits = answer["hits"]["hits"]
+            for hit in hits:
+                try:
+                    yield from_document(document_of(hit))
+                except PermanentError as error:
+                    _log.error("%s", error)
+            if len(hits) < _PAGE:
+                return
+            after = hits[-1]["sort"]
 
 
 def _key(alert_id: str, delivery: Delivery) -> _Key:

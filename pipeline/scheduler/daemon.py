@@ -128,10 +128,6 @@ class Scheduler:
         if parts.health is not None:
             parts.health.close()
 
-    def pass_soon(self) -> None:
-        """Run a pass as soon as none runs."""
-        self._jobs.soon("pass")
-
     def _keep_lease(self) -> None:
         before = self._parts.lease.held
         held = self._reaching("lease", self._parts.lease.keep)

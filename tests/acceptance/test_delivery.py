@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from pydantic import SecretStr
 from pipeline.alerts.actions import AlertActions
 from pipeline.alerts.evidence import EngineEvidence
 from pipeline.alerts.lookup import all_alerts, refresh
-from pipeline.alerts.outbox import Action
+from pipeline.alerts.outbox import Action, to_documents
 from pipeline.alerts.record import ALIAS, INDEX, Alert
 from pipeline.alerts.store import AlertStore
 from pipeline.delivery.channels.base import Channel, SendError, load_channels
@@ -253,6 +254,27 @@ def test_messages_to_one_channel_keep_their_order_over_failures(
         "resolve",
     ]
     assert {body["dedup_key"] for body in pager.bodies} == {alert.id}
+
+
+def test_alerts_whose_turn_has_not_come_hide_none_behind_them(
+    world: World,
+) -> None:
+    now = world.clock.now_ms()
+    for number in range(105):
+        world.engine.add(address(f"10.0.{number}.1"), now, now - 1, now - 2)
+    rule = detection(severity=Severity.CRITICAL)
+    [result] = world.engine.evaluate([rule], {}, now)
+    world.store.apply(rule, result.findings, on_purpose=True)
+    for alert in world.alerts():
+        opening = next(d for d in alert.deliveries if d.channel == "slack")
+        waiting = (replace(opening, next_attempt_ms=now + 60_000), replace(opening, action=Action.ESCALATE))
+        world.client.update(index=INDEX, id=alert.id, doc={"siemlite": {"deliveries": to_documents(waiting)}})
+    world.clock.advance(1)
+    world.engine.add(address("10.1.1.1"), *(world.clock.now_ms() - n for n in range(3)))
+    [result] = world.engine.evaluate([rule], {}, now)
+    world.store.apply(rule, result.findings, on_purpose=True)
+    refresh(world.client)
+    assert world.dispatcher.dispatch_due("slack") == 1
 
 
 def test_two_dispatchers_send_nothing_twice(world: World, servers: tuple[Receiver, Receiver]) -> None:
