@@ -66,9 +66,10 @@ from pipeline.shipping.spool import Spool
 from pipeline.shipping.spools import Spools
 from pipeline.sources.files import FileSource
 from pipeline.sources.follow import FollowSource
-from pipeline.sources.formats.format import FormatFactory
+from pipeline.sources.formats.format import FormatFactory, FormatOptions
 from pipeline.sources.record import Source
 from pipeline.sources.stdin import StreamSource
+from pipeline.sources.syslog import Listen, SyslogSource
 
 Notify = Callable[[str], None]
 
@@ -190,6 +191,10 @@ class App:
                 files, lines, self.keys.identity, positions, clock=self.clock, stop=stop, notify=self.notify
             )
         return FileSource([Path(name) for name in files], lines, self.keys.identity, positions)
+
+    def listener(self, addresses: Sequence[Listen], options: FormatOptions, stop: threading.Event) -> SyslogSource:
+        """Return what receives syslog at `addresses` until `stop`."""
+        return SyslogSource(addresses, options, clock=self.clock, stop=stop, notify=self.notify)
 
     def shipper(self) -> Shipper:
         """Return a new shipper without spools."""

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pipeline.app import App
-from pipeline.errors import SiemliteError
 from pipeline.shipping.shipper import Shipper
 from pipeline.sources.record import Source
 
@@ -60,12 +59,12 @@ def ship_sources(app: App, source: Source, stop: threading.Event, *, live: bool,
     if adopted is not None:
         shipper.add(adopted.spool)
     intake = app.intake(owned.spool, live=live)
-    failures: list[SiemliteError] = []
+    failures: list[Exception] = []
 
     def read() -> None:
         try:
             intake.drain(source.batches(), stop)
-        except SiemliteError as error:
+        except Exception as error:  # noqa: BLE001 - raised below, in the thread that people see
             failures.append(error)
 
     reader = threading.Thread(target=read, name="reader", daemon=True)

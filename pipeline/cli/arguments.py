@@ -1,9 +1,15 @@
 """Reading what people type: instants and spans of time."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipeline.errors import ConfigurationError
 from pipeline.events.values import instant
+from pipeline.settings import duration_ms
+from pipeline.sources.syslog import Listen
+from pipeline.sources.tls import tls_context
 
 
 def instant_argument(name: str, text: str) -> int:
@@ -28,3 +34,36 @@ def timezone_argument(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ConfigurationError(f"--timezone {name!r} is not known; write a name such as Europe/Berlin") from None
+
+
+def listen_arguments(addresses: Sequence[str], cert: str | None, key: str | None) -> tuple[Listen, ...]:
+    """Return the places that `udp://HOST:PORT`, `tcp://…` and `tls://…` name."""
+    found = []
+    for address in addresses:
+        parts = urlsplit(address)
+        try:
+            port = parts.port
+        except ValueError:
+            port = None
+        if parts.scheme not in ("udp", "tcp", "tls") or not parts.hostname or port is None:
+            raise ConfigurationError(
+                f"--listen {address!r} is no address; write udp://127.0.0.1:5514, tcp:// or tls://"
+            )
+        context = None
+        if parts.scheme == "tls":
+            if cert is None or key is None:
+                raise ConfigurationError(f"--listen {address} needs --tls-cert and --tls-key")
+            context = tls_context(Path(cert), Path(key))
+        found.append(Listen(parts.scheme, parts.hostname, port, context))
+    return tuple(found)
+
+
+def duration_argument(name: str, text: str) -> int:
+    """Return the milliseconds of a duration such as 90s, 15m, 2h or 7d; `name` is the option's."""
+    try:
+        found = duration_ms(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{name} {text!r} {error}") from None
+    if not isinstance(found, int) or found < 1:
+        raise ConfigurationError(f"{name} {text!r} is no time; write 90s, 15m, 2h or 7d")
+    return found

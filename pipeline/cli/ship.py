@@ -12,35 +12,50 @@ def ship(
     format_: Annotated[str, typer.Option("--format", help="What the files hold: json or authlog.")] = "json",
     year: Annotated[int | None, typer.Option(help="Year of the first line, where lines have none.")] = None,
     timezone: Annotated[str, typer.Option(help="Timezone of lines that name none.")] = "UTC",
+    listen: Annotated[
+        list[str] | None,
+        typer.Option(help="Receive syslog at udp://HOST:PORT, tcp://… or tls://…; may be repeated."),
+    ] = None,
+    tls_cert: Annotated[str | None, typer.Option(help="Certificate file of a tls:// listener.")] = None,
+    tls_key: Annotated[str | None, typer.Option(help="Key file of a tls:// listener.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document at the end.")] = False,
 ) -> int:
     """Ship files, or standard input; without either, send what every spool of this home holds, until SIGTERM."""
-    from pipeline.cli.arguments import timezone_argument
+    from pipeline.cli.arguments import listen_arguments, timezone_argument
     from pipeline.cli.output import progress_bar, say, show_json
     from pipeline.cli.start import application, stop_on_signals
     from pipeline.ship import ship_sources, ship_spools
     from pipeline.sources.files import FileSource
     from pipeline.sources.formats.format import FormatOptions, format_factory
+    from pipeline.sources.record import Source
 
     stop = stop_on_signals()
     app = application()
-    if not files:
+    options = FormatOptions(year, timezone_argument(timezone))
+    if files and listen:
+        say("siemlite: --listen takes no files; run a second `siemlite ship` for them")
+        return 2
+    if not files and not listen:
         if follow:
             say("siemlite: --follow needs a file or a pattern; name one, such as /var/log/auth.log")
             return 2
         app.refuse_wrong_credentials()
         ship_spools(app, stop)
         return 0
-    lines = format_factory(format_, FormatOptions(year, timezone_argument(timezone)))
-    source = app.source(files, lines, stop, follow=follow)
+    source: Source
+    if listen:
+        source = app.listener(listen_arguments(listen, tls_cert, tls_key), options, stop)
+    else:
+        source = app.source(files or [], format_factory(format_, options), stop, follow=follow)
     app.refuse_wrong_credentials()
+    endless = follow or bool(listen)
     with progress_bar() as bar:
-        task = bar.add_task("shipping", total=None if follow else source.bytes_total or None, note="")
+        task = bar.add_task("shipping", total=None if endless else source.bytes_total or None, note="")
 
         def progress(read: int, stored: int, waiting: int) -> None:
             bar.update(task, completed=read, total=source.bytes_total or None, note=f"{stored} stored, {waiting} wait")
 
-        result = ship_sources(app, source, stop, live=follow or files == ["-"], progress=progress)
+        result = ship_sources(app, source, stop, live=endless or files == ["-"], progress=progress)
     problems = source.problems if isinstance(source, FileSource) else []
     for problem in problems:
         say(f"siemlite: {problem}")
