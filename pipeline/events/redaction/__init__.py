@@ -31,7 +31,7 @@ class Redactor:
         self.keys = self._plainer.plain
         self.is_sensitive = self._names.is_sensitive
         self.text = self._texts.text
-        self.suspects = Scan(self._names.spellings).suspects
+        self.suspects = Scan(self._names.stems()).suspects
         self.values = self._texts.values
 
     def _redact_text(self, text: str) -> str:

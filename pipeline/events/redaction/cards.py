@@ -1,7 +1,8 @@
 """Payment card numbers and US social security numbers in text.
 
 A card number has 13 to 19 digits, a correct check digit (Luhn, ISO/IEC 7812-1 annex B) and begins with a
-range that an issuer of that length uses; its digits may be grouped by single spaces, dashes or plus signs.
+range that an issuer of that length uses; its digits may be grouped as people group them, by single spaces,
+dashes or plus signs.
 A social security number has an area other than 000, 666 and 900-999, a group other than 00 and a serial
 other than 0000 (SSA, randomised since 2011); without dashes it counts only after a word that says so.
 
@@ -18,7 +19,7 @@ _Lengths = range | frozenset[int]
 _SIXTEEN = frozenset({16})
 _SIXTEEN_UP = range(16, 20)
 _ISSUERS: tuple[tuple[str, str, _Lengths], ...] = (
-    ("4", "4", frozenset({13, 16, 18, 19})),  # Visa
+    ("4", "4", frozenset({13, 16, 19})),  # Visa
     ("51", "55", _SIXTEEN),  # Mastercard
     ("2221", "2720", _SIXTEEN),  # Mastercard
     ("34", "34", frozenset({15})),  # American Express
@@ -44,11 +45,17 @@ _ISSUERS: tuple[tuple[str, str, _Lengths], ...] = (
     ("2200", "2204", _SIXTEEN_UP),  # Mir
 )
 
+_BY_FIRST_DIGIT = {
+    digit: tuple(issuer for issuer in _ISSUERS if issuer[0][0] <= digit <= issuer[1][0]) for digit in "0123456789"
+}
 _RUN = re.compile(r"(?<![0-9])(?<![0-9]\.)[0-9]++(?:[ \-+\xa0\u2009\u202f][0-9]++)*+")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}")
 _GROUP = re.compile(r"[0-9]+")
 _ESCAPED = re.compile(r"\\[nrt]")
-_MIN_GROUP = 3
+_GROUPS_MAX = 5
+_THREE_FOURS = [4, 4, 4]
+_AMERICAN = ([4, 6, 5], [4, 6, 4])
+_USUAL_MAX = 16
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
 _SSN_DIGITS = r"(?!000|666|9)[0-9]{3}%s(?!00)[0-9]{2}%s(?!0000)[0-9]{4}(?![\w-])"
@@ -71,11 +78,12 @@ def luhn(digits: str) -> bool:
 def is_card(digits: str) -> bool:
     """Return whether `digits` are the number of a payment card."""
     length = len(digits)
-    if not MIN_DIGITS <= length <= MAX_DIGITS or digits[0] not in "23456":
+    if not MIN_DIGITS <= length <= MAX_DIGITS:
         return False
-    return any(
-        first <= digits[: len(first)] <= last and length in lengths for first, last, lengths in _ISSUERS
-    ) and luhn(digits)
+    for first, last, lengths in _BY_FIRST_DIGIT[digits[0]]:
+        if length in lengths and first <= digits[: len(first)] <= last:
+            return luhn(digits)
+    return False
 
 
 def redact_cards(text: str, marker: str) -> str:
@@ -109,29 +117,36 @@ def _cards_in(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         groups = groups[1:]
     first = 0
     while first < len(groups):
-        last = _card_at(text, groups, first)
-        if last is None:
-            first += 1
-            continue
-        yield groups[first][0], groups[last][1]
-        first = last + 1
+        count = next((count for count in _counts(groups, first) if _is_card_at(text, groups[first : first + count])), 0)
+        if count:
+            yield groups[first][0], groups[first + count - 1][1]
+        first += count or 1
 
 
-def _card_at(text: str, groups: list[tuple[int, int]], first: int) -> int | None:
-    """Return the last group of a card that begins with the group `first`."""
-    digits = ""
-    for last in range(first, len(groups)):
-        start, end = groups[last]
-        if end - start < _MIN_GROUP and last + 1 < len(groups) and first > 0:
-            return None
-        digits += text[start:end]
-        if len(digits) > MAX_DIGITS:
-            return None
-        whole = first == 0 and last + 1 == len(groups)
-        usual = all(stop - begin >= _MIN_GROUP for begin, stop in groups[first:last])
-        if (whole or usual) and is_card(digits) and not _in_uuid(text, groups[first][0]):
-            return last
-    return None
+def _counts(groups: list[tuple[int, int]], first: int) -> Iterator[int]:
+    """Yield how many groups from the group `first` on may make a card, as people group its digits."""
+    sizes = [end - start for start, end in groups[first : first + _GROUPS_MAX]]
+    if sizes[0] >= MIN_DIGITS:
+        yield 1
+    elif sizes[:3] in _AMERICAN:
+        yield 3
+    elif sizes[:3] == _THREE_FOURS and len(sizes) > 3 and sizes[3] <= 4:
+        yield 4
+        if sizes[3] == 4 and len(sizes) > 4 and sizes[4] < 4:
+            yield 5
+    if first == 0 and 1 < len(groups) <= MAX_DIGITS and len({end - start for start, end in groups}) == 1:
+        yield len(groups)
+
+
+def _is_card_at(text: str, groups: list[tuple[int, int]]) -> bool:
+    digits = "".join([text[start:end] for start, end in groups])
+    at = groups[0][0]
+    return is_card(digits) and not _in_uuid(text, at) and (len(digits) <= _USUAL_MAX or not _is_glued(text, at))
+
+
+def _is_glued(text: str, at: int) -> bool:
+    """Return whether a long number continues a name, as in `blk_1234` and `blk_-1234`."""
+    return text[max(0, at - 2) : at].rstrip("-").endswith("_")
 
 
 def _continues(text: str, end: int) -> bool:

@@ -18,6 +18,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from pipeline.errors import ConfigurationError
+from pipeline.events.redaction.stems import Stems
 
 FRAGMENTS: tuple[str, ...] = (
     # what everybody expects
@@ -63,6 +64,9 @@ WORDS: frozenset[str] = frozenset(
 
 LAST_WORDS: frozenset[str] = frozenset({"pass", "pw", "credential", "credentials", "creds"})
 """Whole words, where they end the name."""
+
+STATEMENTS: tuple[str, ...] = ("identifiedby",)
+"""What precedes a secret in a statement and is no name."""
 
 SHORT = 4
 """Letters up to which an added name is matched as whole words; longer ones are matched wherever they stand."""
@@ -127,10 +131,9 @@ class Names:
         """Return whether a value named `key` is a secret."""
         return self.verdicts[key] == SENSITIVE
 
-    @property
-    def spellings(self) -> frozenset[str]:
-        """The fragments and words that make a name sensitive, without separators."""
-        return frozenset((*self._fragments, *self._extra_words, *WORDS, *LAST_WORDS))
+    def stems(self) -> Stems:
+        """Return what a text must hold to name a secret."""
+        return Stems((*self._fragments, *self._extra_words, *STATEMENTS), (*WORDS, *LAST_WORDS))
 
     def opens(self, key: str) -> bool:
         """Return whether a key nested under `key` may complete a fragment."""

@@ -1,0 +1,58 @@
+"""Whether the bytes of a JSON string may hold the name of a secret, with its value behind it.
+
+Invariant: no string is passed over in which `Pairs` would judge a name to be sensitive; the check knows only
+the stems of the names, so it lets some strings through for nothing.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+_SEPARATORS = b"_-. $"
+_NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
+_BEHIND_NAME = re.compile(rb"[=:<>'\"%]")
+_OPTION = re.compile(rb"-(?:-|(?<![A-Za-z0-9_]-)[A-Za-z]|(?<=\\[nrt]-)[A-Za-z])")
+
+
+class Stems:
+    """Stems. `fragments` are sensitive wherever they stand in a name, `words` as whole words; both joined."""
+
+    __slots__ = ("_find_fragment", "_find_whole_word", "_find_word")
+
+    def __init__(self, fragments: Iterable[str], words: Iterable[str]) -> None:
+        spelled = sorted(word.encode() for word in words)
+        self._find_fragment = _any_of(fragment.encode() for fragment in fragments).search
+        self._find_word = _any_of(spelled).search
+        forms = [b"(?:(?<![A-Za-z])|(?<=\\\\[nrtbf])|(?<=%[0-9A-Fa-f]{2}))(?:" + b"|".join(spelled) + b")"]
+        forms += [b"|".join(word.capitalize() for word in spelled), b"|".join(word.upper() for word in spelled)]
+        self._find_whole_word = re.compile(b"(?:" + b"|".join(forms) + b")(?![a-z])").search
+
+    def may_name(self, string: bytes) -> bool:
+        """Return whether in `string`, as serialised, a secret's name may stand before a mark, or be an option."""
+        if b"\\u" in string:
+            return True
+        if not string.isascii():
+            text = unicodedata.normalize("NFKC", string.decode("utf-8", "replace"))
+            if self._find_fragment(_NOT_ALPHANUMERIC.sub("", text.casefold()).encode()) is not None:
+                return True
+            string = text.encode()
+        folded = string.lower()
+        joined = folded.translate(None, _SEPARATORS)
+        found = self._find_fragment(joined)
+        if found is not None and (_BEHIND_NAME.search(joined, found.start()) or _OPTION.search(string)):
+            return True
+        if self._find_word(folded) is None:
+            return False
+        found = self._find_whole_word(string)
+        return found is not None and bool(_BEHIND_NAME.search(string, found.start()) or _OPTION.search(string))
+
+
+def _any_of(words: Iterable[bytes]) -> re.Pattern[bytes]:
+    """Return a pattern that finds the first of `words`, grouped by first letter so that most bytes fail at once."""
+    by_first: dict[bytes, list[bytes]] = {}
+    kept: list[bytes] = []
+    for word in sorted(set(words), key=len):
+        if not any(shorter in word for shorter in kept):
+            kept.append(word)
+            by_first.setdefault(word[:1], []).append(word[1:])
+    return re.compile(b"|".join(first + b"(?:" + b"|".join(rest) + b")" for first, rest in by_first.items()))
