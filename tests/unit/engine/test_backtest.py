@@ -1,0 +1,80 @@
+"""Backtests: alerts as episodes, proposals that make sense, charts that hold no foreign markup."""
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from pipeline.detection import Crossing, Detection, Match, Severity, Threshold, by_count
+from pipeline.detection.kind import Kind
+from pipeline.engine.backtest import Alarm, Backtest, Variant, alarms, histogram, retuned
+from pipeline.engine.backtest_chart import backtest_document, chart_lines, svg
+from pipeline.engine.finding import Finding
+from pipeline.errors import ConfigurationError
+
+HOUR = 3_600_000
+EVIL = (("user.id", "<script>alert(1)</script>"),)
+FIVE = Threshold(severity=Severity.LOW, at_least=5, within=60_000)
+
+
+def detection(kind: Kind) -> Detection:
+    return Detection("mine", "A <b>bold</b> title", "", Path("mine.py"), kind)
+
+
+def finding(*times: int, drill: str | None = None) -> Finding:
+    return Finding("mine", EVIL, tuple(Crossing(time, time, 5) for time in times), drill)
+
+
+def example() -> Backtest:
+    current = Variant("current", "5 events", (Alarm(EVIL, 0, 10, 3), Alarm((), HOUR, HOUR, 1)))
+    proposed = Variant("proposed", "9 events", (Alarm(EVIL, 0, 10, 3),))
+    return Backtest(detection(FIVE), 0, 2 * HOUR, (current, proposed))
+
+
+def test_a_run_of_crossings_is_one_alert_and_drills_are_none() -> None:
+    found = alarms([finding(0, 50, 100, 201), finding(7, drill="d")], suppress_for=100)
+    assert found == (Alarm(EVIL, 0, 100, 3), Alarm(EVIL, 201, 201, 1))
+
+
+def test_a_proposal_changes_what_is_named() -> None:
+    assert retuned(detection(FIVE), None, None) is None
+    assert retuned(detection(FIVE), 7, 1000) == Threshold(severity=Severity.LOW, at_least=7, within=1000)
+    levels = Threshold(severity=by_count({5: Severity.LOW, 9: Severity.HIGH}), at_least=5, within=1)
+    changed = retuned(detection(levels), 9, None)
+    assert changed is not None
+    assert changed.severity == by_count({9: Severity.LOW})
+
+
+def test_a_proposal_that_makes_no_sense_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="--at-least: mine is a Match and has no at_least"):
+        retuned(detection(Match(severity=Severity.LOW, where={"a": 1})), 5, None)
+    with pytest.raises(ConfigurationError, match="at_least is 0"):
+        retuned(detection(FIVE), 0, None)
+
+
+def test_the_chart_counts_alerts_where_they_began() -> None:
+    assert list(histogram(example().variants[0], (0, 2 * HOUR), 4)) == [1, 0, 1, 0]
+    lines = list(chart_lines(example(), 20))
+    assert lines[0] == "current: 5 events: 2 alerts of 2 groups"
+    assert lines[1] == "█         █"
+    assert lines[4] == "1970-01-01 00:00 to 1970-01-01 02:00; a full column is 1 alert"
+    assert lines[-2:] == ["       1         0  all events", f"       1         1  user.id={EVIL[0][1]}"]
+
+
+def test_the_picture_is_well_formed_whatever_the_words_are() -> None:
+    root = ET.fromstring(svg(example()))
+    texts = [element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert "A <b>bold</b> title (mine)" in texts
+    assert {element.tag.rpartition("}")[2] for element in root.iter()} == {"svg", "rect", "text", "line", "title"}
+
+
+def test_the_document_holds_every_alert() -> None:
+    document = backtest_document(example())
+    assert [len(variant["alerts"]) for variant in document["variants"]] == [2, 1]
+    assert document["variants"][0]["alerts"][0]["first_crossing"] == "1970-01-01T00:00:00.000Z"
+
+
+def test_nothing_found_is_said_plainly() -> None:
+    empty = Backtest(detection(FIVE), 0, HOUR, (Variant("current", "5 events", ()),))
+    assert next(iter(chart_lines(empty, 20))) == "current: 5 events: 0 alerts of 0 groups"
+    ET.fromstring(svg(empty))
