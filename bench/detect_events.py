@@ -25,7 +25,9 @@ BURST = 8
 SEED = 20_260_101
 
 
-def events(attackers: int, total: int = TOTAL, begin_ms: int = BEGIN_MS, length_ms: int = DAY_MS) -> list[dict[str, Any]]:
+def events(
+    attackers: int, total: int = TOTAL, begin_ms: int = BEGIN_MS, length_ms: int = DAY_MS
+) -> list[dict[str, Any]]:
     """Return the events in time order, as flat documents."""
     random = Random(SEED + attackers)
     share = total / TOTAL
@@ -36,7 +38,14 @@ def events(attackers: int, total: int = TOTAL, begin_ms: int = BEGIN_MS, length_
     for attacker in range(attackers):
         start = begin_ms + random.randrange(max(1, length_ms - 900_000))
         for _ in range(BURST):
-            found.append(_event(random, start + random.randrange(min(length_ms, 600_000)), "LOGIN_FAILURE", f"203.0.{attacker // 250}.{attacker % 250}"))
+            found.append(
+                _event(
+                    random,
+                    start + random.randrange(min(length_ms, 600_000)),
+                    "LOGIN_FAILURE",
+                    f"203.0.{attacker // 250}.{attacker % 250}",
+                )
+            )
         for number in range(BURST):
             time_ms = begin_ms + number * (length_ms // BURST) + random.randrange(length_ms // BURST // 2)
             found.append(_event(random, time_ms, "LOGIN_FAILURE", f"198.51.{attacker // 250}.{attacker % 250}"))
@@ -83,9 +92,7 @@ def truth(found: list[dict[str, Any]], at_least: int, within_ms: int) -> dict[st
         if event["event.code"] == "LOGIN_FAILURE":
             times.setdefault(event["source.address"], []).append(event["@timestamp"])
     crossed = {
-        address: sorted(
-            {own[n] for n in range(at_least - 1, len(own)) if own[n] - own[n - at_least + 1] < within_ms}
-        )
+        address: sorted({own[n] for n in range(at_least - 1, len(own)) if own[n] - own[n - at_least + 1] < within_ms})
         for address, own in times.items()
         if len(own) >= at_least
     }
