@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test clean bench-ship bench-backlog
+.PHONY: help run test docs clean bench-ship bench-backlog
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -30,6 +30,9 @@ bench-ship: $(VENV)/.installed ## Measure shipping beside its peers, see bench/R
 
 bench-backlog: $(VENV)/.installed ## Measure memory with a backlog of 1,000,000 events; BENCH passes options
 	@$(BIN)/python -m bench.backlog $(BENCH)
+
+docs: $(VENV)/.installed ## Renew the generated parts of the documents
+	@$(BIN)/python -m docs.generate
 
 clean: ## Remove the virtual environment and all caches; what siemlite stored stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
