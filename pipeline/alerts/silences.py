@@ -21,12 +21,14 @@ from pipeline.clock import Clock
 from pipeline.elastic.client import translated
 from pipeline.elastic.compare_and_set import (
     CONTROL_INDEX,
+    CONTROL_TEMPLATE,
     Create,
     Document,
     Outcome,
     Replace,
     Version,
     read_many,
+    require_template,
     write_many,
 )
 from pipeline.engine.finding import Group
@@ -117,6 +119,7 @@ class Silences:
                 ipaddress.ip_network(cidr)
             except ValueError as error:
                 raise ConfigurationError(f"{cidr!r} is not a network such as 192.0.2.0/24: {error}") from None
+        require_template(self._client, CONTROL_TEMPLATE)
         silence = Silence(secrets.token_hex(6), author, reason, now, until_ms, detection, values, cidr)
         result = write_many(
             self._client, CONTROL_INDEX, [Create(_PREFIX + silence.id, _source(silence))], refresh=True

@@ -21,11 +21,11 @@ from pipeline.alerts.identity import episode_key
 from pipeline.alerts.lookup import HEAVY, History, Span, histories
 from pipeline.alerts.outbox import Routes
 from pipeline.alerts.ports import ApplyResult, EvidenceSource, Limits, NothingQuiet, Quiet
-from pipeline.alerts.record import CLOSED, INDEX, OPEN, Alert, Membership, new_alert
+from pipeline.alerts.record import ALIAS, CLOSED, INDEX, OPEN, Alert, Membership, new_alert
 from pipeline.clock import Clock
 from pipeline.detection.detection import Detection
 from pipeline.detection.timeline import Crossing, Severity
-from pipeline.elastic.compare_and_set import Create, Merge, Outcome, Result, read_many, write_many
+from pipeline.elastic.compare_and_set import Create, Merge, Outcome, Result, read_many, require_template, write_many
 from pipeline.engine.finding import Finding, Group
 from pipeline.engine.result import Wanted
 from pipeline.errors import PermanentError, RetryableError
@@ -75,16 +75,21 @@ class AlertStore:
         self._clock = clock
         self._quiet = quiet or NothingQuiet()
         self._limits = limits or Limits()
+        self._set_up = False
 
     def apply(self, detection: Detection, findings: Iterable[Finding], *, on_purpose: bool = False) -> ApplyResult:
         """Write what `findings` of `detection` mean.
 
         With `on_purpose` each new alert is delivered by itself, however many and however old they are.
-        Raises `RetryableError` where Elasticsearch fails, `PermanentError` where it refuses an alert.
+        Raises `RetryableError` where Elasticsearch fails, `PermanentError` where it refuses an alert,
+        `ConfigurationError` where siemlite is not set up.
         """
         cases = _cases(findings)
         if not cases:
             return ApplyResult()
+        if not self._set_up:
+            require_template(self._client, ALIAS)
+            self._set_up = True
         spans = [Span(c.key, c.crossings[0].time_ms, c.crossings[-1].time_ms) for c in cases]
         known = histories(self._client, spans, detection.suppress_for)
         opened: list[Alert] = []

@@ -14,8 +14,7 @@ def scheduler() -> int:
     on_hangup(detections.ask)
     for failure in detections.failures:
         say(f"siemlite: {failure}; the other detections run")
-    if not app.await_server(stop):
-        return 0
+    app.refuse_wrong_credentials()
     say(f"watching with {len(detections.detections)} detections")
     app.scheduler(canary=lambda: canary(app, stop)).run(stop)
     return 0

@@ -13,11 +13,12 @@ from typing import Any
 from elasticsearch import ConflictError, Elasticsearch, NotFoundError
 
 from pipeline.elastic.client import RETRYABLE_STATUS, failure, translated
-from pipeline.errors import RetryableError
+from pipeline.errors import ConfigurationError, RetryableError
 
 Source = Mapping[str, Any]
 
-CONTROL_INDEX = "security-control-v1"
+CONTROL_TEMPLATE = "security-control"
+CONTROL_INDEX = f"{CONTROL_TEMPLATE}-v1"
 """Where what must outlive a process is kept: checkpoints, the scheduler's lease, silences."""
 
 BATCH = 500
@@ -85,6 +86,17 @@ class Result:
     outcome: Outcome
     reason: str = ""
     version: Version | None = None
+
+
+def require_template(client: Elasticsearch, name: str) -> None:
+    """Raise `ConfigurationError` unless the index template `name` is installed.
+
+    Without it a first write would make an index whose mapping Elasticsearch guesses.
+    """
+    with translated(f"looking for the index template {name}"):
+        there = bool(client.indices.exists_index_template(name=name))
+    if not there:
+        raise ConfigurationError(f"the index template {name} is missing in Elasticsearch; run `siemlite setup`")
 
 
 def read(client: Elasticsearch, index: str, document_id: str) -> Document | None:

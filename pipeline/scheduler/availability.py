@@ -1,12 +1,14 @@
 """Saying once that Elasticsearch is away, and once that it is back.
 
-Invariant: however many jobs fail for however long, a person reads one line when it begins and one when it ends.
+Invariant: however many jobs fail for however long, a person reads one line when it begins and one when
+it ends; and one more where the cause turns out to be a setting, which waiting does not mend.
 """
 
 import logging
 import threading
 
 from pipeline.clock import Clock
+from pipeline.errors import ConfigurationError
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ class Availability:
             self._failing.add(job)
             if first:
                 self._since = self._clock.monotonic()
+            if first or (isinstance(error, ConfigurationError) and str(error) != self._reason):
                 self._reason = str(error)
                 _log.warning("waiting for Elasticsearch: %s", error)
 

@@ -19,7 +19,15 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from pipeline.clock import Clock
-from pipeline.elastic.compare_and_set import CONTROL_INDEX, Document, create, read, replace
+from pipeline.elastic.compare_and_set import (
+    CONTROL_INDEX,
+    CONTROL_TEMPLATE,
+    Document,
+    create,
+    read,
+    replace,
+    require_template,
+)
 from pipeline.events.values import instant_text
 
 DOCUMENT = "lease:scheduler"
@@ -70,7 +78,8 @@ class Lease:
     def keep(self) -> bool:
         """Renew the lease, or take it where nobody has renewed it for long; return whether it is held.
 
-        Raises `RetryableError` where Elasticsearch fails; then what was held stays held until its time is up.
+        Raises `ConfigurationError` where siemlite is not set up, `RetryableError` where Elasticsearch fails; then
+        what was held stays held until its time is up.
         """
         with self._lock:
             before = self._clock.monotonic()
@@ -93,6 +102,7 @@ class Lease:
     def _take(self, document: Document | None, before: float) -> bool:
         """Return whether the lease is ours now."""
         if document is None:
+            require_template(self._client, CONTROL_TEMPLATE)
             self._term = 1
             if create(self._client, CONTROL_INDEX, DOCUMENT, self._source(1, 0, self._holder)) is None:
                 return False

@@ -134,6 +134,25 @@ def test_elasticsearch_killed_during_passes_is_waited_for_and_what_happened_mean
         assert sorted(a.group[0][1] for a in alerts(client)) == [f"203.0.113.{n}" for n in (1, 2, 3)]
 
 
+def test_a_start_without_elasticsearch_or_without_setup_waits_and_says_so_and_then_works(
+    es_url: str, tmp_path: Path
+) -> None:
+    with fault_proxy(es_url, "/") as proxy, receiver() as slack:
+        proxy.choose = lambda: Fault(Kind.DROP_REQUEST)
+        env = environment(tmp_path, ELASTICSEARCH_URL=proxy.url, SLACK_WEBHOOK=slack.url)
+        with running(env, "scheduler") as daemon:
+            daemon.says("waiting for Elasticsearch", 20)
+            proxy.choose = None
+            daemon.says("run `siemlite setup`", 30)
+            client = connect(Settings(_env_file=None), es_url)
+            assert not client.indices.exists(index="security-*", expand_wildcards="all", allow_no_indices=False)
+            install(client)
+            daemon.says("leading: term 1", 20)
+            attack(client, "203.0.113.7")
+            until(lambda: told(slack, "203.0.113.7") == 1, 20)
+            ended(daemon)
+
+
 def test_detections_are_reloaded_on_change_and_on_sighup_and_health_is_served(es_url: str, tmp_path: Path) -> None:
     ready(es_url)
     own = tmp_path / "detections"
