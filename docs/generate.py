@@ -8,6 +8,7 @@ import re
 import sys
 from pathlib import Path
 
+from docs import detections
 from pipeline.events.catalogue import CATALOGUE
 from pipeline.settings import Settings
 
@@ -87,6 +88,7 @@ def main() -> int:
     """Write all documents."""
     for path in PARTS:
         path.write_text(with_parts(path), encoding="utf-8")
+    detections.write()
     return 0
 
 

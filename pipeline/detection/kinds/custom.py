@@ -108,4 +108,4 @@ class Custom(Kind):
     def summary(self) -> str:
         """See `Kind.summary`."""
         name = getattr(self.judge, "__name__", "a function").replace("_", " ")
-        return f"{name} within {duration_text(self.within)}"
+        return name if self.within == 1 else f"{name} within {duration_text(self.within)}"

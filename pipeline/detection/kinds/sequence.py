@@ -129,5 +129,6 @@ class Sequence(Kind):
 
     def summary(self) -> str:
         """See `Kind.summary`."""
-        counts = ", then ".join(str(stage.at_least) for stage in self.stages)
-        return f"{counts} events in order within {duration_text(self.within)}"
+        first, *others = (stage.at_least for stage in self.stages)
+        words = ", ".join([f"{first} {'event' if first == 1 else 'events'}", *(f"then {count}" for count in others)])
+        return f"{words} within {duration_text(self.within)}"
