@@ -25,6 +25,9 @@ test: $(VENV)/.installed-dev ## Set up and check everything: ruff, mypy, import-
 	@test -n "$$TEST_ELASTICSEARCH_URL" || $(BIN)/python -c 'import sys; from pipeline.node.java import main; sys.exit(main())'
 	@$(BIN)/pytest -n 2 --dist loadfile $(PYTEST)
 
+crash-test: $(VENV)/.installed-dev ## Prove that nothing durable is lost, doubled or leaked: the long form, see docs/proof.md
+	@$(BIN)/pytest -m long $(PYTEST)
+
 bench-ship: $(VENV)/.installed ## Measure shipping beside its peers, see bench/README.md; BENCH="--rounds 3" passes options
 	@$(BIN)/python -m bench.ship $(BENCH)
 

@@ -1,0 +1,137 @@
+"""Whatever is killed, and whenever: what was durable is in Elasticsearch exactly once, and nothing else is.
+
+Each run prints its seed; `CRASH_SEED=N` runs with that one again. The long forms are run by `make crash-test`.
+"""
+
+import os
+import random
+import secrets
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from pipeline.elastic.client import connect
+from pipeline.elastic.templates import install
+from pipeline.settings import Settings
+from tests.acceptance.crash import truth, worlds
+from tests.acceptance.crash.child import SMALL
+from tests.acceptance.crash.failpoints import SENDING, TIDYING
+from tests.acceptance.crash.nursery import Nursery
+
+
+def kills(short: int, long: int) -> pytest.MarkDecorator:
+    """Run a test in two forms, until so many processes were killed."""
+    forms = [pytest.param(short, id="short"), pytest.param(long, id="long", marks=pytest.mark.long)]
+    return pytest.mark.parametrize("kills", forms)
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> int:
+    chosen = int(os.environ.get("CRASH_SEED") or secrets.randbits(32))
+    with capsys.disabled():
+        print(f"\n{request.node.name}: CRASH_SEED={chosen}", flush=True)
+    return chosen
+
+
+@pytest.fixture
+def client(es_url: str) -> Elasticsearch:
+    connected = connect(Settings(_env_file=None), es_url)
+    install(connected)
+    return connected
+
+
+@pytest.fixture
+def nursery(
+    es_url: str, tmp_path: Path, seed: int, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Nursery]:
+    made = Nursery(
+        tmp_path,
+        {"ELASTICSEARCH_URL": es_url, "SIEMLITE_HOME": str(tmp_path / "home")},
+        random.Random(seed),
+        SMALL,
+    )
+    began = time.monotonic()
+    yield made
+    with capsys.disabled():
+        print(f"{request.node.name}: {made.kills} SIGKILLs in {time.monotonic() - began:.0f} s", flush=True)
+
+
+@pytest.fixture
+def home(nursery: Nursery) -> Path:
+    return nursery.folder / "home"
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+@kills(short=12, long=500)
+def test_a_file_is_stored_exactly_once_however_often_its_shipper_is_killed(
+    nursery: Nursery, client: Elasticsearch, home: Path, tmp_path: Path, kills: int
+) -> None:
+    expected: dict[str, int] = {}
+    for turn in count():
+        path = tmp_path / f"events-{turn}.jsonl"
+        worlds.write_file(path, range(turn * 1000, turn * 1000 + nursery.rng.randint(300, 900)), now_ms())
+        worlds.ship_file(nursery, path)
+        expected |= truth.of_file(path, home)
+        if nursery.kills >= kills:
+            break
+    truth.same(expected, truth.found(client))
+    assert truth.of_spools(home) == {}
+
+
+@kills(short=10, long=300)
+def test_what_an_application_was_told_is_durable_is_stored_exactly_once(
+    nursery: Nursery, client: Elasticsearch, home: Path, tmp_path: Path, kills: int
+) -> None:
+    journal = tmp_path / "journal"
+    durable: dict[str, int] = {}
+    turn = 0
+    while nursery.kills < kills:
+        for _ in range(4):
+            turn += 1
+            worlds.write_through_kills(nursery, "shop", turn * 1_000_000, journal, forks=turn % 4 == 0)
+        tried, kept = worlds.journalled(journal)
+        lying = truth.of_spools(home)
+        assert kept <= set(durable.values()) | set(lying.values())
+        assert set(lying.values()) <= tried
+        durable |= lying
+        worlds.ship_spools(nursery, home)
+    truth.same(durable, truth.found(client))
+    assert sorted(path.name for path in (home / "spool").iterdir()) == ["reserve"]
+
+
+@kills(short=10, long=150)
+def test_events_are_stored_exactly_once_while_writers_and_senders_are_killed_side_by_side(
+    nursery: Nursery, client: Elasticsearch, home: Path, tmp_path: Path, kills: int
+) -> None:
+    journal = tmp_path / "journal"
+    turn = 0
+    while nursery.kills < kills:
+        sender = nursery.command("ship", plan=worlds.one_of(nursery.rng, (*SENDING, *TIDYING), 30))
+        while not sender.ended and nursery.kills < kills:
+            turn += 1
+            worlds.write_through_kills(nursery, "shop", turn * 1_000_000, journal, forks=turn % 4 == 0)
+        nursery.let_die(sender, 0)
+    worlds.ship_spools(nursery, home)
+    tried, kept = worlds.journalled(journal)
+    stored = set(truth.found(client).values())
+    assert kept <= stored
+    assert stored <= tried
+
+
+@kills(short=8, long=200)
+def test_a_followed_log_is_stored_exactly_once_through_rotations_and_kills(
+    nursery: Nursery, client: Elasticsearch, tmp_path: Path, kills: int
+) -> None:
+    folder = tmp_path / "log"
+    folder.mkdir()
+    log = worlds.RotatedLog(folder, nursery.rng, count(1), now_ms())
+    worlds.follow(nursery, log, kills, client)
+    log.close()
+    truth.same_numbers(log.written, truth.found(client))
