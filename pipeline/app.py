@@ -57,6 +57,7 @@ from pipeline.scheduler.metrics import Metrics, folder_bytes
 from pipeline.scheduler.operations import Operations
 from pipeline.scheduler.systemd import Systemd
 from pipeline.settings import Settings
+from pipeline.scheduler.own_alerts import OwnAlerts
 from pipeline.shipping.collector import Collector
 from pipeline.shipping.home import Keys, load_keys
 from pipeline.shipping.intake import Intake
@@ -306,9 +307,11 @@ class App:
             lambda: live.detections,
         )
         operations = Operations(
-            LocalOutbox(settings.siemlite_home / "outbox.db"),
+            outbox,
             self.channels,
             self.routing,
+        outbox = LocalOutbox(settings.siemlite_home / "outbox.db")
+        own_alerts = OwnAlerts(self.client, outbox, availability)
             clock,
             (checks.all,),
             host=socket.gethostname(),
@@ -323,6 +326,7 @@ class App:
         if settings.siemlite_heartbeat_url is not None:
             poster = Poster(settings.siemlite_heartbeat_url.get_secret_value(), clock)
             heartbeat = Heartbeat(poster, vitals, recent_s=recent_s)
+            Chore("record of itself", own_alerts.write, 10.0, by_leader=False),
             chores.append(Chore("heartbeat", heartbeat.beat, settings.siemlite_heartbeat_interval / 1000))
         if canary is not None and settings.siemlite_canary:
             drill = canary

@@ -31,9 +31,12 @@ from pipeline.elastic.compare_and_set import (
 from pipeline.events.values import instant_text
 
 DOCUMENT = "lease:scheduler"
-TTL_S = 9.0
-RENEW_S = 2.0
+TTL_S = 8.0
+RENEW_S = 1.5
 """Between two looks: a dead leader is replaced within TTL_S + RENEW_S and a request, well under 15 s."""
+
+REQUEST_S = 3.0
+"""How long a request may take, so that one that hangs costs a renewal and not the lease."""
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +57,7 @@ class Lease:
         self, client: Elasticsearch, clock: Clock, holder: str, *, ttl_s: float = TTL_S, margin_s: float = 1.0
     ) -> None:
         """`holder` names this process and no other."""
-        self._client = client
+        self._client = client.options(request_timeout=REQUEST_S)
         self._clock = clock
         self._holder = holder
         self._ttl_s = ttl_s

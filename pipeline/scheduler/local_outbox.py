@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS messages (
     attempts INTEGER NOT NULL, created_ms INTEGER NOT NULL, next_attempt_ms INTEGER NOT NULL,
     claimed_until_ms INTEGER NOT NULL, last_error TEXT
 ) STRICT;
+CREATE TABLE IF NOT EXISTS records (alert TEXT PRIMARY KEY, notice TEXT NOT NULL, written INTEGER NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS due ON messages (state, next_attempt_ms);
 """
 _KEPT_MS = 7 * 86_400_000
@@ -80,6 +81,7 @@ class LocalOutbox:
             if not made.rowcount:
                 return False
             self._owe(database, notice, channels, now_ms)
+            self._to_record(database, notice)
         return True
 
     def clear(self, name: str, notice: Notice, channels: Sequence[str], now_ms: int) -> bool:
@@ -89,6 +91,8 @@ class LocalOutbox:
             if not gone.rowcount:
                 return False
             self._owe(database, notice, channels, now_ms)
+            self._to_record(database, notice)
+            database.execute("DELETE FROM records WHERE written = 1 AND alert != ?", (notice.alert_id,))
             database.execute(
                 "DELETE FROM messages WHERE state != ? AND created_ms < ?",
                 (DeliveryState.PENDING.value, now_ms - _KEPT_MS),
@@ -118,6 +122,17 @@ class LocalOutbox:
                 (after.state.value, after.attempts, after.next_attempt_ms, after.last_error, owed.id),
             )
 
+    def unrecorded(self) -> list[Notice]:
+        """Return the latest notice of each trouble that Elasticsearch does not hold yet."""
+        with self._transaction() as database:
+            rows = database.execute("SELECT notice FROM records WHERE written = 0").fetchall()
+        return [_notice(text) for (text,) in rows]
+
+    def recorded(self, notice: Notice) -> None:
+        """Note that Elasticsearch holds `notice`."""
+        with self._transaction() as database:
+            database.execute("UPDATE records SET written = 1 WHERE notice = ?", (_text(notice),))
+
     def pending(self) -> int:
         """Return how many messages are owed."""
         with self._transaction() as database:
@@ -135,6 +150,9 @@ class LocalOutbox:
                 for channel in channels
             ],
         )
+
+    def _to_record(self, database: sqlite3.Connection, notice: Notice) -> None:
+        database.execute("INSERT OR REPLACE INTO records VALUES (?, ?, 0)", (notice.alert_id, _text(notice)))
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -16,7 +16,7 @@ from pipeline.alerts.lookup import all_alerts, refresh
 from pipeline.alerts.record import Alert
 from pipeline.elastic.client import connect
 from pipeline.elastic.templates import install
-from pipeline.scheduler.lease import TTL_S
+from pipeline.scheduler.lease import RENEW_S, TTL_S
 from pipeline.settings import Settings
 from tests.acceptance.attacks import fail_logins
 from tests.command import Running, environment, running
@@ -244,6 +244,8 @@ def test_whoever_leads_is_killed_or_stopped_again_and_again_and_every_attack_is_
                 leader.process.send_signal(signal.SIGCONT)
             else:
                 leader = start()
+                leader.says("watching with")
+                time.sleep(RENEW_S + 1)
             leader, standby = standby, leader
         wanted = Counter(f"10.0.{round_}.{n}" for round_ in range(ROUNDS) for n in (1, 2))
         try:
