@@ -55,9 +55,9 @@ from pipeline.scheduler.live import LiveDetections
 from pipeline.scheduler.local_outbox import LocalOutbox
 from pipeline.scheduler.metrics import Metrics, folder_bytes
 from pipeline.scheduler.operations import Operations
+from pipeline.scheduler.own_alerts import OwnAlerts
 from pipeline.scheduler.systemd import Systemd
 from pipeline.settings import Settings
-from pipeline.scheduler.own_alerts import OwnAlerts
 from pipeline.shipping.collector import Collector
 from pipeline.shipping.home import Keys, load_keys
 from pipeline.shipping.intake import Intake
@@ -306,12 +306,12 @@ class App:
             dispatcher,
             lambda: live.detections,
         )
+        outbox = LocalOutbox(settings.siemlite_home / "outbox.db")
+        own_alerts = OwnAlerts(self.client, outbox, availability)
         operations = Operations(
             outbox,
             self.channels,
             self.routing,
-        outbox = LocalOutbox(settings.siemlite_home / "outbox.db")
-        own_alerts = OwnAlerts(self.client, outbox, availability)
             clock,
             (checks.all,),
             host=socket.gethostname(),
@@ -322,11 +322,11 @@ class App:
             Chore("reload", live.refresh, 2.0, by_leader=False),
             Chore("look after itself", operations.look, 5.0, by_leader=False),
             Chore("tell of itself", operations.send, 1.0, by_leader=False),
+            Chore("record of itself", own_alerts.write, 10.0, by_leader=False),
         ]
         if settings.siemlite_heartbeat_url is not None:
             poster = Poster(settings.siemlite_heartbeat_url.get_secret_value(), clock)
             heartbeat = Heartbeat(poster, vitals, recent_s=recent_s)
-            Chore("record of itself", own_alerts.write, 10.0, by_leader=False),
             chores.append(Chore("heartbeat", heartbeat.beat, settings.siemlite_heartbeat_interval / 1000))
         if canary is not None and settings.siemlite_canary:
             drill = canary
