@@ -22,6 +22,7 @@ from pipeline.alerts.digest import Digests
 from pipeline.alerts.evidence import EngineEvidence
 from pipeline.alerts.ports import Limits
 from pipeline.alerts.quiet import Quietness, inhibits_of
+from pipeline.alerts.record import INDEX as ALERTS_INDEX
 from pipeline.alerts.silences import Silence, Silences
 from pipeline.alerts.store import AlertStore
 from pipeline.clock import Clock, SystemClock
@@ -32,6 +33,7 @@ from pipeline.delivery.retry import Failure
 from pipeline.delivery.routing import Routing, parse_routes
 from pipeline.elastic import templates
 from pipeline.elastic.client import ForbiddenError, connect, translated, without_credentials
+from pipeline.elastic.compare_and_set import CONTROL_INDEX
 from pipeline.engine.engine import Engine
 from pipeline.engine.loader import Loaded, folders, load_detections
 from pipeline.errors import ConfigurationError, PermanentError, RetryableError
@@ -142,8 +144,10 @@ class App:
         return DeadLetters(self.client, self.settings.siemlite_home)
 
     def set_up(self) -> tuple[templates.Installed, ...]:
-        """Install the index templates."""
-        return templates.install(self.client)
+        """Install the index templates, and make the indices that the scheduler searches from its first pass on."""
+        installed = templates.install(self.client)
+        templates.make_indices(self.client, (ALERTS_INDEX, CONTROL_INDEX))
+        return installed
 
     def await_server(self, stop: threading.Event) -> bool:
         """Wait until Elasticsearch answers, saying so once; return whether it does (else `stop` was set).

@@ -5,12 +5,13 @@ A file of `index_templates/` is the body of one request; its stem is the templat
 lower one; a lower one never replaces a higher one, because a newer siemlite is then at work beside us.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
-from elasticsearch import Elasticsearch, NotFoundError
+from elasticsearch import BadRequestError, Elasticsearch, NotFoundError
 
 import pipeline
 from pipeline.elastic.client import translated
@@ -86,6 +87,17 @@ def compare(client: Elasticsearch, templates: tuple[Template, ...] | None = None
             change = "upgraded" if version < template.version else "downgraded"
         results.append(Installed(template.name, template.version, change))
     return tuple(results)
+
+
+def make_indices(client: Elasticsearch, names: Sequence[str]) -> None:
+    """Make the indices `names` where they are missing and wait for them, so that nobody searches them half-made."""
+    for name in names:
+        with translated(f"making the index {name}"):
+            try:
+                client.indices.create(index=name, wait_for_active_shards="1")
+            except BadRequestError as error:
+                if error.error != "resource_already_exists_exception":
+                    raise
 
 
 def logs_template_ready(client: Elasticsearch) -> bool:

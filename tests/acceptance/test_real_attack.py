@@ -19,6 +19,7 @@ from tests.webhook import Webhook, webhook
 LOG = Path(__file__).parents[3] / "shared" / "data" / "OpenSSH_2k.log"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR = 60 * MINUTE
+BRUTE_FORCE, SUSPICIOUS, SPRAYING = RULES = ("brute_force_by_address", "suspicious_address", "password_spraying")
 
 pytestmark = pytest.mark.skipif(not LOG.exists(), reason="the OpenSSH log of loghub is not beside this checkout")
 
@@ -33,11 +34,11 @@ def in_ms(moment: datetime) -> int:
 
 
 def truth(events: list[Attempt]) -> set[tuple[str, str, int, int]]:
-    """Return (part of the detection's id, address, first crossing, last crossing) of every true episode."""
+    """Return (the detection's id, address, first crossing, last crossing) of every true episode."""
     rules = {
-        "brute_force": episodes(events, at_least=5, within=15 * MINUTE, quiet=HOUR),
-        "suspicious": episodes(events, at_least=10, within=HOUR, quiet=HOUR),
-        "spraying": episodes(events, at_least=10, within=HOUR, quiet=4 * HOUR, distinct=True),
+        BRUTE_FORCE: episodes(events, at_least=5, within=15 * MINUTE, quiet=HOUR),
+        SUSPICIOUS: episodes(events, at_least=10, within=HOUR, quiet=HOUR),
+        SPRAYING: episodes(events, at_least=10, within=HOUR, quiet=4 * HOUR, distinct=True),
     }
     return {(name, *episode) for name, found in rules.items() for episode in found}
 
@@ -49,11 +50,10 @@ def raised(client: Elasticsearch) -> list[tuple[str, str, int, int]]:
     found = []
     for hit in hits:
         alert: dict[str, Any] = hit["_source"]
-        name = next((name for name in ("brute_force", "suspicious", "spraying") if name in alert["rule"]["id"]), None)
-        if name is not None:
+        if alert["rule"]["id"] in RULES:
             episode = alert["siemlite"]["episode"]
             first, last = (in_ms(datetime.fromisoformat(episode[key])) for key in ("first", "last"))
-            found.append((name, alert["source"]["address"], first, last))
+            found.append((alert["rule"]["id"], alert["source"]["address"], first, last))
     return found
 
 
