@@ -6,14 +6,18 @@ search for its bytes is proof. With `json_only` the events are what JSON can hol
 """
 
 import base64
+import collections
 import dataclasses
 import json
+import pathlib
 import random
 import string
+import types
 import urllib.parse
-from collections import namedtuple
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from pydantic import SecretStr
 
 Planted = tuple[dict[str, Any], tuple[str, ...]]
 
@@ -40,7 +44,7 @@ PLAIN_NAMES = (
     *("mapping", "spinner", "bypass", "order", "items", "nested", "meta", "detail"),
 )
 
-_Pair = namedtuple("_Pair", "user password")
+_Pair = collections.namedtuple("_Pair", "user password")
 
 
 @dataclasses.dataclass
@@ -205,6 +209,12 @@ class _Maker:
             lambda: json.dumps({"user": "bob", name: {"deep": [self.word(), {"x": self.word()}]}})[:-2],
             lambda: f"{name}={self.word()},{self.word()},host=a",
             lambda: f"{name} = {self.word()}",
+            lambda: f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{self.word()}\r\n--b--\r\n',
+            lambda: f'<input type="hidden" name="{name}" value="{self.word()}">',
+            lambda: f"sudo: bob : PWD=/home/bob ; COMMAND=/usr/bin/mysql --{name.replace('.', '-')}={self.word()}",
+            lambda: f"ALTER USER bob WITH PASSWORD '{self.word()}' VALID UNTIL 'infinity'",
+            lambda: f"&quot;{name}&quot;:&quot;{self.word()}&quot;",
+            lambda: f"[{name}] => {self.word()}",
         )
         return self.rng.choice(forms)()
 
@@ -267,6 +277,12 @@ class _Maker:
                 lambda: (plain, RuntimeError("bad", {self.name(): self.word()})),
                 lambda: (plain, self.sentence().encode()),
                 lambda: (plain, bytearray(self.sentence().encode())),
+                lambda: (plain, collections.deque([self.sentence(), {self.name(): self.word()}])),
+                lambda: (plain, types.MappingProxyType({self.name(): self.secret_value(), "a": self.sentence()})),
+                lambda: (plain, SecretStr(self.word())),
+                lambda: (plain, collections.OrderedDict([(self.name(), self.word())])),
+                lambda: (plain, types.SimpleNamespace(user="bob", auth=_Slotted(self.word()))),
+                lambda: (plain, pathlib.PurePosixPath(f"/a/b?{self.text_name()}={self.word()}")),
                 lambda: ("headers", [(b"cookie", self.word().encode()), (b"host", b"h")]),
                 lambda: (plain, (self.sentence(), {"x": self.sentence()})),
             ]

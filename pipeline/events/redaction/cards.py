@@ -6,8 +6,8 @@ dashes or plus signs.
 A social security number has an area other than 000, 666 and 900-999, a group other than 00 and a serial
 other than 0000 (SSA, randomised since 2011); without dashes it counts only after a word that says so.
 
-Invariants: digits that are part of a longer number, of a word, of a decimal fraction or of a UUID are left
-alone; the work is linear in the length of the text.
+Invariants: digits that are part of a longer number, of a word, of a decimal fraction, of a UUID or, where they
+are many, of a name are left alone; the work is linear in the length of the text.
 """
 
 import re
@@ -49,7 +49,6 @@ _BY_FIRST_DIGIT = {
     digit: tuple(issuer for issuer in _ISSUERS if issuer[0][0] <= digit <= issuer[1][0]) for digit in "0123456789"
 }
 _RUN = re.compile(r"(?<![0-9])(?<![0-9]\.)[0-9]++(?:[ \-+\xa0\u2009\u202f][0-9]++)*+")
-_UUID = re.compile(r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}")
 _GROUP = re.compile(r"[0-9]+")
 _ESCAPED = re.compile(r"\\[nrt]")
 _GROUPS_MAX = 5
@@ -140,8 +139,7 @@ def _counts(groups: list[tuple[int, int]], first: int) -> Iterator[int]:
 
 def _is_card_at(text: str, groups: list[tuple[int, int]]) -> bool:
     digits = "".join([text[start:end] for start, end in groups])
-    at = groups[0][0]
-    return is_card(digits) and not _in_uuid(text, at) and (len(digits) <= _USUAL_MAX or not _is_glued(text, at))
+    return is_card(digits) and (len(digits) <= _USUAL_MAX or not _is_glued(text, groups[0][0]))
 
 
 def _is_glued(text: str, at: int) -> bool:
@@ -152,9 +150,3 @@ def _is_glued(text: str, at: int) -> bool:
 def _continues(text: str, end: int) -> bool:
     """Return whether a decimal fraction follows."""
     return text[end : end + 1] == "." and text[end + 1 : end + 2].isdigit()
-
-
-def _in_uuid(text: str, at: int) -> bool:
-    return any(
-        found.start() <= at - max(0, at - 40) < found.end() for found in _UUID.finditer(text[max(0, at - 40) : at + 40])
-    )

@@ -119,6 +119,15 @@ def test_a_cycle_is_cut_where_it_closes() -> None:
     assert keys(event) == {"a": 1, "self": CYCLE, "list": [CYCLE], "account": {"user": CYCLE, "password": MARKER}}
 
 
+def test_a_dict_or_a_list_within_itself_is_cut() -> None:
+    tree: dict[str, Any] = {}
+    tree["x"] = {"y": tree}
+    items: list[Any] = [1]
+    items.append(items)
+    assert keys(tree) == {"x": {"y": CYCLE}}
+    assert keys({"items": items}) == {"items": [1, CYCLE]}
+
+
 def test_a_value_used_twice_is_no_cycle() -> None:
     shared = {"token": "t", "n": 1}
     assert keys({"a": shared, "b": [shared, shared]}) == {
@@ -129,12 +138,15 @@ def test_a_value_used_twice_is_no_cycle() -> None:
 
 def test_a_tree_that_multiplies_itself_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plain_module, "MAX_ITEMS", 10_000)
-    laughs: Any = ["ha"]
+    lists: Any = ["ha"]
+    dicts: Any = {"ha": 1}
     for _ in range(15):
-        laughs = [laughs] * 10
-    text = orjson.dumps(keys({"laughs": laughs}))
-    assert TRUNCATED.encode() in text
-    assert len(text) < 1_000_000
+        lists = [lists] * 10
+        dicts = {str(number): dicts for number in range(10)}
+    for laughs in (lists, dicts):
+        text = orjson.dumps(keys({"laughs": laughs}))
+        assert TRUNCATED.encode() in text
+        assert len(text) < 1_000_000
 
 
 def test_a_graph_of_objects_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -440,6 +452,10 @@ def test_a_name_split_over_two_levels_is_recognised() -> None:
 def test_a_long_text_is_redacted_before_it_can_be_cut() -> None:
     text = "x" * 2_000 + " password=s3cr3t"
     assert keys({"a": text}) == {"a": "x" * 2_000 + f" password={MARKER}"}
+
+
+def test_a_long_key_is_redacted_before_it_can_be_cut() -> None:
+    assert keys({"x" * 300 + " 4111111111111111": 1}) == {"x" * 300 + f" {MARKER}": 1}
 
 
 def test_a_dict_that_changes_while_it_is_read_does_not_break_the_event() -> None:

@@ -65,6 +65,8 @@ REDACTED: list[tuple[str, str]] = [
     ("[('X-Api-Key', 'S3CR3T'), ('Host', 'x')]", "[('X-Api-Key', '#'), ('Host', 'x')]"),
     # forms, elements, options, statements
     ("<a:Password x='1'>S3CR3T</a:Password><b>1</b>", "<a:Password x='1'>#</a:Password><b>1</b>"),
+    ('("token", "S3CR3T"), ("a", "b")', '("token", "#"), ("a", "b")'),
+    (r'"m":"x {\"password\":\"S3CR3T","b":"kept', r'"m":"x {\"password\":\"#","b":"kept'),
     ("<password>S3CR3T", "<password>#"),
     ('<input name="password" value="S3CR3T">', '<input name="password" value="#">'),
     ('form-data; name="pin"\r\n\r\nS3CR3T\r\n--b--', 'form-data; name="pin"\r\n\r\n#\r\n--b--'),
@@ -73,6 +75,7 @@ REDACTED: list[tuple[str, str]] = [
     # shapes
     ("t eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.S3CR3T x", "t # x"),
     ("with Bearer 0S3CR3T0abcdef.x end", "with Bearer # end"),
+    ("with bearer 0S3CR3T0abcdef.x end", "with bearer # end"),
     ("with Basic Ym9iOlMzQ1IzVA== end", "with Basic # end"),
     ("k AKIAIOSFODNN7EXAMPLE k", "k # k"),
     ("-----BEGIN EC PRIVATE KEY-----\nS3CR3T\n-----END EC PRIVATE KEY----- x", "# x"),
@@ -106,6 +109,9 @@ INTACT = """
     git@github.com:org/repo.git
     trace 4bf92f3577b34da6a3ce929d0e0e4736 span 00f067aa0ba902b7
     2026-11-24T02:00:00.000Z took 5 ms
+    user 550e8400-e29b-41d4-4111-111111111111 or 55555555-4111-1111-1111-111111111111
+    block blk_4568377692254637284 and blk_-397848436489409658
+    from tokenT12:30:00 on
     user 550e8400-e29b-41d4-a716-446655440000
     at 1795485600000 and 1795485600000000000
     sha512-z4PhNX7vuL3xVChQ1m2AB9Yg5AULVxXcg/SpIdNs6c5H0NE8XYXysP+DGNKHfuwvY7kxvUdBeoGlODJ6+SfaPg==
