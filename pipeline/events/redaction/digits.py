@@ -20,22 +20,33 @@ _BEFORE_SSN = tuple(
 """What a number without dashes may follow at once; behind a colon or a quote it is found by its name."""
 
 _ZEROS = re.compile(rb"0+")
+_MANY_DIGITS = 200
+_MANY_NUMBERS = 20
+"""Digits in a row, and long numbers, beyond which a document is looked at without further thought."""
+
 _ESCAPE = b"\\"
 
 
 def numbered(bodies: Sequence[bytes], joined: bytes) -> Iterator[int]:
-    """Yield the positions of `bodies` with the digits of a card, or of a social security number after a word."""
+    """Yield the positions of `bodies` with the digits of a card, or of a social security number after a word.
+
+    `joined` holds the bodies as lines.
+    """
     folded = Lines(joined.translate(_FOLDED, _SEPARATORS))
     text = folded.joined
+    current, tried = -1, 0
     at = text.find(_NINE_DIGITS)
     while at >= 0:
         following = at + len(_NINE_DIGITS)
         if text.startswith(_CARD_DIGITS, at):
             end = _ZEROS.match(text, at).end()  # type: ignore[union-attr]
             line, following = folded.line(at)
-            start = text.rfind(b"\n", 0, at) + 1
-            plain = bodies[line].translate(None, _SEPARATORS)
-            if _may_hold_card(bodies[line], plain, plain[at - start : end - start]):
+            if line != current:
+                current, tried = line, 0
+                plain = bodies[line].translate(None, _SEPARATORS)
+                start = text.rfind(b"\n", 0, at) + 1
+            tried += 1
+            if tried > _MANY_NUMBERS or _may_hold_card(bodies[line], plain, plain[at - start : end - start]):
                 yield line
             else:
                 following = end
@@ -58,7 +69,7 @@ def _may_hold_card(body: bytes, plain: bytes, digits: bytes) -> bool:
         inside = body[at - 1 : at].isalpha() or body[end : end + 1].isalpha()
         return not inside or body.count(digits) > 1
     text = digits.decode()
-    return any(
+    return len(text) > _MANY_DIGITS or any(
         is_card(text[first : first + length])
         for first in range(len(text) - MIN_DIGITS + 1)
         for length in range(MIN_DIGITS, min(MAX_DIGITS, len(text) - first) + 1)

@@ -128,19 +128,20 @@ class Scan:
     def _dashes(self, lines: Lines, known: dict[int, bool]) -> Iterator[int]:
         """Yield the numbers of the lines with a secret that has a dash, or with an option in a string with a name."""
         joined = lines.joined
+        start = end = 0
         found = _DASH.search(joined)
         while found is not None:
             at = found.start()
+            following = at + 1
             if found["sure"] is not None:
                 line, following = lines.line(at)
                 yield line
-            else:
-                start, following = _string_around(joined, at)
+            elif at >= end:
+                start, end = _string_around(joined, at)
                 if start not in known:
-                    known[start] = self._holds_secret(joined[start:following])
+                    known[start] = self._holds_secret(joined[start:end])
                 if known[start]:
                     yield lines.line(at)[0]
-                following = at + 1
             found = _DASH.search(joined, following)
 
     def _holds_secret(self, string: bytes) -> bool:

@@ -17,12 +17,13 @@ _OPTION = re.compile(rb"-(?:-|(?<![A-Za-z0-9_]-)[A-Za-z]|(?<=\\[nrt]-)[A-Za-z])"
 class Stems:
     """Stems. `fragments` are sensitive wherever they stand in a name, `words` as whole words; both joined."""
 
-    __slots__ = ("_find_fragment", "_find_whole_word", "_find_word")
+    __slots__ = ("_find_any", "_find_fragment", "_find_whole_word")
 
     def __init__(self, fragments: Iterable[str], words: Iterable[str]) -> None:
         spelled = sorted(word.encode() for word in words)
-        self._find_fragment = _any_of(fragment.encode() for fragment in fragments).search
-        self._find_word = _any_of(spelled).search
+        parts = [fragment.encode() for fragment in fragments]
+        self._find_any = _any_of([*spelled, *parts]).search
+        self._find_fragment = _any_of(parts).search
         forms = [b"(?:(?<![A-Za-z])|(?<=\\\\[nrtbf])|(?<=%[0-9A-Fa-f]{2}))(?:" + b"|".join(spelled) + b")"]
         forms += [b"|".join(word.capitalize() for word in spelled), b"|".join(word.upper() for word in spelled)]
         self._find_whole_word = re.compile(b"(?:" + b"|".join(forms) + b")(?![a-z])").search
@@ -36,13 +37,12 @@ class Stems:
             if self._find_fragment(_NOT_ALPHANUMERIC.sub("", text.casefold()).encode()) is not None:
                 return True
             string = text.encode()
-        folded = string.lower()
-        joined = folded.translate(None, _SEPARATORS)
+        joined = string.lower().translate(None, _SEPARATORS)
+        if self._find_any(joined) is None:
+            return False
         found = self._find_fragment(joined)
         if found is not None and (_BEHIND_NAME.search(joined, found.start()) or _OPTION.search(string)):
             return True
-        if self._find_word(folded) is None:
-            return False
         found = self._find_whole_word(string)
         return found is not None and bool(_BEHIND_NAME.search(string, found.start()) or _OPTION.search(string))
 
