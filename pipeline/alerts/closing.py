@@ -2,18 +2,18 @@
 
 Invariants: an alert closes by itself only when its detection was evaluated, successfully and completely, past
 its last crossing by more than `suppress_for`, so an error or an outage closes nothing; one that changed
-meanwhile is left for the next time; a digest stays open until a person closes it, because it stands for work
-that nobody has done yet.
+meanwhile is left for the next time; a roll-up closes after the last of its members; a digest stays open until a
+person closes it, because it stands for work that nobody has done yet.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from elasticsearch import Elasticsearch
 
 from pipeline.alerts.actions import closed_by_itself
 from pipeline.alerts.document import changing
-from pipeline.alerts.lookup import readable
+from pipeline.alerts.lookup import readable, searched
 from pipeline.alerts.outbox import Routes
 from pipeline.alerts.record import ACKNOWLEDGED, INDEX, OPEN
 from pipeline.clock import Clock
@@ -61,10 +61,31 @@ class Closing:
             }
         }
         now = self._clock.now_ms()
+        alerts = readable(self._client, query)
+        held = self._with_open_members([alert.id for alert in alerts if alert.is_rollup])
         writes = [
             Merge(alert.id, alert.version, changing(closed_by_itself(alert, self._routes, now)))
-            for alert in readable(self._client, query)
-            if alert.version is not None
+            for alert in alerts
+            if alert.version is not None and alert.id not in held
         ]
         results = write_many(self._client, INDEX, writes, refresh=True)
         return sum(result.outcome is Outcome.WRITTEN for result in results)
+
+    def _with_open_members(self, rollups: Sequence[str]) -> set[str]:
+        """Return those of the roll-ups that stand for an alert which is not over."""
+        if not rollups:
+            return set()
+        answer = searched(
+            self._client,
+            size=0,
+            query={
+                "bool": {
+                    "filter": [
+                        {"terms": {"siemlite.rollup.id": list(rollups)}},
+                        {"terms": {"siemlite.state": [OPEN, ACKNOWLEDGED]}},
+                    ]
+                }
+            },
+            aggregations={"rollups": {"terms": {"field": "siemlite.rollup.id", "size": len(rollups)}}},
+        )
+        return {bucket["key"] for bucket in answer["aggregations"]["rollups"]["buckets"]}

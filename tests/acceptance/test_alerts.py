@@ -1,6 +1,7 @@
 """Alerts in a real Elasticsearch: one document for each true episode, whoever writes and however often."""
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -506,6 +507,24 @@ def test_a_storm_is_one_rollup_with_the_true_total_and_every_group_has_its_alert
     assert owed(rollup) == [("mail", "open", "pending")]
     assert rollup.title == "25 alerts at once: Title of brute_force."
     assert not world.apply().changed
+
+
+def test_a_rollup_closes_after_the_last_of_its_members(world: World) -> None:
+    for number in range(25):
+        burst(world, f"203.0.113.{number}")
+    world.apply()
+    start = world.clock.now_ms()
+    world.clock.advance(1800)
+    burst(world, "203.0.113.1")
+    world.apply()
+
+    def states(until_ms: int) -> Counter[str]:
+        world.closing.close_expired([Evaluated("brute_force", until_ms, HOUR)])
+        world.closing.close_expired([Evaluated("brute_force", until_ms, HOUR)])
+        return Counter(f"{'rollup' if a.is_rollup else 'member'} {a.state}" for a in world.alerts())
+
+    assert states(start + HOUR + 1) == {"member closed": 24, "member open": 1, "rollup open": 1}
+    assert states(start + 2 * HOUR) == {"member closed": 25, "rollup closed": 1}
 
 
 def test_as_many_as_the_limit_are_no_storm_and_detect_knows_none(world: World) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.alerts.episodes import Amend, Episode, Open, plan, straddles
@@ -101,6 +101,7 @@ crossing_lists = st.lists(
 cuts = st.none() | instants
 
 
+@settings(deadline=None)
 @given(crossing_lists, crossing_lists, cuts)
 def test_the_same_crossings_again_change_nothing(
     earlier: list[Crossing], later: list[Crossing], ended_ms: int | None
@@ -114,6 +115,7 @@ def test_the_same_crossings_again_change_nothing(
         assert decision.before == decision.after
 
 
+@settings(deadline=None)
 @given(crossing_lists, crossing_lists)
 def test_every_crossing_lies_in_an_episode_and_every_episode_rests_on_one(
     earlier: list[Crossing], later: list[Crossing]
@@ -125,6 +127,7 @@ def test_every_crossing_lies_in_an_episode_and_every_episode_rests_on_one(
     assert sorted(e.number for e in episodes) == list(range(1, len(episodes) + 1))
 
 
+@settings(deadline=None)
 @given(crossing_lists, st.randoms(use_true_random=False))
 def test_in_one_go_the_order_of_crossings_does_not_matter_and_gaps_divide(
     crossings: list[Crossing], random: object
