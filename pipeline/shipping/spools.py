@@ -85,6 +85,8 @@ class Spools:
         if not lock.acquire():
             return None
         if not path.exists():
+            # It was removed meanwhile, and this look must not leave a lock's file behind.
+            lock.path.unlink(missing_ok=True)
             lock.release()
             return None
         return AdoptedSpool(Spool(path, max_bytes=self._max_bytes, reserve=self._reserve), lock)
