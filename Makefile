@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test docs clean bench-ship bench-backlog
+.PHONY: help run test crash-test docs clean bench-ship bench-backlog bench-detect
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -33,6 +33,9 @@ bench-ship: $(VENV)/.installed ## Measure shipping beside its peers, see bench/R
 
 bench-backlog: $(VENV)/.installed ## Measure memory with a backlog of 1,000,000 events; BENCH passes options
 	@$(BIN)/python -m bench.backlog $(BENCH)
+
+bench-detect: $(VENV)/.installed ## Measure detection beside ElastAlert2; BENCH="--peer PYTHON" names the Python that has it
+	@$(BIN)/python -m bench.detect $(BENCH)
 
 docs: $(VENV)/.installed ## Renew the generated parts of the documents
 	@$(BIN)/python -m docs.generate

@@ -1,0 +1,278 @@
+"""Detection beside a peer, many detections at once, and long retention. `make bench-detect` runs it.
+
+Three questions, each on the events of `detect_events`, on a real Elasticsearch:
+
+- history: "5 failed logins from one address within 15 minutes" over all events, by siemlite and by ElastAlert2
+  (`frequency` with `query_key`), each in one process from its start to its end. Processor time is that of the
+  process and of the server together. Answers are compared with the truth, found by looking at each event.
+- many: the time of a pass of 1,000 detections, each matching at least one percent of the events, while 2,000 events
+  a second arrive and 5 s lie between passes.
+- retention: the time of a pass of 100 detections with one day of events, and with 30.
+
+The peer's Python is `--peer PYTHON` (see bench/README.md); where it is missing, it is left out and said so.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+from statistics import median
+from typing import Any
+
+import httpx
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from bench import machine
+from bench.detect_events import AT_LEAST, BEGIN_MS, DAY_MS, TOTAL, WITHIN_MS, bulk_bodies, events, truth
+from bench.measure import Child, Command, own_cpu_seconds
+from bench.server import Server, benchmark_server
+from bench.ship import RESULTS, end_on_sigterm
+from pipeline.detection import Detection, Severity, Threshold, minutes
+from pipeline.elastic.client import connect
+from pipeline.engine.checkpoint import Checkpoint, Position
+from pipeline.engine.engine import Engine
+from pipeline.engine.indices import look
+from pipeline.events.catalogue import CATALOGUE
+from pipeline.settings import load_settings
+
+ATTACKERS = (20, 1_000)
+PASSES = 3
+RATE = 2_000
+PAUSE_S = 5
+DAYS = 30
+_RUN_SECONDS = 3_600.0
+_MIB = 1024 * 1024
+_PEER_SCRIPT = Path(__file__).parent / "peers" / "elastalert_frequency.py"
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRun:
+    """One contender over one set of events; `answer` says how it compares with the truth."""
+
+    contender: str
+    events: int
+    attackers: int
+    seconds: float
+    client_cpu: float
+    server_cpu: float
+    peak_mib: float
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class PassRun:
+    """Passes: their median time, and the processor time of one."""
+
+    what: str
+    detections: int
+    stored: int
+    seconds: float
+    client_cpu: float
+    server_cpu: float
+    incomplete: int
+
+
+class Bench:
+    """The benchmark on one server."""
+
+    def __init__(self, server: Server, console: Console) -> None:
+        self.server, self.console = server, console
+        self.http = httpx.Client(base_url=server.url, timeout=300)
+        self.client = connect(load_settings(None), server.url)
+
+    def store(self, found: list[dict[str, Any]]) -> None:
+        """Index events and make them searchable."""
+        for body in bulk_bodies(found):
+            answer = self.http.post(
+                "/_bulk?filter_path=errors", content=body, headers={"content-type": "application/x-ndjson"}
+            )
+            if answer.json()["errors"]:
+                raise SystemExit("the server refused events of the benchmark")
+        self.http.post("/security-logs-*/_refresh").raise_for_status()
+
+    def history(self, attackers: int, total: int, peer: str | None) -> list[HistoryRun]:
+        """Run the contenders over one set of events."""
+        self.console.print(f"storing {total:,} events, {attackers} attackers")
+        self.server.fresh()
+        found = events(attackers, total)
+        self.store(found)
+        right = truth(found, AT_LEAST, WITHIN_MS)
+        del found
+        end_ms = BEGIN_MS + DAY_MS
+        host, _, port = self.server.url.removeprefix("http://").partition(":")
+        commands = {
+            "siemlite": [sys.executable, "-m", "bench.detect_once", self.server.url, str(BEGIN_MS), str(end_ms)]
+        }
+        if peer is not None:
+            history = [
+                host,
+                port.rstrip("/"),
+                "security-logs-*",
+                str(BEGIN_MS),
+                str(end_ms),
+                str(AT_LEAST),
+                str(WITHIN_MS),
+            ]
+            commands["ElastAlert2"] = [peer, str(_PEER_SCRIPT), *history, self.server.version]
+        return [self._run(name, command, total, attackers, right) for name, command in commands.items()]
+
+    def _run(
+        self, name: str, argv: Sequence[str], total: int, attackers: int, right: dict[str, list[int]]
+    ) -> HistoryRun:
+        self.console.print(f"{name}: {total:,} events, {attackers} attackers")
+        with tempfile.TemporaryDirectory() as folder:
+            log = Path(folder, "log")
+            server, began = self.server.cpu_seconds() or 0.0, time.monotonic()
+            child = Child(Command(argv, folder=Path(__file__).parent.parent), log)
+            try:
+                child.wait(_RUN_SECONDS)
+            finally:
+                child.kill()
+            child.check()
+            seconds, server = time.monotonic() - began, (self.server.cpu_seconds() or 0.0) - server
+            found = orjson.loads(log.read_bytes().strip().rpartition(b"\n")[2])
+        return HistoryRun(
+            name, total, attackers, seconds, child.cpu, server, child.peak_bytes / _MIB, _verdict(found, right)
+        )
+
+    def passes(self, what: str, detections: Sequence[Detection], stored: int, now_ms: int) -> PassRun:
+        """Time passes of `detections` over what arrives between them."""
+        engine = Engine(self.client, verify_mark=lambda *_: False)
+        reached = Checkpoint({shard: Position(upto) for _, shard, upto in look(self.client).shards()}, now_ms, now_ms)
+        since = {detection.id: reached for detection in detections}
+        seconds, client, server, incomplete = [], [], [], 0
+        for number in range(PASSES):
+            self.store(events(0, RATE * PAUSE_S, now_ms + number, PAUSE_S * 1_000))
+            now_ms += PAUSE_S * 1_000
+            began, own, its = time.monotonic(), own_cpu_seconds(), self.server.cpu_seconds() or 0.0
+            results = list(engine.evaluate(detections, since, now_ms))
+            seconds.append(time.monotonic() - began)
+            client.append(own_cpu_seconds() - own)
+            server.append((self.server.cpu_seconds() or 0.0) - its)
+            since = {result.detection.id: result.checkpoint for result in results}
+            incomplete += sum(not result.complete for result in results)
+        return PassRun(what, len(detections), stored, median(seconds), median(client), median(server), incomplete)
+
+    def many(self, total: int) -> PassRun:
+        """Time passes of 1,000 detections with `total` events before them, stored at the rate of arrival."""
+        self.console.print(f"1,000 detections over {total:,} events")
+        self.server.fresh()
+        length_ms = total // RATE * 1_000
+        noon_ms = BEGIN_MS + DAY_MS // 2
+        self.store(events(20, total, noon_ms - length_ms, length_ms))
+        return self.passes("1,000 detections", some_detections(1_000), total, noon_ms)
+
+    def retention(self, per_day: int) -> tuple[PassRun, PassRun]:
+        """Time passes with one day of events, and with 30."""
+        self.console.print(f"retention: {DAYS} days of {per_day:,} events")
+        self.server.fresh()
+        detections = some_detections(100)
+        today_ms = BEGIN_MS + (DAYS - 1) * DAY_MS
+        self.store(events(20, per_day, today_ms, DAY_MS // 2))
+        self.passes("warm-up", detections, per_day, today_ms + DAY_MS // 2)
+        one = self.passes("1 day", detections, per_day, today_ms + DAY_MS // 2 + 60_000)
+        for day in range(DAYS - 1):
+            self.store(events(20, per_day, BEGIN_MS + day * DAY_MS, DAY_MS))
+        return one, self.passes(f"{DAYS} days", detections, per_day * DAYS, today_ms + DAY_MS // 2 + 120_000)
+
+
+def some_detections(number: int) -> list[Detection]:
+    """Return `number` different detections that match one to one and a half percent of the events."""
+    random = Random(1)
+    codes = [kind.code for kind in CATALOGUE if kind.code != "LOGIN_FAILURE"]
+    made = []
+    for count in range(number):
+        services = sorted(random.sample(range(8), 2))
+        kind = Threshold(
+            severity=Severity.LOW,
+            where={"event.code": random.choice(codes), "service.name": [f"service-{one}" for one in services]},
+            group_by=random.choice(("source.address", "user.id")),
+            at_least=random.randint(10, 50),
+            within=minutes(random.choice((1, 5, 10, 15))),
+        )
+        made.append(Detection(f"d{count}", "One of many", "", Path(__file__), kind))
+    return made
+
+
+def _verdict(found: dict[str, list[Any]], right: dict[str, list[int]]) -> str:
+    if found.keys() != right.keys():
+        return f"{len(right.keys() - found.keys())} groups missed, {len(found.keys() - right.keys())} wrong"
+    crossings = sum(len(times) for times in right.values())
+    told = sum(len(times) for times in found.values())
+    if all(found[group] == times for group, times in right.items()):
+        return f"exact: {len(right)} groups, {crossings} crossings"
+    return f"the right {len(right)} groups, {told} of {crossings} crossings"
+
+
+def _show(console: Console, runs: Sequence[HistoryRun], passes: Sequence[PassRun]) -> None:
+    table = Table(title="5 within 15 minutes, over history")
+    for heading in ("contender", "events", "attackers", "s", "client CPU s", "server CPU s", "peak MiB", "answer"):
+        table.add_column(heading, justify="left" if heading in ("contender", "answer") else "right", no_wrap=True)
+    for run in runs:
+        figures = (f"{run.seconds:.1f}", f"{run.client_cpu:.2f}", f"{run.server_cpu:.2f}", f"{run.peak_mib:.0f}")
+        table.add_row(run.contender, f"{run.events:,}", str(run.attackers), *figures, run.answer)
+    console.print(table)
+    for attackers in sorted({run.attackers for run in runs}):
+        by_name = {run.contender: run for run in runs if run.attackers == attackers}
+        if len(by_name) == 2:
+            own, peer = by_name["siemlite"], by_name["ElastAlert2"]
+            ratio = (peer.client_cpu + peer.server_cpu) / (own.client_cpu + own.server_cpu)
+            console.print(f"{attackers} attackers: {ratio:.0f} times less processor time than ElastAlert2")
+    table = Table(title=f"one pass, {RATE:,} events/s, {PAUSE_S} s between passes")
+    for heading in ("what", "detections", "events stored", "s", "client CPU s", "server CPU s", "not evaluated"):
+        table.add_column(heading, justify="left" if heading == "what" else "right", no_wrap=True)
+    for one in passes:
+        figures = (f"{one.seconds:.2f}", f"{one.client_cpu:.2f}", f"{one.server_cpu:.2f}", str(one.incomplete))
+        table.add_row(one.what, f"{one.detections:,}", f"{one.stored:,}", *figures)
+    console.print(table)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the benchmark; return 0, or 1 where siemlite's answer was not exact or a pass not complete."""
+    parser = argparse.ArgumentParser(prog="bench.detect", description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--events", type=int, default=TOTAL, help="events of the history, for both contenders")
+    parser.add_argument("--only", action="append", choices=("history", "many", "retention"), help="may be repeated")
+    parser.add_argument("--peer", help="the Python that ElastAlert2 is installed for")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    options = parser.parse_args(arguments)
+    end_on_sigterm()
+    wanted = options.only or ["history", "many", "retention"]
+    console = Console(stderr=True)
+    runs: list[HistoryRun] = []
+    passes: list[PassRun] = []
+    with benchmark_server() as server:
+        bench = Bench(server, console)
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        described = machine.description(RESULTS, server.version)
+        if options.peer is None:
+            console.print("ElastAlert2 is left out: name the Python that it is installed for with --peer")
+        if "history" in wanted:
+            for attackers in ATTACKERS:
+                runs += bench.history(attackers, options.events, options.peer)
+        if "many" in wanted:
+            passes.append(bench.many(options.events))
+        if "retention" in wanted:
+            passes += bench.retention(max(1_000, options.events // 20))
+    result = {
+        "machine": described,
+        "commit": machine.commit(),
+        "history": [asdict(run) for run in runs],
+        "passes": [asdict(one) for one in passes],
+    }
+    (RESULTS / "detect.json").write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))
+    if options.json:
+        sys.stdout.buffer.write(orjson.dumps(result) + b"\n")
+    else:
+        _show(Console(width=130), runs, passes)
+    exact = all(run.answer.startswith("exact") for run in runs if run.contender == "siemlite")
+    return 0 if exact and not any(one.incomplete for one in passes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
