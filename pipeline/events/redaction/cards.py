@@ -61,7 +61,7 @@ _SSN_DIGITS = r"(?!000|666|9)[0-9]{3}%s(?!00)[0-9]{2}%s(?!0000)[0-9]{4}(?![\w-])
 _SSN_DASHED = re.compile(r"(?:(?<![\w-])|(?<=\\[nrt]))" + _SSN_DIGITS % ("-", "-"))
 _SSN_NAMED = re.compile(
     r"((?:(?:(?<![A-Za-z0-9_])|(?<=\\[nrt]))ssns?|social[ _-]?security(?:[ _-]?(?:number|num|no|nr))?)"
-    r"\.?(?: (?:is|was))?[ \t:=#\"'\\]{0,6})" + _SSN_DIGITS % ("[- ]?", "[- ]?"),
+    r"\.?(?: (?:is|was))?(?:[ \t:=#]|\\{0,3}[\"']){0,6})" + _SSN_DIGITS % ("[- ]?", "[- ]?"),
     re.IGNORECASE,
 )
 

@@ -38,7 +38,10 @@ def numbered(bodies: Sequence[bytes], joined: bytes) -> Iterator[int]:
     at = text.find(_NINE_DIGITS)
     while at >= 0:
         following = at + len(_NINE_DIGITS)
-        if text.startswith(_CARD_DIGITS, at):
+        if text.endswith(_BEFORE_SSN, 0, at):
+            line, following = folded.line(at)
+            yield line
+        elif text.startswith(_CARD_DIGITS, at):
             end = _ZEROS.match(text, at).end()  # type: ignore[union-attr]
             line, following = folded.line(at)
             if line != current:
@@ -50,9 +53,6 @@ def numbered(bodies: Sequence[bytes], joined: bytes) -> Iterator[int]:
                 yield line
             else:
                 following = end
-        elif text.endswith(_BEFORE_SSN, 0, at):
-            line, following = folded.line(at)
-            yield line
         at = text.find(_NINE_DIGITS, following)
 
 

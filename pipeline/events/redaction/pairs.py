@@ -31,6 +31,7 @@ _PAIR = re.compile(
 )
 _PREVIOUS_WORD = re.compile(r"([A-Za-z]{2,16})[ ]\Z")
 _OBJECT = re.compile(r"\s{0,20}\{")
+_HEX_PAIR = re.compile(r"[0-9A-Fa-f]{2}")
 _BLANKS = re.compile(r"[ \t]*+")
 _SPACE = re.compile(r"\s*+")
 _UNICODE = re.compile(r"\\++u([0-9a-fA-F]{4})")
@@ -111,7 +112,7 @@ class Pairs:
         before = text[start - 1] if start else ""
         if before == "\\" and name[0] in "nrtbf" and self._is_sensitive(name[1:]):
             return True
-        if before == "%" and self._is_sensitive(name[2:]):
+        if before == "%" and _HEX_PAIR.match(name) and self._is_sensitive(name[2:]):
             return True
         if before == " " and joins_next_word(name):
             previous = _PREVIOUS_WORD.search(text, max(0, start - 18), start)

@@ -39,7 +39,7 @@ _SURE = tuple(
 
 _DASH = re.compile(
     rb"-(?:(?P<sure>----BEGIN|(?<=[0-9]{3}-)[0-9]{2}-[0-9]{4}|(?<=xox[a-z]-)|(?<=xapp-)|(?<=sk-)|(?<=glpat-)|(?<=SPX-))"
-    rb"|-|(?<![A-Za-z0-9_]-)[A-Za-z]|(?<=\\[nrt]-)[A-Za-z])"
+    rb"|-|(?<![A-Za-z0-9_]-)[A-Za-z]|(?:(?<=\\[nrt]-)|(?<=\\u00[0-9a-f]{2}-))[A-Za-z])"
 )
 """A dash in a secret of a known shape, or before an option's name."""
 
