@@ -148,7 +148,7 @@ class Bench:
         since = {detection.id: reached for detection in detections}
         seconds, client, server, incomplete = [], [], [], 0
         for number in range(PASSES):
-            self.store(events(0, RATE * PAUSE_S, now_ms + number, PAUSE_S * 1_000))
+            self.store(events(0, RATE * PAUSE_S, now_ms, PAUSE_S * 1_000, seed=number + now_ms % 1_000_003))
             now_ms += PAUSE_S * 1_000
             began, own, its = time.monotonic(), own_cpu_seconds(), self.server.cpu_seconds() or 0.0
             results = list(engine.evaluate(detections, since, now_ms))

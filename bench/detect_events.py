@@ -28,10 +28,10 @@ SEED = 20_260_101
 
 
 def events(
-    attackers: int, total: int = TOTAL, begin_ms: int = BEGIN_MS, length_ms: int = DAY_MS
+    attackers: int, total: int = TOTAL, begin_ms: int = BEGIN_MS, length_ms: int = DAY_MS, seed: int = 0
 ) -> list[dict[str, Any]]:
     """Return the events in time order, as flat documents."""
-    random = Random(SEED + attackers)
+    random = Random(SEED + attackers + seed)
     share = total / TOTAL
     failures = round(FAILURES * share)
     addresses = round(ADDRESSES * share)

@@ -67,7 +67,7 @@ class Searcher:
     client: Elasticsearch
     timeout_s: float = 20.0
     batch_weight: int = 60_000
-    batch_size: int = 250
+    batch_size: int = 100
     batch_bytes: int = 16 * 1024**2
 
     def many(self, searches: Sequence[Search]) -> list[Answer | SiemliteError]:

@@ -3,7 +3,8 @@
 An evaluation is a generator that yields searches and is sent their answers. The driver asks the searches of
 many evaluations in common requests, and equal searches once. Invariants: an evaluation whose search fails
 ends with that error and costs no other; no evaluation's next step waits for more than one round of the
-others, so a long one does not keep a short one.
+others, so a long one does not keep a short one; only so many are under way at a time that what they hold stays
+small.
 """
 
 from collections import deque
@@ -32,15 +33,20 @@ def run(
     raises where the server as a whole does not answer.
     """
     waiting: deque[_Turn[K, T]] = deque()
-    for key, step in steps:
-        ended, outcome, searches = _advance(step, None)
-        if ended:
-            yield key, outcome  # type: ignore[misc]
-        else:
-            waiting.append((key, step, searches))
+    coming = iter(steps)
+    room = 2 * searcher.batch_size
     with ThreadPoolExecutor(_IN_FLIGHT, "search") as pool:
         flying: deque[tuple[list[_Turn[K, T]], Future[list[Answer | SiemliteError]]]] = deque()
-        while waiting or flying:
+        while True:
+            while len(waiting) < room and (new := next(coming, None)) is not None:
+                key, step = new
+                ended, outcome, searches = _advance(step, None)
+                if ended:
+                    yield key, outcome  # type: ignore[misc]
+                else:
+                    waiting.append((key, step, searches))
+            if not waiting and not flying:
+                return
             while waiting and len(flying) < _IN_FLIGHT:
                 turn = _next_turn(waiting, searcher)
                 asked = [search for _, _, searches in turn for search in searches]

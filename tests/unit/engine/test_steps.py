@@ -77,3 +77,22 @@ def test_a_heavy_step_does_not_keep_light_ones_waiting() -> None:
 
     ended = [key for key, _ in run(searcher(batch_weight=100), [("heavy", heavy()), ("light", talk("a"))])]
     assert ended == ["light", "heavy"]
+
+
+def test_steps_that_need_nothing_do_not_hide_those_that_come_after_them() -> None:
+    steps = [(number, talk()) for number in range(9)] + [(9, talk("a"))] + [(10, talk())]
+    assert sorted(key for key, _ in run(searcher(batch_size=1), steps)) == list(range(11))
+
+
+def test_only_so_many_steps_are_under_way_at_a_time() -> None:
+    begun: list[int] = []
+
+    def counted(number: int) -> Step[int]:
+        begun.append(number)
+        yield from ask(search("a"))
+        return number
+
+    ended = run(searcher(batch_size=2), ((number, counted(number)) for number in range(50)))
+    next(ended)
+    assert len(begun) < 10
+    assert len(list(ended)) == 49
