@@ -4,6 +4,7 @@ Invariants:
 - A chunk is in the hands of one worker at a time, and leaves its spool only when each of its events was
   stored, or is kept in the dead letters with a skeleton behind it.
 - Nothing is sent before the index template is there.
+- A claim that was not settled, for whatever reason, goes back in line.
 - A failed request says nothing of its events: they are sent again, after a delay with full jitter, by one
   worker at a time until one succeeds. An event that must wait does not hold up the others.
 - Whatever holds the shipper up is said once when it starts and once when it ends.
@@ -159,12 +160,14 @@ class Shipper:
         settled = 0
         while not self._stop.is_set():
             claim = None
+            done = False
             try:
                 claim = self._claim()
                 if claim is None:
                     self._clock.wait(self._stop, _IDLE_SECONDS)
                     continue
                 self._deliver(claim)
+                done = True
                 settled += 1
                 if settled % _GIVE_BACK_EVERY == 0:
                     claim.spool.give_back()
@@ -175,7 +178,7 @@ class Shipper:
                 self._held_up(f"{type(error).__name__} in the shipper; see the log")
             finally:
                 if claim is not None:
-                    self._release(claim)
+                    self._release(claim, done=done)
 
     def _claim(self) -> _Claim | None:
         with self._mutex:
@@ -193,53 +196,52 @@ class Shipper:
         return None
 
     def _next(self, queue: _Queue, now: float) -> list[Spooled]:
-        due = [chunk_id for chunk_id, at in queue.delayed.items() if at <= now]
+        due = sorted(i for i, at in queue.delayed.items() if at <= now and i not in queue.in_flight)
         if due:
-            first = min(due)
-            del queue.delayed[first]
-            chunks = queue.spool.take(first - 1, 1)
-            return [chunk for chunk in chunks if chunk.id == first]
+            chunks = queue.spool.take_again(due, self._request_bytes)
+            last = chunks[-1].id if chunks else due[-1]
+            for chunk_id in due:
+                if chunk_id <= last:  # Up to there each was taken or is gone.
+                    del queue.delayed[chunk_id]
+            if chunks:
+                return chunks
         chunks = queue.spool.take(queue.cursor, self._request_bytes, skip=queue.delayed.keys() | queue.in_flight)
         if chunks:
             queue.cursor = chunks[-1].id
         return chunks
 
-    def _release(self, claim: _Claim) -> None:
+    def _release(self, claim: _Claim, *, done: bool) -> None:
+        """Let go of the claim; one that is not `done` goes back in line, and the shipper's pause delays it."""
         with self._mutex:
             self._active -= 1
             for queue in self._queues:
                 if queue.spool is claim.spool:
                     queue.in_flight.difference_update(chunk.id for chunk in claim.chunks)
+                    if not done:
+                        queue.delayed.update((chunk.id, 0.0) for chunk in claim.chunks)
 
     def _deliver(self, claim: _Claim) -> None:
         if not self._template_seen:
-            self._await_template(claim)
+            self._await_template()
         body = claim.body
         try:
             items = send(self._client, stamped(body, self._clock.now_ms()), claim.events, timeout=_REQUEST_SECONDS)
         except TooLargeError as error:
             self._split(claim, body, str(error))
             return
-        except (RetryableError, ConfigurationError):
-            self._again_later(claim)
-            raise
         if items is None:
             claim.spool.settle(claim.chunks)
             self._succeeded(stored=claim.events)
         else:
             self._sort_out(claim, lines_of(body), items)
 
-    def _await_template(self, claim: _Claim) -> None:
+    def _await_template(self) -> None:
         try:
             self._template_seen = logs_template_ready(self._client)
         except ForbiddenError:
             self._notify("these credentials may not look for the index template; trusting that `siemlite setup` ran")
             self._template_seen = True
-        except (RetryableError, ConfigurationError):
-            self._again_later(claim)
-            raise
         if not self._template_seen:
-            self._again_later(claim)
             raise RetryableError("the index template is missing; run `siemlite setup`")
 
     def _sort_out(self, claim: _Claim, lines: Sequence[bytes], items: Sequence[Item]) -> None:
@@ -283,13 +285,6 @@ class Shipper:
             return
         half = len(lines) // 2
         claim.spool.settle(claim.chunks, [_chunk(lines[:half]), _chunk(lines[half:])])
-
-    def _again_later(self, claim: _Claim) -> None:
-        """Put the claimed chunks back in line; the pause of the whole shipper delays them."""
-        with self._mutex:
-            for queue in self._queues:
-                if queue.spool is claim.spool:
-                    queue.delayed.update((chunk.id, 0.0) for chunk in claim.chunks)
 
     def _delay(self, spool: Spool, chunk_id: int) -> None:
         with self._mutex:

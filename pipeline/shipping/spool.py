@@ -9,6 +9,10 @@ Invariants:
 - A chunk is a row of bulk-ready, redacted lines, encoded once and never changed but by `settle`.
 - Settling: `settle` is one transaction that removes a chunk, or leaves exactly its unresolved remainder.
   It may be forgotten by a power failure, because whatever is sent again is answered with 409.
+- No reading stays open when a method returns or raises: SQLite refuses a connection's write at once, without
+  waiting, where the same connection still reads from before another's.
+- Writes of one process to one spool, through however many `Spool`s, stand in line for one lock; those of
+  other processes wait for SQLite's.
 - On a full disk settling goes on, in the room that the reserve gives up.
 - Bytes held are counted in the rows themselves, so a bound on them needs no look at the file system.
 """
@@ -16,8 +20,9 @@ Invariants:
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -91,6 +96,7 @@ class Spool:
         self.max_bytes = max_bytes
         self._reserve = reserve
         self._mutex = threading.Lock()
+        self._turn = _turn_for(path)
         fresh = not path.exists()
         if fresh:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -98,7 +104,7 @@ class Spool:
         self._prepare()
 
     def _prepare(self) -> None:
-        with self._mutex:
+        with self._turn, self._mutex:
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version == _SCHEMA_VERSION:
                 return
@@ -120,7 +126,7 @@ class Spool:
 
         Raises `SpoolFullError`, and keeps nothing, where the bound or the disk has no room.
         """
-        with self._mutex, self._transaction(durable=True):
+        with self._turn, self._mutex, self._transaction(durable=True):
             if chunks:
                 held = self._db.execute("SELECT bytes FROM held").fetchone()[0]
                 if held + sum(len(chunk.body) for chunk in chunks) > self.max_bytes:
@@ -139,24 +145,39 @@ class Spool:
 
         They come to at most `max_bytes`, or are a single larger one.
         """
+        size = 0
+        wanted: list[int] = []
+        query = "SELECT id, bytes FROM chunk WHERE id > ? ORDER BY id"
+        with self._mutex:
+            with closing(self._db.execute(query, (after_id,))) as rows:
+                for chunk_id, chunk_bytes in rows:
+                    if chunk_id in skip:
+                        continue
+                    if wanted and size + chunk_bytes > max_bytes:
+                        break
+                    wanted.append(chunk_id)
+                    size += chunk_bytes
+            return [chunk for chunk_id in wanted if (chunk := self._chunk(chunk_id)) is not None]
+
+    def take_again(self, ids: Sequence[int], max_bytes: int) -> list[Spooled]:
+        """Return the first of the chunks `ids` that are still there; they come to `max_bytes` as in `take`."""
         taken: list[Spooled] = []
         size = 0
         with self._mutex:
-            rows = self._db.execute("SELECT id, bytes FROM chunk WHERE id > ? ORDER BY id", (after_id,))
-            wanted: list[int] = []
-            for chunk_id, chunk_bytes in rows:
-                if chunk_id in skip:
+            for chunk_id in ids:
+                chunk = self._chunk(chunk_id)
+                if chunk is None:
                     continue
-                if wanted and size + chunk_bytes > max_bytes:
+                if taken and size + len(chunk.body) > max_bytes:
                     break
-                wanted.append(chunk_id)
-                size += chunk_bytes
-            for chunk_id in wanted:
-                row = self._db.execute(
-                    "SELECT id, spooled_ms, events, body FROM chunk WHERE id = ?", (chunk_id,)
-                ).fetchone()
-                taken.append(Spooled(*row))
+                taken.append(chunk)
+                size += len(chunk.body)
         return taken
+
+    def _chunk(self, chunk_id: int) -> Spooled | None:
+        query = "SELECT id, spooled_ms, events, body FROM chunk WHERE id = ?"
+        row = self._db.execute(query, (chunk_id,)).fetchone()
+        return None if row is None else Spooled(*row)
 
     def settle(self, settled: Sequence[Spooled], remainder: Sequence[Chunk] = ()) -> list[int]:
         """Remove chunks; `remainder` takes their place, with the age of the oldest. Return its ids."""
@@ -168,7 +189,7 @@ class Spool:
             return self._settle(settled, remainder)
 
     def _settle(self, settled: Sequence[Spooled], remainder: Sequence[Chunk]) -> list[int]:
-        with self._mutex, self._transaction(durable=False):
+        with self._turn, self._mutex, self._transaction(durable=False):
             self._db.executemany("DELETE FROM chunk WHERE id = ?", [(chunk.id,) for chunk in settled])
             age = min(chunk.spooled_ms for chunk in settled)
             return [
@@ -193,7 +214,7 @@ class Spool:
 
     def give_back(self) -> None:
         """Return file space that settled chunks left behind to the file system, a bounded step at a time."""
-        with self._mutex:
+        with self._turn, self._mutex:
             free = self._db.execute("PRAGMA freelist_count").fetchone()[0]
             if free > _VACUUM_PAGES:
                 # Only a script is stepped to its end: a single statement would free one page.
@@ -223,6 +244,25 @@ class Spool:
             if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE):
                 raise SpoolFullError(f"spool {self.path.name}: the disk is full") from error
             raise RetryableError(f"spool {self.path}: {error}") from error
+
+
+_turns: "weakref.WeakValueDictionary[Path, threading.Lock]" = weakref.WeakValueDictionary()
+_turns_lock = threading.Lock()
+
+
+def _turn_for(path: Path) -> threading.Lock:
+    """Return the lock that this process's writers to the database at `path` share."""
+    with _turns_lock:
+        return _turns.setdefault(path.absolute(), threading.Lock())
+
+
+def _forget_turns() -> None:
+    """A fork's child must not wait for threads that only its parent has."""
+    global _turns, _turns_lock
+    _turns, _turns_lock = weakref.WeakValueDictionary(), threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_turns)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ from elasticsearch import Elasticsearch
 from pipeline.clock import SystemClock
 from pipeline.elastic.client import connect
 from pipeline.elastic.templates import install
+from pipeline.errors import RetryableError
 from pipeline.events.encoded import INGESTED, Encoded
 from pipeline.settings import Settings
 from pipeline.shipping.backoff import Backoff
 from pipeline.shipping.letters import INDEX as LETTERS
 from pipeline.shipping.letters import DeadLetters, local_letters
 from pipeline.shipping.shipper import Shipper
-from pipeline.shipping.spool import Chunk, Spool
+from pipeline.shipping.spool import Chunk, Spool, Spooled
 from tests.proxy import (
     DROP_ANSWER,
     DROP_REQUEST,
@@ -178,6 +179,38 @@ def test_nothing_is_sent_before_the_index_template_exists(es_url: str, tmp_path:
     built.until(built.shipper.drained)
     built.shipper.stop(5)
     assert built.ids() == names(1)
+
+
+class Stumbling(Spool):
+    """A spool whose first `left` settlements fail, as on a disk or a database that is in trouble."""
+
+    left = 2
+
+    def settle(self, settled: Sequence[Spooled], remainder: Sequence[Chunk] = ()) -> list[int]:
+        if self.left:
+            self.left -= 1
+            raise RetryableError("database is locked")
+        return super().settle(settled, remainder)
+
+
+def test_what_could_not_be_settled_is_sent_again_until_it_is(harness: Harness, tmp_path: Path) -> None:
+    spool = Stumbling(tmp_path / "stumbling.db", max_bytes=10**9)
+    spool.append([chunk(1, 2), Chunk(event(3) + event(4, source={"address": {"not": "a word"}}), 2)], {}, 1)
+    harness.shipper.add(spool)
+    harness.shipper.start()
+    harness.until(harness.shipper.drained)
+    assert spool.left == 0
+    assert harness.ids() == names(1, 2, 3, 4)
+    assert [line.split(":")[0] for line in harness.said] == ["waiting", "going on"]
+
+
+def test_many_small_chunks_that_failed_together_are_sent_again_together(harness: Harness, proxy: FaultProxy) -> None:
+    proxy.plan.extend([Fault(Kind.STATUS, 503)] * 2)
+    harness.spool.append([chunk(number) for number in range(500)], {}, 1)
+    harness.shipper.start()
+    harness.until(harness.shipper.drained)
+    assert harness.ids() == names(*range(500))
+    assert harness.shipper.shipped().requests < 10
 
 
 def test_sending_the_same_again_adds_nothing_and_is_success(harness: Harness) -> None:

@@ -9,6 +9,8 @@ import stat
 import subprocess
 import sys
 import textwrap
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,69 @@ def test_a_full_spool_takes_nothing_and_moves_no_position(spool: Spool) -> None:
         spool.append([Chunk(b"y" * 6, 1)], {"file": "2"}, 1)
     assert spool.positions() == {"file": "1"}
     assert spool.depth().events == 7
+
+
+class BreaksOff:
+    """A set of ids whose look-up fails: what interrupts a reading halfway."""
+
+    def __contains__(self, chunk_id: object) -> bool:
+        raise KeyboardInterrupt
+
+
+def test_a_reading_that_ended_early_never_stands_in_the_way_of_settling(tmp_path: Path) -> None:
+    writer, sender = (Spool(tmp_path / "a.db", max_bytes=MEGABYTE) for _ in range(2))
+    writer.append([Chunk(b"1", 1), Chunk(b"2", 1)], {}, 1)
+    (first,) = sender.take(0, 1)
+    with pytest.raises(KeyboardInterrupt) as held:  # The traceback keeps the reading's frame.
+        sender.take(0, 10, skip=BreaksOff())
+    writer.append([Chunk(b"3", 1)], {}, 1)
+    sender.settle([first])
+    assert bodies(sender) == [b"2", b"3"]
+    assert held.traceback
+
+
+def test_a_writer_and_two_senders_in_one_process_never_find_the_spool_locked(tmp_path: Path) -> None:
+    writer, sender = (Spool(tmp_path / "a.db", max_bytes=10**9) for _ in range(2))
+    done = threading.Event()
+    failures: list[Exception] = []
+
+    def until_done(work: Callable[[], object]) -> None:
+        try:
+            while not done.is_set():
+                work()
+        except Exception as error:  # noqa: BLE001 - asserted on below, in the test's own thread
+            failures.append(error)
+            done.set()
+
+    def send() -> None:
+        chunks = sender.take(0, 30_000)
+        if chunks:
+            sender.settle(chunks)
+
+    work = [lambda: writer.append([Chunk(b"x" * 20_000, 1) for _ in range(3)], {}, 1), send, send]
+    threads = [threading.Thread(target=until_done, args=(what,)) for what in work]
+    switch_seconds = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        done.wait(1.0)
+        done.set()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(switch_seconds)
+    assert failures == []
+
+
+def test_taking_again_gives_what_is_still_there_within_its_bytes(spool: Spool) -> None:
+    spool.append([Chunk(b"x" * 10, 1) for _ in range(4)], {}, 1)
+    first, second, third, fourth = spool.take(0, 100)
+    spool.settle([second])
+    ids = [first.id, second.id, third.id, fourth.id]
+    assert spool.take_again(ids, 25) == [first, third]
+    assert spool.take_again(ids, 1) == [first]
+    assert spool.take_again([second.id], 100) == []
 
 
 def test_depth_counts_what_is_held_through_reopening(tmp_path: Path) -> None:
