@@ -42,7 +42,7 @@ from pipeline.events.document import Shaper
 from pipeline.events.encoder import Encoder
 from pipeline.events.mark import DrillMarker
 from pipeline.events.redaction import Redactor
-from pipeline.logger.encoding import pseudonymiser
+from pipeline.logger.encoding import locator, pseudonymiser
 from pipeline.logger.security import SecurityLogger
 from pipeline.node import node_url
 from pipeline.scheduler.availability import Availability
@@ -87,6 +87,7 @@ def encoder_of(settings: Settings, keys: Keys) -> Encoder:
         frozenset(settings.siemlite_measure),
         settings.siemlite_pseudonymise,
         pseudonymiser(keys.pseudonym) if settings.siemlite_pseudonymise else None,
+        locator(settings),
     )
     return Encoder(Redactor(settings.siemlite_redact_keys), shaper, DrillMarker(keys.drill))
 

@@ -105,13 +105,15 @@ class Shaper:
 
     `retention_ms` is the age beyond which an event of a live source is dated at its receipt; `measured` the
     names of metadata whose numbers also become `siemlite.number.*`; `pseudonym`, where given, replaces the
-    value of each of the fields `pseudonymise`.
+    value of each of the fields `pseudonymise`; `locate`, where given, says what is known of an IP address, as
+    objects below `source`, and must not raise.
     """
 
     retention_ms: int
     measured: frozenset[str] = frozenset()
     pseudonymise: tuple[str, ...] = ()
     pseudonym: Callable[[str, str], str] | None = None
+    locate: Callable[[str], Mapping[str, Mapping[str, Plain]] | None] | None = None
 
     def shape(self, plain: Mapping[str, Plain], event_id: str, received_ms: int, *, live: bool) -> Document:
         """Return the document of the redacted event `plain`, received at `received_ms`.
@@ -284,6 +286,8 @@ class Shaper:
             own = values.instant_of(received_ms)
         body["@timestamp"] = own.text
         level = _describe(body)
+        if self.locate is not None and "source" in body:
+            _add_place(body["source"], self.locate)
         if self.pseudonym is not None:
             for name in self.pseudonymise:
                 _replace(body, name, self.pseudonym)
@@ -315,6 +319,15 @@ def _level(word: str) -> str:
     if len(_levels) < _LEVEL_CACHE_MAX:
         _levels[word] = level
     return level
+
+
+def _add_place(source: dict[str, Plain], locate: Callable[[str], Mapping[str, Mapping[str, Plain]] | None]) -> None:
+    """Add what is known of the address, where the event itself says nothing beyond a name."""
+    place = locate(source["ip"]) if "ip" in source else None
+    for name, facts in (place or {}).items():
+        said = source.get(name)
+        if said is None or said.keys() == {"name"}:
+            source[name] = {**facts, **(said or {})}
 
 
 def _replace(body: dict[str, Plain], name: str, pseudonym: Callable[[str, str], str]) -> None:

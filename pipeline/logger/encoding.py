@@ -13,10 +13,12 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from pipeline.clock import SystemClock
 from pipeline.events import values
 from pipeline.events.document import Shaper
 from pipeline.events.encoded import INGESTED, Encoded, index_of
@@ -24,6 +26,9 @@ from pipeline.events.redaction import Redactor
 from pipeline.events.skeleton import skeleton
 from pipeline.settings import Settings
 from pipeline.shipping.home import load_keys
+
+if TYPE_CHECKING:
+    from pipeline.geoip import Place
 
 _POLITE = 4
 _HEAD = INGESTED + b'"@timestamp":"'
@@ -46,6 +51,7 @@ class TwoSteps:
             frozenset(settings.siemlite_measure),
             settings.siemlite_pseudonymise,
             pseudonym,
+            locator(settings),
         )
         self._redactor = Redactor(settings.siemlite_redact_keys)
 
@@ -107,6 +113,15 @@ class TwoSteps:
 
 def _dump(document: dict[str, Any]) -> bytes:
     return INGESTED + orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS)[1:]
+
+
+def locator(settings: Settings) -> "Callable[[str], Place | None] | None":
+    """Return what knows where addresses are; None where no file was named."""
+    if not settings.siemlite_geoip:
+        return None
+    from pipeline.geoip import geoip
+
+    return geoip(tuple(Path(name) for name in settings.siemlite_geoip), SystemClock()).locate
 
 
 def pseudonymiser(key: bytes) -> Callable[[str, str], str]:
