@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from elasticsearch import Elasticsearch
+from prometheus_client import CollectorRegistry
 
 from pipeline.alerts.actions import AlertActions
 from pipeline.alerts.closing import Closing
@@ -49,21 +50,25 @@ from pipeline.scheduler.availability import Availability
 from pipeline.scheduler.checkpoints import Checkpoints
 from pipeline.scheduler.checks import Checks
 from pipeline.scheduler.daemon import Chore, Parts, Scheduler
-from pipeline.scheduler.health import HealthServer, Vitals
+from pipeline.scheduler.health import HealthServer, Vital, Vitals
 from pipeline.scheduler.heartbeat import Heartbeat
 from pipeline.scheduler.housekeeping import Housekeeping
 from pipeline.scheduler.lease import Lease
 from pipeline.scheduler.live import LiveDetections
 from pipeline.scheduler.local_outbox import LocalOutbox
-from pipeline.scheduler.metrics import Metrics, folder_bytes
+from pipeline.scheduler.metrics import Metrics
 from pipeline.scheduler.operations import Operations
 from pipeline.scheduler.own_alerts import OwnAlerts
 from pipeline.scheduler.systemd import Systemd
 from pipeline.settings import Settings
+from pipeline.shipping.account import account
 from pipeline.shipping.collector import Collector
 from pipeline.shipping.home import Keys, load_keys
 from pipeline.shipping.intake import Intake
+from pipeline.shipping.leak_watch import LeakWatch
 from pipeline.shipping.letters import DeadLetters
+from pipeline.shipping.metrics import ShippingMetrics
+from pipeline.shipping.own_events import OwnEvents
 from pipeline.shipping.shipper import Shipper
 from pipeline.shipping.spool import Spool
 from pipeline.shipping.spools import Spools
@@ -202,9 +207,35 @@ class App:
         """Return what receives syslog at `addresses` until `stop`."""
         return SyslogSource(addresses, options, clock=self.clock, stop=stop, notify=self.notify)
 
-    def shipper(self) -> Shipper:
-        """Return a new shipper without spools."""
-        return Shipper(self.client, self.letters, self.clock, notify=self.notify)
+    def leak_watch(self, open_spool: Callable[[], Spool]) -> LeakWatch:
+        """Return what looks for leaks in what is sent; its alarms go into the spool that `open_spool` returns."""
+        own = OwnEvents(open_spool, lambda: self.encoder, self.clock)
+        return LeakWatch(own.log, self.clock)
+
+    def shipper(self, watch: LeakWatch) -> Shipper:
+        """Return a new shipper without spools, that shows `watch` what it sent."""
+        shipper = Shipper(self.client, self.letters, self.clock, notify=self.notify, on_sent=watch.offer)
+        self.shipping_metrics.add(shipper, watch)
+        return shipper
+
+    @cached_property
+    def shipping_metrics(self) -> ShippingMetrics:
+        """The numbers of this home's spools and of this process's shippers."""
+        return ShippingMetrics(
+            lambda: self.spools,
+            self.settings.siemlite_home,
+            self.clock,
+            lambda: account(self.client, self.clock.now_ms()),
+        )
+
+    def health_server(self, address: str, vitals: Vital) -> HealthServer:
+        """Return what serves the health and the numbers of a process that ships.
+
+        Raises `ConfigurationError` where `address` cannot be listened on.
+        """
+        registry = CollectorRegistry()
+        registry.register(self.shipping_metrics)
+        return HealthServer(address, vitals, registry)
 
     def collector(self, shipper: Shipper) -> Collector:
         """Return what brings this home's spools to `shipper`."""
@@ -302,7 +333,7 @@ class App:
         vitals = Vitals(clock, ready_within_s=recent_s)
         availability = Availability(clock)
         checks = Checks(clock, availability, vitals)
-        metrics = Metrics(vitals, lambda: folder_bytes(settings.spool_folder))
+        metrics = Metrics(vitals, self.shipping_metrics)
         dispatcher = self._dispatcher(checks.attempted, metrics.attempted)
         live = self.live_detections
         housekeeping = Housekeeping(
@@ -380,8 +411,10 @@ def ship_in_process(settings: Settings) -> None:
     if me in _sending:
         return
     app = App(settings, _log.warning)
-    shipper = app.shipper()
+    watch = app.leak_watch(lambda: app.spools.for_writer().spool)
+    shipper = app.shipper(watch)
     collector = app.collector(shipper)
+    watch.start()
     shipper.start()
     collector.start()
     _sending.add(me)

@@ -7,11 +7,14 @@ then stays for the next one.
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from pipeline.app import App
+from pipeline.errors import ConfigurationError
+from pipeline.scheduler.health import Report, parse_address
 from pipeline.shipping.shipper import Shipper
+from pipeline.shipping.spool import Spool
 from pipeline.sources.record import Source
 
 Progress = Callable[[int, int, int], None]
@@ -33,28 +36,80 @@ class ShipResult:
 
 def ship_spools(app: App, stop: threading.Event) -> None:
     """Send what every spool of the home holds, until `stop`."""
-    with shipping(app):
+    with shipping(app) as shipper, served(app, shipper):
         stop.wait()
 
 
 @contextmanager
 def shipping(app: App) -> Iterator[Shipper]:
     """Send what every spool of the home holds, as long as the context lasts."""
-    shipper = app.shipper()
-    collector = app.collector(shipper)
-    shipper.start()
-    collector.start()
+    with ExitStack() as own:
+
+        def open_own() -> Spool:
+            owned = app.spools.for_writer()
+            own.callback(owned.close)
+            return owned.spool
+
+        watch = app.leak_watch(open_own)
+        shipper = app.shipper(watch)
+        collector = app.collector(shipper)
+        watch.start()
+        shipper.start()
+        collector.start()
+        try:
+            yield shipper
+        finally:
+            shipper.stop(_END_SECONDS)
+            watch.stop()
+            collector.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class ShipVitals:
+    """Whether a shipper lives, and whether its events get through."""
+
+    shipper: Shipper
+
+    def live(self) -> Report:
+        """Return whether its threads run."""
+        alive = self.shipper.alive
+        return Report(alive, {"live": alive})
+
+    def ready(self) -> Report:
+        """Return whether nothing holds it up."""
+        held_up = bool(self.shipper.shipped().held_up)
+        return Report(not held_up, {"ready": not held_up, "held_up": held_up})
+
+
+@contextmanager
+def served(app: App, shipper: Shipper) -> Iterator[None]:
+    """Serve health and numbers at `SIEMLITE_HEALTH`, where it is set and no other process of this machine does.
+
+    Raises `ConfigurationError` where it is no address.
+    """
+    address = app.settings.siemlite_health
+    if address is None:
+        yield
+        return
+    parse_address(address)
     try:
-        yield shipper
+        server = app.health_server(address, ShipVitals(shipper))
+    except ConfigurationError as error:
+        app.notify(f"{error}; the numbers of this process are not served, events are shipped all the same")
+        yield
+        return
+    server.start()
+    try:
+        yield
     finally:
-        shipper.stop(_END_SECONDS)
-        collector.stop()
+        server.close()
 
 
 def ship_sources(app: App, source: Source, stop: threading.Event, *, live: bool, progress: Progress) -> ShipResult:
     """Take everything of `source` and send it; raises what reading raises, once the rest was sent."""
     owned = app.spools.for_reader()
-    shipper = app.shipper()
+    watch = app.leak_watch(lambda: owned.spool)
+    shipper = app.shipper(watch)
     adopted = app.spools.adopt(owned.spool.path)
     if adopted is not None:
         shipper.add(adopted.spool)
@@ -68,22 +123,28 @@ def ship_sources(app: App, source: Source, stop: threading.Event, *, live: bool,
             failures.append(error)
 
     reader = threading.Thread(target=read, name="reader", daemon=True)
-    shipper.start()
-    reader.start()
-    try:
-        while True:
-            reading = reader.is_alive()
+    with served(app, shipper) if live else nullcontext():
+        watch.start()
+        shipper.start()
+        reader.start()
+        try:
+            while True:
+                reading = reader.is_alive()
+                watched = watch.idle  # Asked for first: an alarm is in the spool before the watch is idle.
+                waiting = owned.spool.depth().events
+                progress(source.bytes_read, shipper.shipped().stored, waiting)
+                if not reading and (stop.is_set() or (waiting == 0 and watched)):
+                    break
+                app.clock.wait(stop, _LOOK_SECONDS) if not stop.is_set() else reader.join(_LOOK_SECONDS)
+        finally:
+            shipper.stop(_END_SECONDS)
+            watch.stop()
             waiting = owned.spool.depth().events
-            progress(source.bytes_read, shipper.shipped().stored, waiting)
-            if not reading and (stop.is_set() or waiting == 0):
-                break
-            app.clock.wait(stop, _LOOK_SECONDS) if not stop.is_set() else reader.join(_LOOK_SECONDS)
-    finally:
-        shipper.stop(_END_SECONDS)
-        waiting = owned.spool.depth().events
-        if adopted is not None:
-            adopted.close()
-        owned.close()
+            while waiting == 0 and owned.spool.give_back():
+                pass
+            if adopted is not None:
+                adopted.close()
+            owned.close()
     if failures:
         raise failures[0]
     done = shipper.shipped()

@@ -1,4 +1,4 @@
-"""`siemlite status`: what the spools of this home hold."""
+"""`siemlite status`: how shipping stands on this machine."""
 
 from typing import Annotated
 
@@ -6,24 +6,41 @@ import typer
 
 
 def status(json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> int:
-    """Show what waits in the spools and what lies in the local dead letters."""
+    """Show what waits in the spools, how fast it moves, dead letters, and what was shed."""
     from dataclasses import asdict
 
     from pipeline.cli.output import show, show_json
     from pipeline.cli.start import application
-    from pipeline.shipping.letters import local_letters
-    from pipeline.shipping.survey import survey
+    from pipeline.status import status_of
 
     app = application()
-    spools = survey(app.spools)
-    letters = sum(1 for _ in local_letters(app.settings.siemlite_home))
-    now_ms = app.clock.now_ms()
+    found = status_of(app)
     if json:
-        show_json({"spools": [asdict(spool) for spool in spools], "local_dead_letters": letters})
+        show_json(
+            {
+                "spools": [asdict(spool) for spool in found.spools],
+                "events": found.events,
+                "oldest_seconds": found.oldest_seconds,
+                "rates": asdict(found.rates),
+                "local_dead_letters": found.local_letters,
+                "elasticsearch": None if found.account is None else asdict(found.account),
+            }
+        )
         return 0
-    for spool in spools:
+    now_ms = app.clock.now_ms()
+    for spool in found.spools:
         age = f", the oldest for {(now_ms - spool.oldest_ms) / 1000:.0f} s" if spool.oldest_ms is not None else ""
         roles = f"{'written' if spool.written else 'no writer'}, {'sent from' if spool.sent else 'no sender'}"
         show(f"{spool.name}: {spool.events} events ({spool.bytes} bytes) wait{age}; {roles}")
-    show(f"{sum(spool.events for spool in spools)} events wait in all; {letters} dead letters in the local file")
+    oldest = "" if found.oldest_seconds is None else f", the oldest for {found.oldest_seconds:.0f} s"
+    show(f"{found.events} events wait in all{oldest}")
+    show(f"{found.rates.spooled:.0f} events/s come in, {found.rates.settled:.0f} events/s leave")
+    letters = f"{found.local_letters} in the local file"
+    if found.account is None:
+        show(f"dead letters: {letters}; those in Elasticsearch, and gaps, are unknown: {found.unanswered}")
+        return 0
+    show(f"dead letters: {letters}, {found.account.letters} in Elasticsearch")
+    levels = ", ".join(f"{count} {level}" for level, count in found.account.by_level.items() if count)
+    shed = f"{found.account.shed} events were shed" + (f" ({levels})" if levels else "")
+    show(f"gaps in the last 24 hours: {found.account.gaps}; {shed}")
     return 0

@@ -1,4 +1,4 @@
-"""What the daemon says of itself over HTTP: `/healthz`, `/readyz`, `/metrics`.
+"""What a process says of itself over HTTP: `/healthz`, `/readyz`, `/metrics`.
 
 Invariants: `/healthz` is 200 while the daemon's own threads move, whether or not Elasticsearch is there, so
 that nothing restarts it for what a restart cannot cure; `/readyz` is 200 on a leader whose passes have
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET, AF_INET6
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from prometheus_client import CollectorRegistry
@@ -112,10 +112,17 @@ class Vitals:
         return Report(well, facts)
 
 
+class Vital(Protocol):
+    """What knows whether a process lives and does its work."""
+
+    def live(self) -> Report: ...
+    def ready(self) -> Report: ...
+
+
 class HealthServer:
     """Serves the three addresses on `address` (`host:port`, `[host]:port`)."""
 
-    def __init__(self, address: str, vitals: Vitals, registry: CollectorRegistry) -> None:
+    def __init__(self, address: str, vitals: Vital, registry: CollectorRegistry) -> None:
         """Raises `ConfigurationError` where the address is none, or is taken."""
         host, port = parse_address(address)
         answers: dict[str, Callable[[], tuple[int, str, bytes]]] = {

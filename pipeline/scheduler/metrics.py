@@ -1,9 +1,7 @@
 """The daemon's numbers, for Prometheus. A registry of its own, so that two daemons in one process do not mix."""
 
-from collections.abc import Callable
-from pathlib import Path
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.registry import Collector
 
 from pipeline.delivery.retry import Failure
 from pipeline.scheduler.health import Vitals
@@ -15,8 +13,8 @@ _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 class Metrics:
     """Counts what the daemon does. Names end in their unit, as Prometheus wants it."""
 
-    def __init__(self, vitals: Vitals, spooled_bytes: Callable[[], float] | None = None) -> None:
-        """`spooled_bytes` is asked for the size of what waits in this home's spools."""
+    def __init__(self, vitals: Vitals, shipping: Collector | None = None) -> None:
+        """`shipping` has the numbers of this home's spools, and of what this process sends."""
         self.registry = CollectorRegistry()
         registry = self.registry
         self._passes = Counter("siemlite_passes", "Passes, by result", ["result"], registry=registry)
@@ -36,9 +34,8 @@ class Metrics:
         age.set_function(lambda: -1.0 if vitals.pass_age_s is None else vitals.pass_age_s)
         leads = Gauge("siemlite_leader", "Whether this scheduler leads", registry=registry)
         leads.set_function(lambda: float(vitals.leads))
-        if spooled_bytes is not None:
-            spool = Gauge("siemlite_spool_bytes", "Size of this home's spools", registry=registry)
-            spool.set_function(spooled_bytes)
+        if shipping is not None:
+            registry.register(shipping)
 
     def passed(self, outcome: PassOutcome, seconds: float) -> None:
         """Count a pass that took `seconds`."""
@@ -63,14 +60,3 @@ class Metrics:
         """Count an attempt to deliver."""
         result = "taken" if failure is None else "refused" if failure.permanent else "failed"
         self._deliveries.labels(channel, result).inc()
-
-
-def folder_bytes(folder: Path) -> float:
-    """Return the size of the files in `folder`, which may come and go."""
-    total = 0
-    for path in folder.glob("*"):
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:
-            continue
-    return float(total)

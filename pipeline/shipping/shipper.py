@@ -7,11 +7,14 @@ Invariants:
 - A claim that was not settled, for whatever reason, goes back in line.
 - A failed request says nothing of its events: they are sent again, after a delay with full jitter, by one
   worker at a time until one succeeds. An event that must wait does not hold up the others.
+- What was sent is shown to `on_sent` before it leaves its spool.
+- File space that a backlog took is given back while sending goes on, and wholly once there is nothing to send.
 - Whatever holds the shipper up is said once when it starts and once when it ends.
 """
 
 import logging
 import random
+import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -37,6 +40,7 @@ _SMALLEST_REQUEST = 64 * 1024
 _REQUEST_SECONDS = 60.0
 _IDLE_SECONDS = 0.05
 _GIVE_BACK_EVERY = 256
+_QUIET_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +77,14 @@ class _Queue:
     in_flight: set[int] = field(default_factory=set)
     delayed: dict[int, float] = field(default_factory=dict)
     failures: int = 0
+    tidy_at: float | None = None
 
 
 class Shipper:
     """Sends what its spools hold, with up to `workers` requests at once.
 
-    `notify` is told, in one line, what holds the shipper up and when it goes on. The caller holds each
-    spool's sender's lock.
+    `notify` is told, in one line, what holds the shipper up and when it goes on; `on_sent` is given the lines of
+    each request that was answered. The caller holds each spool's sender's lock.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class Shipper:
         clock: Clock,
         *,
         notify: Callable[[str], None],
+        on_sent: Callable[[bytes], None] | None = None,
         workers: int = 2,
         backoff: Backoff | None = None,
         rng: random.Random | None = None,
@@ -97,6 +103,7 @@ class Shipper:
         self._letters = letters
         self._clock = clock
         self._notify = notify
+        self._on_sent = on_sent
         self._workers = workers
         self._backoff = backoff or Backoff(ceiling=5.0)
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
@@ -143,6 +150,11 @@ class Shipper:
         for thread in self._threads:
             thread.join(max(0.0, deadline - self._clock.monotonic()))
 
+    @property
+    def alive(self) -> bool:
+        """Return whether every worker runs."""
+        return bool(self._threads) and all(thread.is_alive() for thread in self._threads)
+
     def drained(self) -> bool:
         """Return whether the spools held nothing when this was asked."""
         with self._mutex:
@@ -164,6 +176,7 @@ class Shipper:
             try:
                 claim = self._claim()
                 if claim is None:
+                    self._tidy()
                     self._clock.wait(self._stop, _IDLE_SECONDS)
                     continue
                 self._deliver(claim)
@@ -219,6 +232,24 @@ class Shipper:
                     queue.in_flight.difference_update(chunk.id for chunk in claim.chunks)
                     if not done:
                         queue.delayed.update((chunk.id, 0.0) for chunk in claim.chunks)
+                    queue.tidy_at = self._clock.monotonic() + _QUIET_SECONDS
+
+    def _tidy(self) -> None:
+        """Give back the file space of a spool from which nothing was sent for a while, a step at a time."""
+        now = self._clock.monotonic()
+        with self._mutex:
+            quiet = [queue for queue in self._queues if queue.tidy_at is not None and queue.tidy_at <= now]
+            if not quiet:
+                return
+            queue = quiet[0]
+            queue.tidy_at = None
+        try:
+            more = queue.spool.give_back()
+        except (OSError, sqlite3.Error) as error:
+            _log.warning("the file space of %s cannot be given back now: %s", queue.spool.path.name, error)
+            return
+        if more:
+            queue.tidy_at = now
 
     def _deliver(self, claim: _Claim) -> None:
         if not self._template_seen:
@@ -229,6 +260,8 @@ class Shipper:
         except TooLargeError as error:
             self._split(claim, body, str(error))
             return
+        if self._on_sent is not None:
+            self._on_sent(body)
         if items is None:
             claim.spool.settle(claim.chunks)
             self._succeeded(stored=claim.events)

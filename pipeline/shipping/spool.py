@@ -14,7 +14,8 @@ Invariants:
 - Writes of one process to one spool, through however many `Spool`s, stand in line for one lock; those of
   other processes wait for SQLite's.
 - On a full disk settling goes on, in the room that the reserve gives up.
-- Bytes held are counted in the rows themselves, so a bound on them needs no look at the file system.
+- Bytes held are counted in the rows themselves, so a bound on them needs no look at the file system. What was
+  ever spooled and settled is counted there too; a remainder counts as never settled.
 """
 
 import os
@@ -30,8 +31,7 @@ from typing import NamedTuple
 from pipeline.errors import RetryableError
 from pipeline.shipping.reserve import Reserve
 
-_SCHEMA_VERSION = 1
-_SCHEMA = """
+_FIRST_FORMAT = """
 CREATE TABLE chunk (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     spooled_ms INTEGER NOT NULL,
@@ -50,8 +50,25 @@ CREATE TRIGGER chunk_removed AFTER DELETE ON chunk BEGIN
     UPDATE held SET events = events - old.events, bytes = bytes - old.bytes;
 END;
 """
+_SECOND_FORMAT = """
+ALTER TABLE held ADD COLUMN spooled INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE held ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
+UPDATE held SET spooled = events;
+DROP TRIGGER chunk_added;
+DROP TRIGGER chunk_removed;
+CREATE TRIGGER chunk_added AFTER INSERT ON chunk BEGIN
+    UPDATE held SET events = events + new.events, bytes = bytes + new.bytes, spooled = spooled + new.events;
+END;
+CREATE TRIGGER chunk_removed AFTER DELETE ON chunk BEGIN
+    UPDATE held SET events = events - old.events, bytes = bytes - old.bytes, settled = settled + old.events;
+END;
+"""
+_FORMATS = (_FIRST_FORMAT, _SECOND_FORMAT)
+"""How a database becomes one of each format, from the one before it."""
+
 _BUSY_SECONDS = 30.0
 _VACUUM_PAGES = 256
+_VACUUM_STEP = 4096
 
 
 class SpoolFullError(RetryableError):
@@ -77,18 +94,23 @@ class Spooled(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """What a spool holds: events and bytes not yet settled, and when the oldest of them was spooled."""
+    """What a spool holds: events and bytes not yet settled, and when the oldest of them was spooled.
+
+    `spooled` and `settled` are the events that ever were, for as long as the spool exists.
+    """
 
     events: int
     bytes: int
     oldest_ms: int | None
+    spooled: int = 0
+    settled: int = 0
 
 
 class Spool:
     """One spool database. Safe to use from several threads of one process."""
 
-    def __init__(self, path: Path, *, max_bytes: int, reserve: Reserve | None = None) -> None:
-        """Open or make the database at `path`.
+    def __init__(self, path: Path, *, max_bytes: int, reserve: Reserve | None = None, make: bool = True) -> None:
+        """Open the database at `path`; where there is none, make it, or without `make` raise `FileNotFoundError`.
 
         `max_bytes` bounds the unsettled bytes it takes; `reserve` is given up where settling finds the disk full.
         """
@@ -97,29 +119,32 @@ class Spool:
         self._reserve = reserve
         self._mutex = threading.Lock()
         self._turn = _turn_for(path)
-        fresh = not path.exists()
-        if fresh:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self._closed = False
+        os.close(os.open(path, os.O_RDWR | (os.O_CREAT if make else 0) | os.O_CLOEXEC, 0o600))
         self._db = _connect(path)
         self._prepare()
 
     def _prepare(self) -> None:
         with self._turn, self._mutex:
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version == _SCHEMA_VERSION:
+            version = self._format()
+            if version == len(_FORMATS):
                 return
-            if version != 0:
+            if not 0 <= version < len(_FORMATS):
                 raise RetryableError(
                     f"spool {self.path} has format {version}, which a newer siemlite wrote; use that one"
                 )
-            self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            self._db.execute("PRAGMA journal_mode = WAL")
+            if version == 0:
+                self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+                self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("BEGIN IMMEDIATE")
-            if self._db.execute("PRAGMA user_version").fetchone()[0] == 0:
-                for statement in _statements(_SCHEMA):
+            for script in _FORMATS[self._format() :]:  # Another process may have been quicker.
+                for statement in _statements(script):
                     self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+            self._db.execute(f"PRAGMA user_version = {len(_FORMATS)}")
             self._db.execute("COMMIT")
+
+    def _format(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
     def append(self, chunks: Sequence[Chunk], positions: Mapping[str, str], now_ms: int) -> None:
         """Make `chunks` and `positions` durable together; an empty position is forgotten.
@@ -192,6 +217,9 @@ class Spool:
         with self._turn, self._mutex, self._transaction(durable=False):
             self._db.executemany("DELETE FROM chunk WHERE id = ?", [(chunk.id,) for chunk in settled])
             age = min(chunk.spooled_ms for chunk in settled)
+            again = sum(chunk.events for chunk in remainder)
+            if again:
+                self._db.execute("UPDATE held SET spooled = spooled - ?1, settled = settled - ?1", (again,))
             return [
                 self._db.execute(
                     "INSERT INTO chunk (spooled_ms, events, bytes, rank, body) VALUES (?, ?, ?, ?, ?) RETURNING id",
@@ -208,24 +236,32 @@ class Spool:
     def depth(self) -> Depth:
         """Return what the spool holds now."""
         with self._mutex:
-            events, size = self._db.execute("SELECT events, bytes FROM held").fetchone()
+            row = self._db.execute("SELECT events, bytes, spooled, settled FROM held").fetchone()
             oldest = self._db.execute("SELECT spooled_ms FROM chunk ORDER BY id LIMIT 1").fetchone()
-        return Depth(events, size, oldest[0] if oldest is not None else None)
+        events, size, spooled, settled = row
+        return Depth(events, size, oldest[0] if oldest is not None else None, spooled, settled)
 
-    def give_back(self) -> None:
-        """Return file space that settled chunks left behind to the file system, a bounded step at a time."""
+    def give_back(self) -> bool:
+        """Return file space that settled chunks left behind to the file system; return whether there is more.
+
+        One call takes a bounded step, for nobody reads or writes meanwhile. On a closed spool it does nothing.
+        """
         with self._turn, self._mutex:
-            free = self._db.execute("PRAGMA freelist_count").fetchone()[0]
-            if free > _VACUUM_PAGES:
+            if self._closed:
+                return False
+            surplus = self._db.execute("PRAGMA freelist_count").fetchone()[0] - _VACUUM_PAGES
+            if surplus > 0:
                 # Only a script is stepped to its end: a single statement would free one page.
-                self._db.executescript(f"PRAGMA incremental_vacuum({free - _VACUUM_PAGES})")
+                self._db.executescript(f"PRAGMA incremental_vacuum({min(surplus, _VACUUM_STEP)})")
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         if self._reserve is not None:
             self._reserve.take()
+        return bool(surplus > _VACUUM_STEP)
 
     def close(self) -> None:
         """Close the database; what it holds stays."""
         with self._mutex:
+            self._closed = True
             self._db.close()
 
     @contextmanager
@@ -266,7 +302,14 @@ os.register_at_fork(after_in_child=_forget_turns)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    # The file is there: a database that was removed meanwhile must not come to life again.
+    address = f"{path.absolute().as_uri()}?mode=rw"
+    try:
+        db = sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    except sqlite3.OperationalError:
+        if not path.exists():
+            raise FileNotFoundError(f"{path} was removed") from None
+        raise
     db.execute("PRAGMA page_size = 16384")
     db.execute("PRAGMA journal_size_limit = 16777216")
     db.execute("PRAGMA cache_size = -4096")

@@ -7,7 +7,7 @@ once their writer is gone and they are empty.
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,14 +62,14 @@ class Spools:
         """Return the positions that file readers stored, in whichever spool."""
         found: dict[str, str] = {}
         for path in sorted(self.folder.glob(f"{_READERS}*.db")):
-            with self.opened(path) as spool:
+            with suppress(FileNotFoundError), self.opened(path) as spool:
                 found.update(spool.positions())
         return found
 
     @contextmanager
     def opened(self, path: Path) -> Iterator[Spool]:
-        """Open the spool at `path` to look at it."""
-        spool = Spool(path, max_bytes=self._max_bytes)
+        """Open the spool at `path` to look at it; raises `FileNotFoundError` where it is gone."""
+        spool = Spool(path, max_bytes=self._max_bytes, make=False)
         try:
             yield spool
         finally:

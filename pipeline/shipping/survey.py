@@ -1,5 +1,6 @@
 """What the spools of a home hold, seen without disturbing who writes or sends."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.shipping.locks import FileLock
@@ -8,7 +9,10 @@ from pipeline.shipping.spools import Spools
 
 @dataclass(frozen=True, slots=True)
 class SpoolStatus:
-    """One spool: events and bytes that wait, since when, and whether a process writes into it or sends from it."""
+    """One spool: events and bytes that wait, since when, and whether a process writes into it or sends from it.
+
+    `spooled` and `settled` are the events that ever were, for as long as the spool exists.
+    """
 
     name: str
     events: int
@@ -16,14 +20,27 @@ class SpoolStatus:
     oldest_ms: int | None
     written: bool
     sent: bool
+    spooled: int
+    settled: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Events a second that came into the spools and that left them."""
+
+    spooled: float
+    settled: float
 
 
 def survey(spools: Spools) -> tuple[SpoolStatus, ...]:
     """Return the status of every spool."""
     found = []
     for path in spools.paths():
-        with spools.opened(path) as spool:
-            depth = spool.depth()
+        try:
+            with spools.opened(path) as spool:
+                depth = spool.depth()
+        except FileNotFoundError:
+            continue
         found.append(
             SpoolStatus(
                 path.stem,
@@ -32,9 +49,29 @@ def survey(spools: Spools) -> tuple[SpoolStatus, ...]:
                 depth.oldest_ms,
                 _held(FileLock(path.with_suffix(".lock"))),
                 _held(FileLock(path.with_suffix(".send"))),
+                depth.spooled,
+                depth.settled,
             )
         )
     return tuple(found)
+
+
+def changes(before: Sequence[SpoolStatus], after: Sequence[SpoolStatus]) -> tuple[int, int]:
+    """Return the events that were spooled and settled between two surveys.
+
+    A spool that vanished had settled what it held.
+    """
+    earlier = {spool.name: spool for spool in before}
+    later = {spool.name: spool for spool in after}
+    spooled = settled = 0
+    for name in earlier.keys() | later.keys():
+        old, new = earlier.get(name), later.get(name)
+        if new is None:
+            settled += old.events if old is not None else 0
+        else:
+            spooled += new.spooled - (old.spooled if old is not None else 0)
+            settled += new.settled - (old.settled if old is not None else 0)
+    return spooled, settled
 
 
 def _held(lock: FileLock) -> bool:

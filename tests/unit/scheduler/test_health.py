@@ -5,6 +5,9 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from pipeline.delivery.retry import Failure
 from pipeline.engine.result import Coverage
@@ -19,13 +22,20 @@ HALF = PassOutcome(0, (DetectionOutcome("a"), DetectionOutcome("b", error="the q
 BAD = PassOutcome(0, (DetectionOutcome("a", error="no"), DetectionOutcome("b", error="no")))
 
 
+class Shipping(Collector):
+    """The numbers of another part of the process."""
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("siemlite_spool_bytes", "Size of the spools' files", value=4096)
+
+
 class Daemon:
     """Vitals behind a real server."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.vitals = Vitals(self.clock, ready_within_s=45)
-        self.metrics = Metrics(self.vitals, lambda: 4096.0)
+        self.metrics = Metrics(self.vitals, Shipping())
         self.server = HealthServer("127.0.0.1:0", self.vitals, self.metrics.registry)
 
     def get(self, path: str) -> httpx.Response:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.shipping.spool import Chunk, Spool, SpoolFullError
+from pipeline.shipping.spool import _FORMATS, Chunk, Spool, SpoolFullError
 from pipeline.shipping.spools import Spools
 
 MEGABYTE = 1024 * 1024
@@ -142,6 +142,39 @@ def test_depth_counts_what_is_held_through_reopening(tmp_path: Path) -> None:
     assert (depth.events, depth.bytes, depth.oldest_ms) == (5, 5, 9)
 
 
+def test_what_was_ever_spooled_and_settled_is_counted_and_a_remainder_is_not_settled(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "a.db", max_bytes=MEGABYTE)
+    spool.append([Chunk(b"abc", 3), Chunk(b"de", 2)], {}, 9)
+    first, second = spool.take(0, 100)
+    spool.settle([first], [Chunk(b"b", 1)])
+    spool.settle([second])
+    spool.close()
+    depth = Spool(tmp_path / "a.db", max_bytes=MEGABYTE).depth()
+    assert (depth.events, depth.spooled, depth.settled) == (1, 5, 4)
+
+
+def test_a_spool_of_an_older_format_keeps_what_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    db = sqlite3.connect(path)
+    db.executescript(f"PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; {_FORMATS[0]}")
+    db.execute("INSERT INTO chunk (spooled_ms, events, bytes, rank, body) VALUES (7, 2, 2, -1, x'6162')")
+    db.execute("PRAGMA user_version = 1")
+    db.commit()
+    db.close()
+    spool = Spool(path, max_bytes=MEGABYTE)
+    assert bodies(spool) == [b"ab"]
+    spool.settle(spool.take(0, 10))
+    depth = Spool(path, max_bytes=MEGABYTE).depth()
+    assert (depth.events, depth.bytes, depth.spooled, depth.settled) == (0, 0, 2, 2)
+
+
+def test_looking_at_a_spool_that_is_gone_does_not_make_it_again(tmp_path: Path) -> None:
+    spools = Spools(tmp_path, MEGABYTE)
+    with pytest.raises(FileNotFoundError), spools.opened(tmp_path / "gone.db"):
+        pass
+    assert list(tmp_path.glob("gone*")) == []
+
+
 def test_files_are_for_their_owner_alone(spool: Spool) -> None:
     spool.append([Chunk(b"secret", 1)], {}, 1)
     for path in spool.path.parent.iterdir():
@@ -174,7 +207,10 @@ def test_file_space_is_given_back_after_a_backlog(tmp_path: Path) -> None:
         spool.append([Chunk(os.urandom(MEGABYTE), 1)], {}, 1)
     full = sum(path.stat().st_size for path in tmp_path.iterdir())
     spool.settle(spool.take(0, 10**9))
-    spool.give_back()
+    steps = 1
+    while spool.give_back():
+        steps += 1
+    assert steps > 1, "a step is bounded"
     left = sum(path.stat().st_size for path in tmp_path.iterdir())
     assert full > 80 * MEGABYTE
     assert left < full / 2
