@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test crash-test docs clean bench-ship bench-backlog bench-detect
+.PHONY: help run test crash-test exact-test docs clean bench-ship bench-backlog bench-detect
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -27,6 +27,9 @@ test: $(VENV)/.installed-dev ## Set up and check everything: ruff, mypy, import-
 
 crash-test: $(VENV)/.installed-dev ## Prove that nothing durable is lost, doubled or leaked: the long form, see docs/proof.md
 	@$(BIN)/pytest -m long $(PYTEST)
+
+exact-test: $(VENV)/.installed-dev ## Hold detection against a simple reference: 10,000 random cases; EXACT="--seed 7 --minutes 9"
+	@$(BIN)/python -m tests.property.exact $(EXACT)
 
 bench-ship: $(VENV)/.installed ## Measure shipping beside its peers, see bench/README.md; BENCH="--rounds 3" passes options
 	@$(BIN)/python -m bench.ship $(BENCH)

@@ -47,6 +47,9 @@ RATE = 2_000
 PAUSE_S = 5
 DAYS = 30
 _RUN_SECONDS = 3_600.0
+_LOOK_SECONDS = 0.5
+_QUIET_LOOKS = 4
+RECORD = Path(__file__).parent / "detect-results.json"
 _MIB = 1024 * 1024
 _PEER_SCRIPT = Path(__file__).parent / "peers" / "elastalert_frequency.py"
 
@@ -96,6 +99,15 @@ class Bench:
                 raise SystemExit("the server refused events of the benchmark")
         self.http.post("/security-logs-*/_refresh").raise_for_status()
 
+    def rest(self) -> None:
+        """Wait until the server merges no more segments: that is the work of storing, not of detecting."""
+        path = "/security-logs-*/_stats/merge?filter_path=_all.total.merges.current"
+        quiet = 0
+        while quiet < _QUIET_LOOKS:
+            time.sleep(_LOOK_SECONDS)
+            merging = self.http.get(path).json().get("_all", {}).get("total", {}).get("merges", {}).get("current", 0)
+            quiet = 0 if merging else quiet + 1
+
     def history(self, attackers: int, total: int, peer: str | None) -> list[HistoryRun]:
         """Run the contenders over one set of events."""
         self.console.print(f"storing {total:,} events, {attackers} attackers")
@@ -104,6 +116,7 @@ class Bench:
         self.store(found)
         right = truth(found, AT_LEAST, WITHIN_MS)
         del found
+        self.rest()
         end_ms = BEGIN_MS + DAY_MS
         host, _, port = self.server.url.removeprefix("http://").partition(":")
         commands = {
@@ -120,6 +133,7 @@ class Bench:
                 str(WITHIN_MS),
             ]
             commands["ElastAlert2"] = [peer, str(_PEER_SCRIPT), *history, self.server.version]
+        self._run("siemlite", commands["siemlite"], total, attackers, right)  # warms the server, for both
         return [self._run(name, command, total, attackers, right) for name, command in commands.items()]
 
     def _run(
@@ -166,6 +180,7 @@ class Bench:
         length_ms = total // RATE * 1_000
         noon_ms = BEGIN_MS + DAY_MS // 2
         self.store(events(20, total, noon_ms - length_ms, length_ms))
+        self.rest()
         return self.passes("1,000 detections", some_detections(1_000), total, noon_ms)
 
     def retention(self, per_day: int) -> tuple[PassRun, PassRun]:
@@ -175,10 +190,12 @@ class Bench:
         detections = some_detections(100)
         today_ms = BEGIN_MS + (DAYS - 1) * DAY_MS
         self.store(events(20, per_day, today_ms, DAY_MS // 2))
+        self.rest()
         self.passes("warm-up", detections, per_day, today_ms + DAY_MS // 2)
         one = self.passes("1 day", detections, per_day, today_ms + DAY_MS // 2 + 60_000)
         for day in range(DAYS - 1):
             self.store(events(20, per_day, BEGIN_MS + day * DAY_MS, DAY_MS))
+        self.rest()
         return one, self.passes(f"{DAYS} days", detections, per_day * DAYS, today_ms + DAY_MS // 2 + 120_000)
 
 
@@ -233,11 +250,25 @@ def _show(console: Console, runs: Sequence[HistoryRun], passes: Sequence[PassRun
     console.print(table)
 
 
+def _record(described: object, runs: Sequence[HistoryRun], passes: Sequence[PassRun]) -> None:
+    """Put what was run in its place in the record, beside what other runs put there."""
+    kept = orjson.loads(RECORD.read_bytes()) if RECORD.exists() else {}
+    taken = {"machine": described, "commit": machine.commit()}
+    for attackers in {run.attackers for run in runs}:
+        own = [asdict(run) for run in runs if run.attackers == attackers]
+        kept[f"history, {attackers} attackers"] = {**taken, "runs": own}
+    for one in passes:
+        kept[f"pass, {one.what}"] = {**taken, **asdict(one)}
+    RECORD.write_bytes(orjson.dumps(kept, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; return 0, or 1 where siemlite's answer was not exact or a pass not complete."""
     parser = argparse.ArgumentParser(prog="bench.detect", description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--events", type=int, default=TOTAL, help="events of the history, for both contenders")
     parser.add_argument("--only", action="append", choices=("history", "many", "retention"), help="may be repeated")
+    parser.add_argument("--attackers", type=int, action="append", help="of the history: 20 and 1,000 by default")
+    parser.add_argument("--record", action="store_true", help=f"also keep what was run in {RECORD.name}")
     parser.add_argument("--peer", help="the Python that ElastAlert2 is installed for")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     options = parser.parse_args(arguments)
@@ -253,7 +284,7 @@ def main(arguments: Sequence[str]) -> int:
         if options.peer is None:
             console.print("ElastAlert2 is left out: name the Python that it is installed for with --peer")
         if "history" in wanted:
-            for attackers in ATTACKERS:
+            for attackers in options.attackers or ATTACKERS:
                 runs += bench.history(attackers, options.events, options.peer)
         if "many" in wanted:
             passes.append(bench.many(options.events))
@@ -266,6 +297,8 @@ def main(arguments: Sequence[str]) -> int:
         "passes": [asdict(one) for one in passes],
     }
     (RESULTS / "detect.json").write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))
+    if options.record:
+        _record(described, runs, passes)
     if options.json:
         sys.stdout.buffer.write(orjson.dumps(result) + b"\n")
     else:

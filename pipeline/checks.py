@@ -5,6 +5,7 @@ Invariant: a check changes nothing.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from pipeline.app import App
@@ -12,6 +13,7 @@ from pipeline.elastic import templates
 from pipeline.elastic.client import translated, without_credentials
 from pipeline.engine.checkup import examine
 from pipeline.errors import SiemliteError
+from pipeline.geoip import GeoIp
 from pipeline.shipping.letters import local_letters
 from pipeline.shipping.survey import survey
 
@@ -31,6 +33,7 @@ class Finding:
 def run_checks(app: App) -> Iterator[Finding]:
     """Yield what was found, in the order in which an event, and then a finding, meets it."""
     yield from _spools(app)
+    yield from _places(app)
     try:
         yield from _elasticsearch(app)
     except SiemliteError as error:
@@ -54,6 +57,16 @@ def _spools(app: App) -> Iterator[Finding]:
     letters = sum(1 for _ in local_letters(app.settings.siemlite_home))
     if letters:
         yield Finding("note", "dead letters", f"{letters} in the local file; see `siemlite dead-letters list`")
+
+
+def _places(app: App) -> Iterator[Finding]:
+    paths = tuple(Path(name) for name in app.settings.siemlite_geoip)
+    unusable = GeoIp(paths, app.clock).unusable
+    for path in paths:
+        if path in unusable:
+            yield Finding("wrong", "SIEMLITE_GEOIP", f"{path} cannot be used: {unusable[path]}")
+        else:
+            yield Finding("ok", "SIEMLITE_GEOIP", f"{path} is in use")
 
 
 def _elasticsearch(app: App) -> Iterator[Finding]:

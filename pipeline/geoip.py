@@ -94,6 +94,11 @@ class GeoIp:
         self._renew()
         self._look_at = self.clock.monotonic() + LOOK_SECONDS
 
+    @property
+    def unusable(self) -> dict[Path, str]:
+        """Return the files that cannot be used now, each with the reason."""
+        return {database.path: database.told for database in self._databases if database.told}
+
     def locate(self, address: str) -> Place | None:
         """Return what the files know of an IP address, or None."""
         if self.clock.monotonic() >= self._look_at:

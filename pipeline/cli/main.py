@@ -11,6 +11,7 @@ import typer
 from pipeline.cli import alerts, dead_letters, node, silence
 from pipeline.cli.backtest import backtest
 from pipeline.cli.check import check
+from pipeline.cli.coverage import coverage
 from pipeline.cli.detect import detect
 from pipeline.cli.drill import drill
 from pipeline.cli.output import say
@@ -32,7 +33,7 @@ app.add_typer(node.app, name="node", help="The embedded Elasticsearch of this ho
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(silence.app, name="silence")
 app.add_typer(dead_letters.app, name="dead-letters")
-for command in (up, setup, ship, scheduler, detect, backtest, drill, check, status):
+for command in (up, setup, ship, scheduler, detect, backtest, drill, check, coverage, status):
     app.command()(command)
 app.command("test")(examples)
 

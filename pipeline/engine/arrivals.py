@@ -7,9 +7,11 @@ between it and the present.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from pipeline.detection.timeline import Scalar
 from pipeline.detection.where import Query
+from pipeline.engine.indices import Index
 from pipeline.engine.plan import Plan, Portion
 from pipeline.engine.queries import (
     MISSING,
@@ -45,6 +47,19 @@ class Touched:
     def add(self, group: GroupValues, first_ms: int, last_ms: int) -> None:
         """Add events of `group` from `first_ms` to `last_ms`."""
         self.spans.setdefault(group, []).append((first_ms, last_ms))
+
+    def note(self, group: GroupValues, span: tuple[int, int], events: int, index: Index, floor_ms: int) -> bool:
+        """Add `events` events of `index` that arrived; return whether they are to be evaluated, else count why not."""
+        if span[1] < floor_ms:
+            self.too_late += events
+            return False
+        if not index.holds(*span):
+            self.misfiled += events
+        if any(value is MISSING for value in group):
+            self.ungrouped += events
+            return False
+        self.add(group, *span)
+        return True
 
     def add_values(self, group: GroupValues, values: tuple[Scalar, ...], first_ms: int, last_ms: int) -> None:
         """Add that `values` arrived in `group` from `first_ms` to `last_ms`."""
@@ -95,6 +110,11 @@ def span_width(view: View) -> int:
     return max((width for width in _WIDTHS_MS if width <= reach // 256), default=_WIDTHS_MS[0])
 
 
+def span_source(width_ms: int) -> dict[str, Any]:
+    """Return the composite source for the beginning of an event's span."""
+    return {"b": {"date_histogram": {"field": TIME, "fixed_interval": f"{width_ms}ms"}}}
+
+
 def arrivals(view: View, plan: Plan) -> Step[Touched]:
     """Return the groups that received events of the view's detection in the step `plan`."""
     touched = Touched()
@@ -103,14 +123,14 @@ def arrivals(view: View, plan: Plan) -> Step[Touched]:
     sources = [
         *group_sources(view.group_by, missing=True),
         *column_sources(columns),
-        {"b": {"date_histogram": {"field": TIME, "fixed_interval": f"{width}ms"}}},
+        span_source(width),
     ]
     wanted = view.kind.clause.query()
     yield from together(
         [
             pages(
                 [portion.index.name],
-                view.scope.query(sequence_numbers(portion), wanted),
+                view.scope.loosely(sequence_numbers(portion), wanted),
                 sources,
                 _taker(view, portion, plan.floor_ms, touched),
                 aggs=_LOWEST_AND_HIGHEST if columns else None,
@@ -152,19 +172,8 @@ def _taker(view: View, portion: Portion, floor_ms: int, touched: Touched) -> Cal
     def take(buckets: list[Bucket]) -> bool:
         for bucket in buckets:
             key = bucket["key"]
-            first = key["b"]
-            last = first + width - 1
-            if last < floor_ms:
-                touched.too_late += bucket["doc_count"]
-                continue
-            if not index.holds(first, last):
-                touched.misfiled += bucket["doc_count"]
-            group = group_of(bucket, group_by)
-            if any(value is MISSING for value in group):
-                touched.ungrouped += bucket["doc_count"]
-                continue
-            touched.add(group, first, last)
-            if columns:
+            group, span = group_of(bucket, group_by), (key["b"], key["b"] + width - 1)
+            if touched.note(group, span, bucket["doc_count"], index, floor_ms) and columns:
                 values = tuple(key[f"c{number}"] for number in range(columns))
                 touched.add_values(group, values, int(bucket["lo"]["value"]), int(bucket["hi"]["value"]))
         return True

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.engine.arrivals import arrivals, matured
+from pipeline.engine.arrivals import Touched, arrivals, matured
 from pipeline.engine.finding import Finding
 from pipeline.engine.memory import recall
 from pipeline.engine.plan import Plan
@@ -29,10 +29,13 @@ class Evaluated:
     learned: tuple[Learned, ...] = ()
 
 
-def evaluate(view: View, plan: Plan, tick: Tick) -> Step[Evaluated]:
-    """Evaluate the arrivals of the step `plan`, and what the clock brought."""
+def evaluate(view: View, plan: Plan, tick: Tick, arrived: Touched | None = None) -> Step[Evaluated]:
+    """Evaluate the arrivals of the step `plan`, and what the clock brought.
+
+    `arrived` is what `arrivals` would find, where that was asked for in common with other detections.
+    """
     now_ms = tick.upto_ms
-    touched = yield from arrivals(view, plan)
+    touched = (yield from arrivals(view, plan)) if arrived is None else arrived
     oldest_ms, newest_ms = touched.hull
     if view.kind.follows_clock:
         touched.keep_before(tick.after_ms - view.kind.earliest_ms)

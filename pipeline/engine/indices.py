@@ -53,6 +53,11 @@ class Indices:
         """Return the names of the indices that can hold events of `[first_ms, last_ms]`."""
         return tuple(index.name for index in self.all if index.overlaps(first_ms, last_ms))
 
+    def shard_count(self, names: Sequence[str]) -> int:
+        """Return how many shards the indices `names` have."""
+        wanted = set(names)
+        return sum(len(index.checkpoints) for index in self.all if index.name in wanted)
+
     def shards(self) -> Iterable[tuple[Index, ShardId, int]]:
         """Yield each shard with its index and its global checkpoint."""
         for index in self.all:

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.detection.detection import Detection
+from pipeline.engine.arrivals import Touched
 from pipeline.engine.beside import Beside
 from pipeline.engine.checkpoint import Checkpoint
+from pipeline.engine.common import families
 from pipeline.engine.evaluation import Evaluated, evaluate
 from pipeline.engine.indices import DAY_MS, Index, Indices, refresh
 from pipeline.engine.plan import Plan, plan
@@ -88,7 +90,8 @@ def _evaluate_lane(
 ) -> Iterator[PassResult]:
     """Evaluate detections that share their requests; notice those that should not."""
     named = {detection.id: detection for detection in detections}
-    steps = [(detection.id, _evaluation(sight, this, detection)) for detection in detections]
+    common = _common(sight, this, detections)
+    steps = [(detection.id, _evaluation(sight, this, detection, common.get(detection.id))) for detection in detections]
     spent_ms: dict[str, int] = {}
     for name, outcome in run(sight.searcher, steps, spent_ms):
         if isinstance(outcome, PermanentError):
@@ -124,8 +127,24 @@ def _beside(sight: Sight, lanes: Lanes, this: Pass, detection: Detection) -> Pas
     return result
 
 
-def _evaluation(sight: Sight, this: Pass, detection: Detection) -> Step[list[Evaluated]]:
-    """Evaluate one detection in the real world and in those of the drills whose events arrived."""
+def _common(sight: Sight, this: Pass, detections: Sequence[Detection]) -> Mapping[str, Touched]:
+    """Return the arrivals in the real world of those detections that ask for them in common."""
+    real = world(this.marks, None)
+    views = [(sight.view(one, this.indices, real), this.plans[one.id]) for one in detections]
+    found: dict[str, Touched] = {}
+    for _, outcome in run(sight.searcher, [(family, family.arrivals()) for family in families(views)]):
+        if not isinstance(outcome, SiemliteError):  # else each asks for its own, and tells its own error
+            found.update(outcome)
+    return found
+
+
+def _evaluation(
+    sight: Sight, this: Pass, detection: Detection, touched: Touched | None = None
+) -> Step[list[Evaluated]]:
+    """Evaluate one detection in the real world and in those of the drills whose events arrived.
+
+    `touched` is what arrived in the real world, where that is known already.
+    """
     own = this.plans[detection.id]
     arrived: dict[str, list[tuple[int, int]]] = {}
     for portion in own.portions:
@@ -134,7 +153,8 @@ def _evaluation(sight: Sight, this: Pass, detection: Detection) -> Step[list[Eva
     drills = (drill for drill in drills_in(this.marks, arrived) if concerns(drill, detection.id))
     for drill in (None, *drills):
         view = sight.view(detection, this.indices, world(this.marks, drill))
-        results.append((yield from evaluate(view, own, tick(this.before(detection), this.now_ms))))
+        known = touched if drill is None else None
+        results.append((yield from evaluate(view, own, tick(this.before(detection), this.now_ms), known)))
     return results
 
 

@@ -23,14 +23,22 @@ _LISTED_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which events an evaluation sees, as query clauses; `drill` names its drill, None is the real world."""
+    """Which events an evaluation sees, as query clauses; `drill` names its drill, None is the real world.
+
+    `idle` says that the clauses leave out nothing that was there when the marks were read.
+    """
 
     filters: tuple[Query, ...] = field(default=(), hash=False)
     drill: str | None = None
+    idle: bool = False
 
     def query(self, *clauses: Query) -> Query:
         """Return the query for events of this world that fit all `clauses`."""
         return {"bool": {"filter": [*clauses, *self.filters]}}
+
+    def loosely(self, *clauses: Query) -> Query:
+        """Return the same, which may also find what was marked since; it costs the server less where `idle`."""
+        return {"bool": {"filter": list(clauses)}} if self.idle else self.query(*clauses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +64,7 @@ class Marks:
         if self.all_examined and len(self.forged) <= _LISTED_MAX:
             unmarked: Query = {"bool": {"must_not": [{"exists": {"field": SIGNATURE}}]}}
             if not self.forged:
-                return Scope((unmarked,))
+                return Scope((unmarked,), idle=not self.valid)
             return Scope(({"bool": {"should": [unmarked, *_these(self.forged)], "minimum_should_match": 1}},))
         if not self.valid:
             return Scope()

@@ -14,6 +14,7 @@ from pipeline.engine.arrivals import Touched
 from pipeline.engine.queries import GroupValues, group_of, group_sources, near_groups, times, word
 from pipeline.engine.steps import Bucket, Step, ask, together
 from pipeline.engine.view import View
+from pipeline.events.fields import FIELDS
 
 _GROUPS_PER_SEARCH = 5_000
 _ERA_GAP_MS = 3_600_000
@@ -66,9 +67,11 @@ def suspects(view: View, touched: Touched, now_ms: int) -> Step[list[Suspect]]:
         groups = list(era.spans)
         for start in range(0, len(groups), _GROUPS_PER_SEARCH):
             part = {group: era.spans[group] for group in groups[start : start + _GROUPS_PER_SEARCH]}
-            steps.append(
-                _Totals.of_era(view, era, now_ms).read(near_groups(view.group_by, part), among(part), len(part))
-            )
+            totals = _Totals.of_era(view, era, now_ms)
+            if totals.are_counts:
+                steps.append(totals.read_counts([value for (value,) in part], among(part)))
+            else:
+                steps.append(totals.read(near_groups(view.group_by, part), among(part), len(part)))
     yield from together(steps)
     return found
 
@@ -98,26 +101,34 @@ def suspects_of_history(view: View, from_ms: int, to_ms: int) -> Step[list[Suspe
 def _largest(view: View, window: tuple[int, int]) -> Step[dict[GroupValues, int] | None]:
     """Return all groups that have the kind's `least_events` in `window`, and how many they have at most.
 
-    None where the answer does not prove that they are all: a group that is missing has at most the answer's
-    error, or fewer than the smallest that is there (see `doc_count_error_upper_bound` of the `terms`
-    aggregation, which the shards' smallest counts add up to).
+    None where the answer does not prove that they are all. A group that is not in it has at most the answer's error
+    beyond what is known of it (`doc_count_error_upper_bound` of the `terms` aggregation: the shards' smallest counts,
+    added up), and that is either below what was asked for at least, or not above the smallest count that is there.
     """
     names = view.names(*window)
     if not names:
         return {}
-    terms = {"field": view.group_by[0], "size": _LARGEST, "shard_size": _LARGEST, "show_term_doc_count_error": True}
+    least = view.kind.least_events
+    shards = view.indices.shard_count(names)
+    asked = least if shards == 1 else max(1, least - shards)
+    terms = {
+        "field": view.group_by[0],
+        "size": _LARGEST,
+        "shard_size": _LARGEST,
+        "min_doc_count": asked,
+        "show_term_doc_count_error": True,
+    }
     body = {"size": 0, "query": view.query(*window), "aggs": {"largest": {"terms": terms}}}
     answer = yield from ask(Search.of(names, body, timeout_ms=view.timeout_ms, weight=_LARGEST))
     result = answer["aggregations"]["largest"]
-    least = view.kind.least_events
     error = int(result["doc_count_error_upper_bound"])
     buckets = result["buckets"]
+    cut = len(buckets) == _LARGEST and buckets[-1]["doc_count"] + error >= least
+    if cut or asked - 1 + error >= least:
+        return None
     possible = {
         (word(_key(bucket)),): bucket["doc_count"] + bucket["doc_count_error_upper_bound"] for bucket in buckets
     }
-    cut = int(result["sum_other_doc_count"]) > 0
-    if cut and (error >= least or buckets[-1]["doc_count"] + error >= least):
-        return None
     return {group: events for group, events in possible.items() if events >= least}
 
 
@@ -190,7 +201,38 @@ class _Totals:
 
         size = min(_GROUPS_PER_SEARCH, max(100, expected + 1))
         sources = group_sources(self.view.group_by)
-        yield from self.view.buckets(self.window, groups, sources, take, aggs=aggs, size=size)
+        # More events than there are only make more suspects, but for the kinds whose probes also ask for few.
+        loosely = not self._probes()
+        yield from self.view.buckets(self.window, groups, sources, take, aggs=aggs, size=size, loosely=loosely)
+
+    @property
+    def are_counts(self) -> bool:
+        """Return whether the events of each group are all that is asked, and `read_counts` can say it."""
+        group_by = self.view.group_by
+        return len(group_by) == 1 and FIELDS.get(group_by[0]) == "keyword" and not self._aggregations()
+
+    def read_counts(self, values: Sequence[str], judge: _Judge) -> Step[None]:
+        """Tell `judge` the totals of those groups, of the one-field groups `values`, that have `least_events`.
+
+        No count is an estimate: every shard returns all the values that were asked for.
+        """
+        names = self.view.names(*self.window)
+        if not names:
+            return
+        wanted = list(values)
+        (name,) = self.view.group_by
+        terms = {
+            "field": name,
+            "include": wanted,
+            "size": len(wanted),
+            "min_doc_count": self.view.kind.least_events,
+            "execution_hint": "map",
+        }
+        query = self.view.loosely(*self.window, {"terms": {name: wanted}})
+        body = {"size": 0, "query": query, "aggs": {"counts": {"terms": terms}}}
+        answer = yield from ask(Search.of(names, body, timeout_ms=self.view.timeout_ms, weight=len(wanted)))
+        for bucket in answer["aggregations"]["counts"]["buckets"]:
+            judge((bucket["key"],), Totals(bucket["doc_count"]))
 
     def _aggregations(self) -> dict[str, Any]:
         clauses = {f"s{number}": clause.query() for number, clause in enumerate(self.view.kind.streams)}

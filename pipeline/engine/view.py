@@ -45,6 +45,10 @@ class View:
         """Return the query for the detection's events of `[first_ms, last_ms]` that fit `clauses`."""
         return self.scope.query(times(first_ms, last_ms), self.kind.clause.query(), *clauses)
 
+    def loosely(self, first_ms: int, last_ms: int, *clauses: Query) -> Query:
+        """Return the same, for who may also be told of events that were marked since the marks were read."""
+        return self.scope.loosely(times(first_ms, last_ms), self.kind.clause.query(), *clauses)
+
     def buckets(
         self,
         window: tuple[int, int],
@@ -54,14 +58,15 @@ class View:
         *,
         aggs: Mapping[str, Any] | None = None,
         size: int = PAGE_FIRST,
+        loosely: bool = False,
     ) -> Step[None]:
-        """Read all buckets of the detection's events in `window`, as `steps.pages` does."""
+        """Read all buckets of the detection's events in `window`, as `steps.pages` does; see `loosely`."""
         first_ms, last_ms = window
         if first_ms > last_ms:
             return
         yield from pages(
             self.names(first_ms, last_ms),
-            self.query(first_ms, last_ms, *clauses),
+            (self.loosely if loosely else self.query)(first_ms, last_ms, *clauses),
             sources,
             take,
             aggs=aggs,

@@ -6,7 +6,7 @@ detection and never a fresh start, because that would skip what arrived since.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from elasticsearch import Elasticsearch
 
@@ -27,6 +27,7 @@ from pipeline.elastic.compare_and_set import (
 from pipeline.engine.checkpoint import Checkpoint
 from pipeline.errors import PermanentError
 from pipeline.events.values import instant_text
+from pipeline.scheduler.ledger import Ledger
 
 _PREFIX = "checkpoint:"
 _PROBE = "probe"
@@ -34,11 +35,12 @@ _PROBE = "probe"
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A detection's checkpoint as stored; one that was never stored has no `version`."""
+    """A detection's checkpoint and its coverage ledger as stored; one that was never stored has no `version`."""
 
     detection_id: str
     checkpoint: Checkpoint
     version: Version | None = None
+    ledger: Ledger = field(default_factory=Ledger)
 
 
 class Checkpoints:
@@ -63,7 +65,8 @@ class Checkpoints:
                 kept[name] = Kept(name, Checkpoint())
                 continue
             try:
-                kept[name] = Kept(name, _checkpoint(document), document.version)
+                ledger = Ledger.from_json(document.source.get("ledger"))
+                kept[name] = Kept(name, _checkpoint(document), document.version, ledger)
             except PermanentError as error:
                 errors[name] = PermanentError(
                     f"{error}; delete the document {document.id} of {CONTROL_INDEX} to start afresh"
@@ -71,7 +74,10 @@ class Checkpoints:
         return kept, errors
 
     def store(self, moves: Sequence[tuple[Kept, Checkpoint]]) -> tuple[Kept | None, ...]:
-        """Store each checkpoint in place of the kept one; `None` stands where another scheduler was faster."""
+        """Store each checkpoint in place of the kept one, with the ledger that stands beside that.
+
+        `None` stands where another scheduler was faster.
+        """
         writes = [self._write(kept, checkpoint) for kept, checkpoint in moves]
         results = write_many(self._client, CONTROL_INDEX, writes)
         return tuple(_stored(*move, result) for move, result in zip(moves, results, strict=True))
@@ -87,6 +93,7 @@ class Checkpoints:
             "detection": kept.detection_id,
             "updated": instant_text(self._clock.now_ms()),
             "checkpoint": checkpoint.to_json(),
+            "ledger": kept.ledger.to_json(),
         }
         if kept.version is None:
             return Create(document_id, source)
@@ -96,7 +103,9 @@ class Checkpoints:
 def _stored(kept: Kept, checkpoint: Checkpoint, result: Result) -> Kept | None:
     if result.outcome is Outcome.REFUSED:
         raise PermanentError(f"Elasticsearch refuses the checkpoint of {kept.detection_id}: {result.reason}")
-    return None if result.outcome is Outcome.CONFLICT else Kept(kept.detection_id, checkpoint, result.version)
+    return (
+        None if result.outcome is Outcome.CONFLICT else Kept(kept.detection_id, checkpoint, result.version, kept.ledger)
+    )
 
 
 def _checkpoint(document: Document) -> Checkpoint:

@@ -19,6 +19,7 @@ AWAY_S = 60.0
 BEHIND_S = 300.0
 NO_PASS_S = 120.0
 FAILING_S = 120.0
+LATE_S = 30.0
 TOGETHER = 5
 """More failing detections than this are one trouble."""
 
@@ -33,11 +34,19 @@ class Checks:
         self._lock = threading.Lock()
         self._started = clock.monotonic()
         self._outcome: PassOutcome | None = None
+        self._evaluated: dict[str, float] = {}
         self._channels: dict[str, Failure] = {}
         self._canary: str | None = None
 
     def passed(self, outcome: PassOutcome, _seconds: float) -> None:
         """Note a pass."""
+        now = self._clock.monotonic()
+        evaluated = {name: self._evaluated.get(name, now) for name in outcome.beside}
+        for detection in outcome.detections:
+            name = detection.detection_id
+            caught_up = detection.error is None and not detection.more
+            evaluated[name] = now if caught_up else self._evaluated.get(name, now)
+        self._evaluated = {**self._evaluated, **evaluated} if outcome.stopped else evaluated
         self._outcome = outcome
 
     def attempted(self, channel: str, failure: Failure | None) -> None:
@@ -103,6 +112,13 @@ class Checks:
             text = f"{behind} arrivals are still to be evaluated"
             guide = "More arrives than is evaluated. Look at the load of Elasticsearch and at the slowest detections."
             troubles.append(Trouble("coverage", "evaluation is behind", text, guide, patience_s=BEHIND_S))
+        now = self._clock.monotonic()
+        failed = set() if outcome is None else {d.detection_id for d in outcome.failed}
+        waits = {n: now - at for n, at in self._evaluated.items() if now - at > BEHIND_S and n not in failed}
+        if waits and not behind:
+            text = f"{', '.join(sorted(waits))}: not evaluated for {max(waits.values()):.0f} s"
+            guide = "Their searches take long. `siemlite coverage` shows how late each is; narrow where, or the window."
+            troubles.append(Trouble("slow detections", "detections are evaluated late", text, guide, patience_s=LATE_S))
         return troubles
 
     def _deliveries(self) -> Sequence[Trouble]:

@@ -50,11 +50,12 @@ class DetectionOutcome:
 
 @dataclass(frozen=True, slots=True)
 class PassOutcome:
-    """What became of a pass that began at `started_ms`."""
+    """What became of a pass that began at `started_ms`; `beside` are the detections still under way beside it."""
 
     started_ms: int
     detections: tuple[DetectionOutcome, ...] = ()
     stopped: bool = False
+    beside: tuple[str, ...] = ()
 
     @property
     def more(self) -> bool:
@@ -101,7 +102,9 @@ def run_pass(
                 applied = alerts.apply(result.detection, result.findings)
                 engine.settle(result)
                 outcome = replace(outcome, opened=len(applied.opened), amended=applied.amended)
-                moves.append((kept[result.detection.id], result.checkpoint))
+                before = kept[result.detection.id]
+                ledger = before.ledger.after(result.coverage, started, complete=result.complete)
+                moves.append((replace(before, ledger=ledger), result.checkpoint))
             except PermanentError as error:
                 outcome = replace(outcome, error=str(error), more=False)
             except RetryableError as error:
@@ -116,7 +119,8 @@ def run_pass(
                 break
     finally:
         _move(checkpoints, moves, outcomes)
-    return PassOutcome(started, tuple(outcomes.values()), stopped)
+    beside = () if stopped else tuple(detection.id for detection in usable if detection.id not in outcomes)
+    return PassOutcome(started, tuple(outcomes.values()), stopped, beside)
 
 
 def _outcome(result: PassResult) -> DetectionOutcome:

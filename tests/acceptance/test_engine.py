@@ -1,10 +1,14 @@
 """The engine on a real Elasticsearch: what it promises to the alerts."""
 
+from pathlib import Path
+
 import pytest
 
+from pipeline.app import App
 from pipeline.detection import Absence, Custom, DistinctCount, NewValue, Severity, Threshold, Window, days, minutes, raw
 from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.engine import Limits
+from pipeline.settings import load_settings
 from tests.acceptance.engine_world import DAY, HOUR, MINUTE, NOON, World, detection, failure, instants
 
 FIVE = detection(
@@ -78,6 +82,18 @@ def test_an_event_later_than_the_horizon_is_counted_as_not_evaluated(world: Worl
     world.write(failure(NOON - 2 * DAY + n) for n in range(7))
     (result,) = world.step([FIVE], NOON + 1000)
     assert (result.findings, result.coverage.too_late, result.complete) == ((), 7, True)
+
+
+def test_the_late_horizon_is_what_the_setting_says(world: World, tmp_path: Path) -> None:
+    world.write(failure(NOON - 2 * HOUR + n) for n in range(5))
+    for horizon, found in (("1h", 0), ("3h", 1)):
+        settings = load_settings(
+            None, elasticsearch_url=world.url, siemlite_home=tmp_path, siemlite_late_horizon=horizon
+        )
+        world.engine = App(settings, print).engine
+        world.since = {FIVE.id: Checkpoint(caught_up_ms=NOON, clock_ms=NOON)}
+        (result,) = world.step([FIVE], NOON + MINUTE)
+        assert (len(result.findings), result.coverage.too_late) == (found, 0 if found else 5)
 
 
 def test_lateness_is_reckoned_from_the_last_complete_pass_so_an_outage_costs_nothing(world: World) -> None:

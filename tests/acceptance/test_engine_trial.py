@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from pipeline.detection import (
     raw,
     until,
 )
+from pipeline.engine.loader import BUILT_IN, load_detections
 from pipeline.engine.trial import run_examples
 from pipeline.engine.trial_text import verdict_document, verdict_lines
 from tests.acceptance.engine_world import detection
@@ -127,6 +129,36 @@ def test_nothing_is_left_behind_and_nothing_real_is_touched(client: Elasticsearc
     kind = Threshold(severity=LOW, at_least=1, within=1, fires=[event()])
     run_examples(client, [detection(kind)])
     assert client.indices.get(index="security-*").body == {}
+
+
+def test_watching_runs_what_was_edited_and_nothing_else(es_url: str, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    text = (
+        '"""Mine."""\nfrom pipeline.detection import Severity, Threshold, burst\n'
+        "detection = Threshold(severity=Severity.LOW, at_least=2, within=5_000, fires=[burst(1)])\n"
+    )
+    (own / "mine.py").write_text(text)
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("SIEMLITE_")},
+        "ELASTICSEARCH_URL": es_url,
+        "SIEMLITE_HOME": str(tmp_path / "home"),
+        "SIEMLITE_DETECTIONS": str(own),
+    }
+    command = [sys.executable, "-m", "pipeline.cli.main", "test", "--watch", "--no-mutate", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as watching:
+        assert watching.stdout is not None
+        try:
+            lines = map(json.loads, watching.stdout)
+            first = [next(lines) for _ in range(len(load_detections([BUILT_IN]).detections) + 1)]
+            assert [line["detection"] for line in first if not line["passed"]] == ["mine"]
+            (own / "mine.py").write_text(text.replace("burst(1)", "burst(2)"))
+            again = next(lines)
+            assert (again["detection"], again["passed"]) == ("mine", True)
+        finally:
+            watching.send_signal(signal.SIGINT)
+        assert list(lines) == []
+        assert watching.wait(60) == 0
 
 
 def test_the_command_says_what_failed_and_exits_accordingly(es_url: str, tmp_path: Path) -> None:

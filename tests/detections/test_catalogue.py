@@ -16,6 +16,36 @@ def test_all_of_them_load() -> None:
     assert len(LOADED.detections) >= 25
 
 
+@pytest.mark.parametrize(
+    ("promised", "names"),
+    [
+        ("brute force by address and by account", ("brute_force_by_address", "brute_force_by_account")),
+        ("password spraying", ("password_spraying",)),
+        ("credential stuffing across addresses", ("credential_stuffing", "account_tried_from_many_addresses")),
+        ("success after guessing", ("success_after_guessing",)),
+        ("failures, then MFA disabled", ("failures_then_mfa_disabled",)),
+        ("new country or new network for an account", ("new_country_for_account", "new_network_for_account")),
+        ("impossible travel", ("impossible_travel",)),
+        ("MFA disabled", ("mfa_disabled",)),
+        ("password-reset flood", ("password_reset_flood",)),
+        ("privilege-escalation attempt", ("privilege_escalation_attempt",)),
+        ("bursts of access denied", ("access_denied_burst", "access_denied_by_address")),
+        ("bulk export out of hours, above habit", ("bulk_export_out_of_hours", "bulk_export_above_habit")),
+        ("sensitive-data access spike", ("sensitive_data_spike",)),
+        ("new administrator address", ("new_administrator_address",)),
+        ("API key created and then used for export", ("api_key_then_export",)),
+        ("many API keys", ("many_api_keys",)),
+        ("configuration change that weakens logging", ("logging_weakened",)),
+        ("logging gone silent for a service", ("service_silent",)),
+        ("gaps in the log", ("log_gap",)),
+        ("dead-letter growth", ("dead_letter_growth",)),
+        ("leak detector hit", ("secret_leaked",)),
+    ],
+)
+def test_what_was_promised_is_there(promised: str, names: tuple[str, ...]) -> None:
+    assert {detection.id for detection in LOADED.detections} >= set(names), promised
+
+
 @pytest.mark.parametrize("detection", LOADED.detections, ids=lambda detection: detection.id)
 def test_a_built_in_detection_says_what_to_do(detection: Detection) -> None:
     assert detection.attack

@@ -189,7 +189,8 @@ def drop(kind: Drop, events: Sequence[Event], now_ms: int) -> list[Crossing]:
         return before >= kind.at_least and now <= kind.ratio * (before * kind.within / kind.baseline_ms)
 
     found = []
-    for t in range(at(events[0]), now_ms + 1):
+    emptied = at(events[-1]) + kind.within + kind.baseline_ms  # from then on both are without events
+    for t in range(at(events[0]), min(now_ms, emptied) + 1):
         if holds(t) and not holds(t - 1):
             now, before = measured(t)
             found.append(Crossing(t, t - kind.within, now, value=before * kind.within / kind.baseline_ms))
@@ -244,3 +245,27 @@ _BY_KIND: dict[type[Kind], Any] = {
     Stages: stages,
     Threshold: threshold,
 }
+
+
+def episodes(told: Sequence[Sequence[int]], quiet: int) -> list[tuple[int, int]]:
+    """Return the first and last crossing of each episode of a group, in the order in which they began to be known.
+
+    `told` holds what each finding said, in the order of the findings. Crossings of a finding with gaps of at most
+    `quiet` are one run; a run within `quiet` of episodes joins the first known of these, another is the next.
+    """
+    known: list[tuple[int, int]] = []
+    for instants in told:
+        runs: list[list[int]] = []
+        for instant in sorted(instants):
+            if runs and instant - runs[-1][-1] <= quiet:
+                runs[-1].append(instant)
+            else:
+                runs.append([instant])
+        for run in runs:
+            near = [n for n, (first, last) in enumerate(known) if first - quiet <= run[-1] and run[0] <= last + quiet]
+            if near:
+                first, last = known[near[0]]
+                known[near[0]] = (min(first, run[0]), max(last, run[-1]))
+            else:
+                known.append((run[0], run[-1]))
+    return known

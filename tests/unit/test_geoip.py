@@ -100,10 +100,12 @@ def test_a_broken_or_missing_file_is_told_of_once_and_used_once_it_is_well(
         for _ in range(3):
             looked_at(geoip, clock)
             assert geoip.locate("203.0.113.7") is None
+    assert list(geoip.unusable) == [path]
     (record,) = caplog.records
     assert record.getMessage().startswith(f"SIEMLITE_GEOIP: {path} cannot be used (")
     write_mmdb(path, {"203.0.113.0/24": BERLIN})
     assert renewed(geoip, clock, "203.0.113.7", {"geo": GEO})
+    assert geoip.unusable == {}
 
 
 def test_a_file_that_vanishes_is_told_of_once_and_what_was_loaded_is_used_on(

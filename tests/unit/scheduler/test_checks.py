@@ -22,9 +22,9 @@ class Daemon:
         self.vitals.lease_seen(leads=leads)
         self.passed(DetectionOutcome("a"))
 
-    def passed(self, *detections: DetectionOutcome) -> None:
+    def passed(self, *detections: DetectionOutcome, beside: tuple[str, ...] = ()) -> None:
         """Let a pass end."""
-        outcome = PassOutcome(0, detections)
+        outcome = PassOutcome(0, detections, beside=beside)
         self.vitals.pass_ended(outcome)
         self.checks.passed(outcome, 0.1)
 
@@ -77,6 +77,24 @@ def test_evaluation_that_is_behind_is_a_trouble() -> None:
     daemon.passed(DetectionOutcome("a", coverage=Coverage(behind=5000)))
     [trouble] = daemon.checks.all()
     assert (trouble.name, trouble.text) == ("coverage", "5000 arrivals are still to be evaluated")
+
+
+def test_a_detection_that_is_evaluated_late_beside_the_passes_is_a_trouble_until_it_is_evaluated() -> None:
+    daemon = Daemon()
+    quick, slow = DetectionOutcome("quick"), DetectionOutcome("slow")
+    daemon.passed(quick, slow)
+    for _ in range(62):
+        daemon.clock.advance(5)
+        daemon.passed(quick, beside=("slow",))
+    [trouble] = daemon.checks.all()
+    assert (trouble.name, trouble.text) == ("slow detections", "slow: not evaluated for 310 s")
+    daemon.passed(quick, slow)
+    assert daemon.names() == []
+    daemon.clock.advance(100)
+    daemon.passed(quick)
+    daemon.clock.advance(301)
+    daemon.passed(quick)
+    assert daemon.names() == []
 
 
 def test_a_channel_fails_until_it_takes_a_message_and_a_refusal_is_urgent() -> None:

@@ -1,0 +1,59 @@
+"""`siemlite coverage`: what each detection has really evaluated."""
+
+from typing import Annotated
+
+import typer
+
+LATE_MS = 300_000
+
+
+def coverage(json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False) -> int:
+    """Show what each detection evaluated, what not, and how late.
+
+    Exit 1 where one was not evaluated in the last five minutes, has arrivals before it, or never was.
+    """
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from pipeline.cli.output import printable, show_json
+    from pipeline.cli.start import application
+    from pipeline.detection.durations import duration_text
+    from pipeline.scheduler.ledger import Ledger, ledgers
+
+    app = application()
+    known = dict(ledgers(app.client))
+    now_ms = app.clock.now_ms()
+    late = False
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in (
+        "detection",
+        "evaluated",
+        "behind",
+        "too late",
+        "misfiled",
+        "no group",
+        "last pass",
+        "longest delay",
+    ):
+        table.add_column(heading, justify="left" if heading == "detection" else "right")
+    for detection in app.loaded.detections:
+        own = known.get(detection.id, Ledger())
+        age = None if own.at_ms is None else max(0, now_ms - own.at_ms)
+        is_late = age is None or age > LATE_MS or own.behind > 0
+        late = late or is_late
+        if json:
+            show_json({"detection": detection.id, **asdict(own), "age_ms": age, "late": is_late})
+            continue
+        counts = (own.evaluated, own.behind, own.too_late, own.misfiled, own.without_group)
+        longest = "" if own.longest_delay_ms is None else duration_text(_seconds(own.longest_delay_ms))
+        ago = "never" if age is None else f"{duration_text(_seconds(age))} ago"
+        table.add_row(printable(detection.id), *(f"{count:,}" for count in counts), ago, longest)
+    if not json:
+        Console(highlight=False, markup=False, emoji=False).print(table)
+    return 1 if late else 0
+
+
+def _seconds(ms: int) -> int:
+    return max(1, round(ms / 1000)) * 1000
