@@ -47,7 +47,7 @@ _levels: dict[str, str] = {}
 _SCALARS = frozenset({int, float, bool})
 _NAMED = frozenset({*FIELDS, *ALIASES, *ROOTS, "context", "numbers"})
 _clean_keys: dict[str, str] = {}
-_data_names: dict[str, str] = {}
+metadata_names: dict[str, str] = {}
 
 _NO_KIND: dict[str, Plain] = {"kind": "event"}
 _KINDS: dict[str, dict[str, Plain]] = {
@@ -56,7 +56,7 @@ _KINDS: dict[str, dict[str, Plain]] = {
     for kind in BY_CODE.values()
 }
 
-_WORD_SLOTS: dict[str, tuple[str, str]] = {
+WORD_SLOTS: dict[str, tuple[str, str]] = {
     key: (PATHS[name][0], PATHS[name][1])
     for key, name in ({name: name for name in FIELDS} | ALIASES).items()
     if FIELDS.get(name) == "keyword" and len(PATHS[name]) == 2 and name != "source.address"
@@ -72,7 +72,7 @@ class Document(NamedTuple):
     level: str
 
 
-class _Draft:
+class Unfinished:
     """A document while its input is being walked."""
 
     __slots__ = ("body", "data", "instant", "numbers")
@@ -120,21 +120,21 @@ class Shaper:
 
         `live` sources produce events as they happen; history that is read on purpose keeps its old dates.
         """
-        draft = _Draft(event_id)
+        draft = Unfinished(event_id)
         context = plain.get("context")
         if type(context) is dict:
             self._walk(draft, plain, "context")
             self._walk(draft, context, None)
         else:
             self._walk(draft, plain, None)
-        return self._finish(draft, received_ms, live)
+        return self.finish(draft, received_ms, live)
 
-    def _walk(self, draft: _Draft, tree: Mapping[str, Plain], passed: str | None) -> None:
+    def _walk(self, draft: Unfinished, tree: Mapping[str, Plain], passed: str | None) -> None:
         """Put each value in its place; the usual ones here, all others by `_take`."""
         body, data, measured = draft.body, draft.data, self.measured
         for key, value in tree.items():
             kind = type(value)
-            slot = _WORD_SLOTS.get(key)
+            slot = WORD_SLOTS.get(key)
             if slot is not None:
                 if kind is str and len(value) <= KEYWORD_MAX:
                     root, leaf = slot
@@ -152,13 +152,14 @@ class Shaper:
             elif key == passed:
                 continue
             else:
-                name = _data_names.get(key)
+                name = metadata_names.get(key)
                 if name is not None and name not in data and value is not None and key not in measured:
                     data[name] = value if kind in _SCALARS else clean_tree(value)
                     continue
-            self._take(draft, key, value)
+            self.take(draft, key, value)
 
-    def _take(self, draft: _Draft, key: str, value: Plain) -> None:
+    def take(self, draft: Unfinished, key: str, value: Plain) -> None:
+        """Put the redacted value of `key` in its place, whatever it is."""
         if value is None:
             return
         kind = type(value)
@@ -177,7 +178,7 @@ class Shaper:
         _remember_metadata(key)
         draft.keep(key, value)
 
-    def _take_object(self, draft: _Draft, key: str, name: str, value: dict[str, Plain]) -> None:
+    def _take_object(self, draft: Unfinished, key: str, name: str, value: dict[str, Plain]) -> None:
         if name == "source.geo":
             self._take_geo(draft, value)
         elif key == "numbers":
@@ -192,11 +193,11 @@ class Shaper:
             _remember_metadata(key)
             draft.keep(key, value)
 
-    def _place(self, draft: _Draft, key: str, name: str, field_type: str, value: Plain) -> None:
+    def _place(self, draft: Unfinished, key: str, name: str, field_type: str, value: Plain) -> None:
         if name in ("source.ip", "source.address"):
-            self._place_address(draft, key, value)
+            self.place_address(draft, key, value)
         elif field_type == "date":
-            self._place_instant(draft, key, name, value)
+            self.place_instant(draft, key, name, value)
         else:
             coerced = _COERCE[field_type](value)
             if coerced is None:
@@ -207,7 +208,8 @@ class Shaper:
                 draft.keep(key, value)
 
     @staticmethod
-    def _place_instant(draft: _Draft, key: str, name: str, value: Plain) -> None:
+    def place_instant(draft: Unfinished, key: str, name: str, value: Plain) -> None:
+        """Put what may be an instant into the field `name`, or keep it as metadata."""
         found = values.instant(value)
         if found is None:
             draft.keep(key, value)
@@ -218,7 +220,8 @@ class Shaper:
             draft.keep(key, value)
 
     @staticmethod
-    def _place_address(draft: _Draft, key: str, value: Plain) -> None:
+    def place_address(draft: Unfinished, key: str, value: Plain) -> None:
+        """Put what may be an address into `source`, or keep it as metadata."""
         word = value if type(value) is str else values.keyword(value)
         if not isinstance(word, str) or not word:
             draft.keep(key, value)
@@ -235,7 +238,7 @@ class Shaper:
         elif known != address:
             draft.keep(key, value)
 
-    def _take_geo(self, draft: _Draft, geo: dict[str, Plain]) -> None:
+    def _take_geo(self, draft: Unfinished, geo: dict[str, Plain]) -> None:
         rest = {}
         point = values.geo_point(geo)
         if point is not None:
@@ -251,14 +254,14 @@ class Shaper:
         if rest:
             draft.keep("geoLocation", rest)
 
-    def _take_numbers(self, draft: _Draft, numbers: dict[str, Plain]) -> None:
+    def _take_numbers(self, draft: Unfinished, numbers: dict[str, Plain]) -> None:
         for key, value in numbers.items():
             if _NUMBER_NAME.fullmatch(key) and isinstance(value, int | float) and not isinstance(value, bool):
                 draft.numbers[key] = float(value)
             else:
                 draft.keep(f"numbers.{key}", value)
 
-    def _take_ecs(self, draft: _Draft, prefix: str, tree: dict[str, Plain]) -> None:
+    def _take_ecs(self, draft: Unfinished, prefix: str, tree: dict[str, Plain]) -> None:
         """Take the fields of an ECS object; what has no field of its own becomes metadata under its full name."""
         for key, value in tree.items():
             name = f"{prefix}.{key}"
@@ -276,7 +279,8 @@ class Shaper:
                     draft.numbers[name.replace(".", "_")] = float(value)
                 draft.keep(name, value)
 
-    def _finish(self, draft: _Draft, received_ms: int, live: bool) -> Document:
+    def finish(self, draft: Unfinished, received_ms: int, live: bool) -> Document:
+        """Return the document of `draft`, which has all of its input."""
         body = draft.body
         own = draft.instant
         if own is None:
@@ -349,9 +353,9 @@ def _replace(body: dict[str, Plain], name: str, pseudonym: Callable[[str, str], 
 def _remember_metadata(key: str) -> None:
     """Note that `key` names no field, so that the next event's value goes straight to the metadata."""
     if key not in _NAMED and key not in OURS and not key.startswith(OURS_PREFIXES) and len(key) <= DATA_KEY_MAX:
-        if len(_data_names) >= _KEY_CACHE_MAX:
-            _data_names.clear()
-        _data_names[key] = clean_key(key)
+        if len(metadata_names) >= _KEY_CACHE_MAX:
+            metadata_names.clear()
+        metadata_names[key] = clean_key(key)
 
 
 def clean_key(key: str) -> str:

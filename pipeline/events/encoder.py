@@ -6,7 +6,7 @@ leaves it as a skeleton, never as an exception and never not at all.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import orjson
@@ -15,6 +15,7 @@ from pipeline.events import values
 from pipeline.events.document import Shaper
 from pipeline.events.encoded import INGESTED, Encoded, index_of
 from pipeline.events.mark import DrillMarker
+from pipeline.events.quick import QuickShaper
 from pipeline.events.redaction import Redactor
 from pipeline.events.skeleton import skeleton
 
@@ -25,6 +26,7 @@ _CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 class Draft(NamedTuple):
     """A raw event and the id it has.
 
+    `short` events may take the short way (see `quick.is_short`).
     `drill` is the id of the drill it belongs to, and `own` what a drill's event has of siemlite's own fields.
     """
 
@@ -32,6 +34,7 @@ class Draft(NamedTuple):
     event_id: str
     drill: str | None = None
     own: Mapping[str, str] | None = None
+    short: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,10 @@ class Encoder:
     redactor: Redactor
     shaper: Shaper
     marker: DrillMarker | None = None
+    _quick: QuickShaper = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_quick", QuickShaper(self.redactor, self.shaper))
 
     def encode(self, drafts: Sequence[Draft], received_ms: int, *, live: bool) -> list[Encoded]:
         """Return `drafts` encoded, in their order; `live` as in `Shaper.shape`."""
@@ -51,8 +58,11 @@ class Encoder:
 
     def _encoded(self, draft: Draft, received_ms: int, live: bool) -> Encoded:
         try:
-            plain = self.redactor.keys(draft.event)
-            body, instant, level = self.shaper.shape(plain, draft.event_id, received_ms, live=live)
+            document = self._quick.shape(draft.event, draft.event_id, received_ms, live=live) if draft.short else None
+            if document is None:
+                plain = self.redactor.keys(draft.event)
+                document = self.shaper.shape(plain, draft.event_id, received_ms, live=live)
+            body, instant, level = document
             index = index_of(instant)
             if draft.drill is not None and self.marker is not None:
                 signature = self.marker.sign(index, draft.event_id, draft.drill, instant.ms)

@@ -29,6 +29,8 @@ class Record(Protocol):
     def event(self) -> Mapping[str, object]: ...
     @property
     def event_id(self) -> str | None: ...
+    @property
+    def short(self) -> bool: ...
 
 
 class Batch(Protocol):
@@ -62,7 +64,7 @@ class Intake:
         """Take everything that a source yields; return whether all that was taken is durable."""
         for batch in batches:
             drafts = [
-                Draft(record.event, record.event_id or self._identity.event_id(next(self._numbers)))
+                Draft(record.event, record.event_id or self._identity.event_id(next(self._numbers)), short=record.short)
                 for record in batch.records
             ]
             if not self.take(drafts, batch.positions, stop) or (self._live and not self.flush(stop)):

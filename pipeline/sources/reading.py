@@ -7,6 +7,7 @@ the ordinal that their ids hash. A blank line (empty, or spaces only) is no even
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from pipeline.events.quick import is_short
 from pipeline.sources.formats.format import Format
 from pipeline.sources.lines import Line, LineCutter
 from pipeline.sources.record import BATCH_RECORDS, Record
@@ -53,6 +54,7 @@ class RecordMaker:
             if len(data) < _BLANK_MAX and not data.strip():
                 self.blank += 1
                 continue
+            short = is_short(data) and not left_out
             if left_out:
                 events = self.format.parse_cut(data)
                 for event in events:
@@ -60,10 +62,10 @@ class RecordMaker:
             else:
                 events = parse(data)
             if len(events) == 1:
-                append(Record(events[0], event_id(offset, data) if event_id is not None else None))
+                append(Record(events[0], event_id(offset, data) if event_id is not None else None, short))
             else:
                 for ordinal, event in enumerate(events):
-                    append(Record(event, event_id(offset, data, ordinal) if event_id is not None else None))
+                    append(Record(event, event_id(offset, data, ordinal) if event_id is not None else None, short))
             if len(records) >= BATCH_RECORDS:
                 return records, index + 1
         return records, len(lines)

@@ -14,10 +14,14 @@ BATCH_RECORDS = 1_000
 
 
 class Record(NamedTuple):
-    """A raw event in the common application format or ECS; `event_id` None lets the shipper number it."""
+    """A raw event in the common application format or ECS; `event_id` None lets the shipper number it.
+
+    `short` says that it was parsed from few bytes, see `quick.is_short`.
+    """
 
     event: Mapping[str, object]
     event_id: str | None
+    short: bool = False
 
 
 @dataclass(frozen=True, slots=True)

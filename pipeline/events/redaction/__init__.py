@@ -10,7 +10,7 @@ Invariants: nothing here has state that an event can change but bounded memories
 changed; every pattern works in time linear in the length of its text.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pipeline.events.redaction.names import Names
 from pipeline.events.redaction.plain import CYCLE, MARKER, TRUNCATED, Plain, Plainer
@@ -29,6 +29,8 @@ class Redactor:
     - `is_sensitive(key)`: whether a value of that name is a secret.
     - `keys(value)`: any value as a JSON-safe tree without what stands under sensitive names. Sub-trees that
       need no change are shared with the input, so serialise it before the input may change.
+    - `verdicts[name]`: whether a name is `PLAIN`, `SENSITIVE`, or `SPECIAL` (needs a look at what stands around it).
+    - `nested(value, containers)`: as `keys`, of a value that stands within `containers`, the outermost first.
     - `suspects(bodies)`: the positions, in order, of those serialised documents (each on one line, keys
       redacted) that `values` might change. None is passed over.
     - `values(tree)`: a plain tree with the secrets in its keys, texts and numbers replaced; the tree itself
@@ -36,7 +38,7 @@ class Redactor:
     - `text(line)`: a line of text with the secrets in it replaced.
     """
 
-    __slots__ = ("is_sensitive", "keys", "suspects", "text", "values")
+    __slots__ = ("is_sensitive", "keys", "nested", "suspects", "text", "values", "verdicts")
 
     def __init__(self, extra_keys: Iterable[str] = ()) -> None:
         names = Names(extra_keys)
@@ -47,6 +49,8 @@ class Redactor:
         plainer = Plainer(names, redact_text)
         texts = Texts(names.is_sensitive, plainer.plain, MARKER, TRUNCATED)
         self.is_sensitive: Callable[[str], bool] = names.is_sensitive
+        self.verdicts: Mapping[str, int] = names.verdicts
+        self.nested: Callable[[object, tuple[object, ...]], Plain] = plainer.nested
         self.keys: Callable[[object], Plain] = plainer.plain
         self.suspects: Callable[[Sequence[bytes]], Sequence[int]] = Scan(names.stems()).suspects
         self.text: Callable[[str], str] = texts.text

@@ -70,6 +70,10 @@ class Plainer:
             return self._dict(value, (budget,))
         return self._any(value, (budget,))
 
+    def nested(self, value: object, containers: tuple[object, ...]) -> Plain:
+        """Return as `plain` a value that stands within `containers`, the outermost first."""
+        return self._any(value, (_Budget(), *containers))
+
     def _dict(self, tree: dict[Any, Any], above: _Above) -> Plain:
         if len(above) > MAX_DEPTH or not _afford(above, len(tree)):
             return TRUNCATED
