@@ -314,8 +314,13 @@ def _describe(body: dict[str, Plain]) -> str:
     level = log.get("level")
     if type(level) is not str:
         level = kind.level if kind is not None else "info"
-    log["level"] = level = _levels.get(level) or _level(level)
+    log["level"] = level = level_of(level)
     return level
+
+
+def level_of(word: str) -> str:
+    """Return a level by the name that it has in documents."""
+    return _levels.get(word) or _level(word)
 
 
 def _level(word: str) -> str:

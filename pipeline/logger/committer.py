@@ -18,7 +18,7 @@ from pipeline.errors import RetryableError, SiemliteError
 from pipeline.events.identity import WRITER_BYTES, WriterIdentity
 from pipeline.logger.encoding import TwoSteps
 from pipeline.logger.gaps import GapLedger
-from pipeline.logger.handover import RANKS, Item
+from pipeline.logger.handover import RANKS, Ready
 from pipeline.shipping.spool import Chunk, SpoolFullError
 from pipeline.shipping.spools import OwnedSpool, Spools
 
@@ -59,7 +59,7 @@ class Committer:
         self._identity = WriterIdentity(secrets.token_bytes(WRITER_BYTES))
         self._sequence = count()
 
-    def commit(self, items: list[Item]) -> None:
+    def commit(self, items: list[Ready]) -> None:
         """Make `items` durable; shed ones are accounted for and removed from the list.
 
         Raises one of `FAILURES`, and then nothing of what is left in `items` is durable.
@@ -112,14 +112,14 @@ class Committer:
             self._held_at_most = 0
         return self._owned
 
-    def _shed(self, owned: OwnedSpool, items: list[Item]) -> list[tuple[bytes, int]]:
+    def _shed(self, owned: OwnedSpool, items: list[Ready]) -> list[tuple[bytes, int]]:
         """Remove from `items` what has no room; return lines and rank of each that stays."""
         sized = [(item.encoded.lines(), item.rank) for item in items]
         if self._held_at_most + sum(len(lines) for lines, _ in sized) <= self._bounds.by_rank[0]:
             return sized
         held = owned.spool.depth().bytes
         kept: list[tuple[bytes, int]] = []
-        kept_items: list[Item] = []
+        kept_items: list[Ready] = []
         for item, (lines, rank) in zip(items, sized, strict=True):
             if held + len(lines) <= self._bounds.by_rank[rank]:
                 held += len(lines)
@@ -131,7 +131,7 @@ class Committer:
         self._held_at_most = held - sum(len(lines) for lines, _ in kept)
         return kept
 
-    def _turn_away(self, item: Item) -> None:
+    def _turn_away(self, item: Ready) -> None:
         if item.ticket is None:
             self._ledger.add(item.service, item.rank, item.received_ms, SPOOL_FULL)
         else:

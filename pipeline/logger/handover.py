@@ -11,7 +11,7 @@ from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from pipeline.events.encoded import Encoded
-from pipeline.logger.encoding import TwoSteps
+from pipeline.logger.encoding import Snapshot, TwoSteps
 
 RANKS = {"warn": 1, "error": 2, "critical": 2, "fatal": 2, "alert": 2, "emergency": 2, "emerg": 2, "panic": 2}
 """How grave a level is: 2 is shed last; every level not named here has 0 and is shed first."""
@@ -52,12 +52,12 @@ class Ticket:
 
 
 class Item(NamedTuple):
-    """An event on its way to the spool, its second step of encoding (by `steps`) still to be done.
+    """An event on its way to the writer, its second step of encoding (by `steps`) still to be done.
 
     `ticket` where a caller waits until it is durable.
     """
 
-    encoded: Encoded
+    event: Encoded | Snapshot
     rank: int
     service: str
     received_ms: int
@@ -67,7 +67,17 @@ class Item(NamedTuple):
     @property
     def weight(self) -> int:
         """The memory that it takes while it waits, in bytes."""
-        return len(self.encoded.body) + _OVERHEAD
+        return len(self.event.body) + _OVERHEAD
+
+
+class Ready(NamedTuple):
+    """An event that may be written; the rest as in `Item`."""
+
+    encoded: Encoded
+    rank: int
+    service: str
+    received_ms: int
+    ticket: Ticket | None
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from pipeline.events.identity import WRITER_BYTES, WriterIdentity
 from pipeline.logger.committer import FAILURES, Committer, not_durable
 from pipeline.logger.echo import Echo
 from pipeline.logger.gaps import GapLedger
-from pipeline.logger.handover import Handover, Item, Taken
+from pipeline.logger.handover import Handover, Item, Ready, Taken
 from pipeline.logger.notices import LOG, Notices
 from pipeline.shipping.backoff import Backoff
 
@@ -172,16 +172,19 @@ class Line:
                         item.ticket.resolve()
                 self._notices.over(_DISK, "security events reach the spool again")
                 break
-        for item in taken.items:
-            self.handover.release(item)
+        for taken_item in taken.items:
+            self.handover.release(taken_item)
 
-    def _second_step(self, items: list[Item]) -> list[Item]:
+    def _second_step(self, items: list[Item]) -> list[Ready]:
         """Return `items` encoded to the end, each by the logger that it came from."""
-        done: list[Item] = []
+        done: list[Ready] = []
         for steps, run in groupby(items, key=lambda item: item.steps):
             events = list(run)
-            checked = steps.second([item.encoded for item in events], self._pause)
-            done.extend(item._replace(encoded=encoded) for item, encoded in zip(events, checked, strict=True))
+            checked = steps.second([item.event for item in events], self._pause)
+            done.extend(
+                Ready(encoded, item.rank, item.service, item.received_ms, item.ticket)
+                for item, encoded in zip(events, checked, strict=True)
+            )
         return done
 
     def _pause(self) -> None:
@@ -189,7 +192,7 @@ class Line:
         self.handover.nap(_PAUSE_SECONDS)
 
     @staticmethod
-    def _without_durable(group: list[Item], error: BaseException) -> list[Item]:
+    def _without_durable(group: list[Ready], error: BaseException) -> list[Ready]:
         """Tell those who wait that it failed; their events are theirs again."""
         rest = []
         for item in group:
@@ -211,7 +214,7 @@ class Line:
             return delay
         return min(delay, max(0.0, self.give_up_at - self._clock.monotonic()))
 
-    def _lose(self, group: list[Item]) -> None:
+    def _lose(self, group: list[Ready]) -> None:
         for item in group:
             self.ledger.add(item.service, item.rank, item.received_ms, "disk failed")
 

@@ -134,14 +134,14 @@ class SecurityLogger:
         now_ms = self.clock.now_ms()
         event_id = line.next_id()
         try:
-            encoded = self._steps.first(raw, event_id, now_ms)
+            first = self._steps.first(raw, event_id, now_ms)
         except Exception as error:  # noqa: BLE001 - arguments may be hostile; the event still counts
-            encoded = self._steps.remains(raw, event_id, now_ms, error)
+            first = self._steps.remains(raw, event_id, now_ms, error)
         if capture.active:
-            capture.add(self._steps.second([encoded])[0])
+            capture.add(self._steps.second([first])[0])
             return
         ticket = Ticket() if durable else None
-        item = Item(encoded, RANKS.get(encoded.level, 0), self.service, now_ms, self._steps, ticket)
+        item = Item(first, RANKS.get(first.level, 0), self.service, now_ms, self._steps, ticket)
         self._writer.write(line, item)
 
 

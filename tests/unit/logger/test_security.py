@@ -149,15 +149,16 @@ def test_an_event_whose_values_cannot_be_redacted_is_kept_as_a_skeleton(
     assert other["event"]["code"] == "LOGOUT"
 
 
-@pytest.mark.parametrize("step", ["_redactor", "_shaper"])
+@pytest.mark.parametrize("metadata", [{}, {"objects": (object(),)}])
 def test_an_event_that_cannot_be_encoded_keeps_its_code_and_time(
-    security: SecurityLogger, monkeypatch: pytest.MonkeyPatch, step: str
+    security: SecurityLogger, monkeypatch: pytest.MonkeyPatch, metadata: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(security._steps, step, None)
-    with captured_events() as events, monkeypatch.context() as patch:
-        patch.setattr(security._steps, "second", list)
-        security.log(SecurityEvent.PRIVILEGE_ESCALATION_ATTEMPT, message=f"paid with {CARD}")
-        security.log(EventType("MY.OWN"), level="\udcff")
+    """Whether it is encoded in the call, as objects are, or by the writer."""
+    monkeypatch.setattr(security._steps, "_shaper", None)
+    monkeypatch.setattr(security._steps, "_quick", None)
+    with captured_events() as events:
+        security.log(SecurityEvent.PRIVILEGE_ESCALATION_ATTEMPT, message=f"paid with {CARD}", **metadata)
+        security.log(EventType("MY.OWN"), level="\udcff", **metadata)
     first, second = events
     assert (first["event"]["code"], first["log"]["level"]) == ("PRIVILEGE_ESCALATION_ATTEMPT", "error")
     assert first["siemlite"]["skeleton"] == "encode: AttributeError"
