@@ -2,18 +2,28 @@
 
 Invariants: an id is fixed before the event is spooled; the same bytes at the same place of the same file
 give the same id in the same home; nobody who lacks the home's key or the writer's random part can guess
-an id, so nobody can occupy one before its event arrives. Ids are 20 to 32 characters of URL-safe base64.
+an id, so nobody can occupy one before its event arrives. Ids are 24 or 28 characters of URL-safe base64.
+
+Elasticsearch keeps such an id as the bytes it stands for, and must find out for each new event that its id is new.
+Ids therefore ascend, as bytes, in the order in which a file is read and a writer writes: most new ones lie beyond
+all that a segment holds, which is answered without a search.
 """
 
 import hashlib
 from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 
+_OFFSET_BYTES = 6
 _DIGEST_BYTES = 15
 WRITER_BYTES = 12
+_OFFSETS = 1 << (8 * _OFFSET_BYTES)
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_PAIRS = tuple(urlsafe_b64encode(bits.to_bytes(3, "big"))[2:].decode("ascii") for bits in range(4096))
+"""Twelve bits each, as two characters of base64."""
 
 
 class FileIdentity:
-    """Ids for the events of one file, by keyed BLAKE2b of source, offset, repeat ordinal and line bytes."""
+    """Ids for the events of one file: the offset, then keyed BLAKE2b of source, offset, repeat ordinal and line."""
 
     __slots__ = ("_seeded",)
 
@@ -26,7 +36,8 @@ class FileIdentity:
         digest = self._seeded.copy()
         digest.update(b"%d:%d:" % (offset, ordinal))
         digest.update(line)
-        return urlsafe_b64encode(digest.digest()).decode("ascii")
+        place = (offset % _OFFSETS).to_bytes(_OFFSET_BYTES, "big")
+        return b2a_base64(place + digest.digest(), newline=False).translate(_URL_SAFE).decode("ascii")
 
 
 class WriterIdentity:
@@ -43,5 +54,9 @@ class WriterIdentity:
         self._prefix = urlsafe_b64encode(random_part).decode("ascii")
 
     def event_id(self, sequence: int) -> str:
-        """Return the id of this writer's event number `sequence`."""
-        return f"{self._prefix}{sequence:06x}"
+        """Return the id of this writer's event number `sequence`, which is below 2^48."""
+        high = sequence >> 24
+        return (
+            f"{self._prefix}{_PAIRS[high >> 12]}{_PAIRS[high & 4095]}"
+            f"{_PAIRS[sequence >> 12 & 4095]}{_PAIRS[sequence & 4095]}"
+        )
