@@ -1,5 +1,6 @@
 """A real HTTP proxy before Elasticsearch that fails as networks and servers do, on demand."""
 
+import json
 import socket
 import struct
 import threading
@@ -25,11 +26,16 @@ class Kind(Enum):
     STATUS = auto()
     DELAY = auto()
     GARBAGE = auto()
+    SOME = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault: `status` for `STATUS`, `seconds` for `DELAY`."""
+    """A fault: `status` for `STATUS` and `SOME` (every second event is answered with it, and not passed on),
+    `seconds` for `DELAY`.
+
+    413 is answered to requests of several events alone: a part of them can pass.
+    """
 
     kind: Kind
     status: int = 0
@@ -94,7 +100,10 @@ class FaultProxy:
         if fault.kind is Kind.DROP_REQUEST:
             _hang_up(handler)
             return
-        if fault.kind is Kind.STATUS:
+        if fault.kind is Kind.SOME:
+            self._answer_some(handler, body, fault.status)
+            return
+        if fault.kind is Kind.STATUS and not (fault.status == 413 and body.count(b"\n") <= 2):
             _answer(handler, fault.status, b'{"error":{"reason":"by order of the test"},"status":%d}' % fault.status)
             return
         if fault.kind is Kind.DELAY:
@@ -120,6 +129,19 @@ class FaultProxy:
             _answer(handler, 200, b"<html>a login page of some gateway</html>", kind="text/html")
         else:
             _answer(handler, got.status_code, got.content, kind=got.headers.get("content-type", "application/json"))
+
+    def _answer_some(self, handler: BaseHTTPRequestHandler, body: bytes, status: int) -> None:
+        """Pass every other event on and answer the rest, the first among them, with `status`."""
+        lines = body.split(b"\n")
+        events = [b"%b\n%b\n" % (lines[at], lines[at + 1]) for at in range(0, len(lines) - 1, 2)]
+        passed = b"".join(events[1::2])
+        items: list[object] = []
+        if passed:
+            headers = {"content-type": "application/x-ndjson"}
+            items = self._http.post(handler.path, content=passed, headers=headers).json()["items"]
+        refused = {"create": {"status": status, "error": {"type": "by_order", "reason": "by order of the test"}}}
+        merged = [refused if at % 2 == 0 else items[at // 2] for at in range(len(events))]
+        _answer(handler, 200, json.dumps({"errors": True, "items": merged}).encode())
 
 
 def _answer(

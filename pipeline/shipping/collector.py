@@ -32,6 +32,7 @@ class Collector:
 
     def look(self) -> None:
         """Adopt what is new and remove what is done."""
+        self._spools.sweep()
         for path in self._spools.paths():
             if path not in self._adopted:
                 adopted = self._spools.adopt(path)

@@ -5,6 +5,7 @@ positions become durable in the same transaction as the last event that they cov
 bounded in events and bytes.
 """
 
+import logging
 import secrets
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,14 +13,17 @@ from itertools import count
 from typing import Protocol
 
 from pipeline.clock import Clock
+from pipeline.errors import RetryableError
 from pipeline.events.encoded import Encoded
 from pipeline.events.encoder import Draft, Encoder
 from pipeline.events.identity import WRITER_BYTES, WriterIdentity
-from pipeline.shipping.spool import Chunk, Spool, SpoolFullError
+from pipeline.shipping.spool import Chunk, Spool
 
 CHUNK_BYTES = 1024 * 1024
 CHUNK_EVENTS = 2_000
 _RETRY_SECONDS = 0.1
+
+_log = logging.getLogger(__name__)
 
 
 class Record(Protocol):
@@ -89,7 +93,7 @@ class Intake:
         return True
 
     def flush(self, stop: threading.Event) -> bool:
-        """Make what was taken durable, waiting while the spool is full.
+        """Make what was taken durable, waiting, and saying so once, while the spool is full or its disk fails.
 
         Returns whether it is; not so only when `stop` was set while the spool was full, and then the
         source's positions have not moved either.
@@ -97,11 +101,15 @@ class Intake:
         if not self.pending:
             return True
         chunks = [Chunk(b"".join(self._lines), len(self._lines))] if self._lines else []
+        told = False
         while True:
             try:
                 self._spool.append(chunks, self._positions, self._clock.now_ms())
                 break
-            except SpoolFullError:
+            except RetryableError as error:
+                if not told:
+                    _log.warning("reading waits: %s", error)
+                    told = True
                 if self._clock.wait(stop, _RETRY_SECONDS):
                     return False
         self.events += len(self._lines)

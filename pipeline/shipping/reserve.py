@@ -1,7 +1,8 @@
 """Room on the disk that is kept back, so that a full disk can still be worked off.
 
-Deleting from a database needs room for its journal. Invariant: while the reserve is there, its bytes are
-really allocated; it is given up when settling meets a full disk, and taken again when there is room.
+Deleting from a database needs room for its journal. Invariants: while the reserve is there, its bytes are
+really allocated; it is given up when settling meets a full disk, and taken again when there is room. While it is
+given up nothing else may use its room, so that it is for settling alone.
 """
 
 import errno
@@ -34,6 +35,16 @@ class Reserve:
         finally:
             os.close(handle)
         return True
+
+    def whole(self) -> bool:
+        """Return whether the room is there; once given up it is only taken again where as much is left beside it."""
+        try:
+            if self.path.stat().st_blocks * 512 >= self.size:
+                return True
+        except FileNotFoundError:
+            pass
+        room = os.statvfs(self.path.parent)
+        return room.f_bavail * room.f_frsize >= 2 * self.size and self.take()
 
     def give_up(self) -> bool:
         """Free the room; return whether there was any."""

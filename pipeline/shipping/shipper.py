@@ -17,7 +17,7 @@ import random
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import orjson
 from elasticsearch import Elasticsearch
@@ -31,12 +31,13 @@ from pipeline.events.skeleton import skeleton
 from pipeline.shipping.backoff import Backoff
 from pipeline.shipping.bulk import Item, TooLargeError, Verdict, event_of, lines_of, send
 from pipeline.shipping.letters import DeadLetters, Letter
-from pipeline.shipping.spool import Chunk, Spool, Spooled
+from pipeline.shipping.queue import Claim, Queue
+from pipeline.shipping.spool import Chunk, Spool
 
 _log = logging.getLogger(__name__)
 
 REQUEST_BYTES = 2 * 1024 * 1024
-_SMALLEST_REQUEST = 64 * 1024
+_SMALLEST_REQUEST = 1024
 _REQUEST_SECONDS = 60.0
 _IDLE_SECONDS = 0.05
 _GIVE_BACK_EVERY = 256
@@ -52,32 +53,6 @@ class Shipped:
     requests: int = 0
     retries: int = 0
     held_up: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    spool: Spool
-    chunks: tuple[Spooled, ...]
-
-    @property
-    def body(self) -> bytes:
-        return self.chunks[0].body if len(self.chunks) == 1 else b"".join(chunk.body for chunk in self.chunks)
-
-    @property
-    def events(self) -> int:
-        return sum(chunk.events for chunk in self.chunks)
-
-
-@dataclass(slots=True)
-class _Queue:
-    """What the shipper knows of one spool: the last id it claimed, and what waits in which way."""
-
-    spool: Spool
-    cursor: int = 0
-    in_flight: set[int] = field(default_factory=set)
-    delayed: dict[int, float] = field(default_factory=dict)
-    failures: int = 0
-    tidy_at: float | None = None
 
 
 class Shipper:
@@ -110,7 +85,7 @@ class Shipper:
         self._mutex = threading.Lock()
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._queues: list[_Queue] = []
+        self._queues: list[Queue] = []
         self._turn = 0
         self._allowed = float(workers)
         self._active = 0
@@ -123,7 +98,7 @@ class Shipper:
     def add(self, spool: Spool) -> None:
         """Send from `spool` too."""
         with self._mutex:
-            self._queues.append(_Queue(spool))
+            self._queues.append(Queue(spool))
 
     def remove(self, spool: Spool) -> bool:
         """Send no more from `spool`; return whether it was possible (nothing of it is in flight)."""
@@ -193,45 +168,27 @@ class Shipper:
                 if claim is not None:
                     self._release(claim, done=done)
 
-    def _claim(self) -> _Claim | None:
+    def _claim(self) -> Claim | None:
         with self._mutex:
             now = self._clock.monotonic()
             if now < self._resume_at or self._active >= int(self._allowed):
                 return None
             for step in range(len(self._queues)):
                 queue = self._queues[(self._turn + step) % len(self._queues)]
-                chunks = self._next(queue, now)
+                chunks = queue.next(now, self._request_bytes)
                 if chunks:
                     self._turn += step + 1
-                    queue.in_flight.update(chunk.id for chunk in chunks)
                     self._active += 1
-                    return _Claim(queue.spool, tuple(chunks))
+                    return Claim(queue.spool, tuple(chunks))
         return None
 
-    def _next(self, queue: _Queue, now: float) -> list[Spooled]:
-        due = sorted(i for i, at in queue.delayed.items() if at <= now and i not in queue.in_flight)
-        if due:
-            chunks = queue.spool.take_again(due, self._request_bytes)
-            last = chunks[-1].id if chunks else due[-1]
-            for chunk_id in due:
-                if chunk_id <= last:  # Up to there each was taken or is gone.
-                    del queue.delayed[chunk_id]
-            if chunks:
-                return chunks
-        chunks = queue.spool.take(queue.cursor, self._request_bytes, skip=queue.delayed.keys() | queue.in_flight)
-        if chunks:
-            queue.cursor = chunks[-1].id
-        return chunks
-
-    def _release(self, claim: _Claim, *, done: bool) -> None:
+    def _release(self, claim: Claim, *, done: bool) -> None:
         """Let go of the claim; one that is not `done` goes back in line, and the shipper's pause delays it."""
         with self._mutex:
             self._active -= 1
             for queue in self._queues:
                 if queue.spool is claim.spool:
-                    queue.in_flight.difference_update(chunk.id for chunk in claim.chunks)
-                    if not done:
-                        queue.delayed.update((chunk.id, 0.0) for chunk in claim.chunks)
+                    queue.let_go(claim, done=done)
                     queue.tidy_at = self._clock.monotonic() + _QUIET_SECONDS
 
     def _tidy(self) -> None:
@@ -251,7 +208,7 @@ class Shipper:
         if more:
             queue.tidy_at = now
 
-    def _deliver(self, claim: _Claim) -> None:
+    def _deliver(self, claim: Claim) -> None:
         if not self._template_seen:
             self._await_template()
         body = claim.body
@@ -277,7 +234,7 @@ class Shipper:
         if not self._template_seen:
             raise RetryableError("the index template is missing; run `siemlite setup`")
 
-    def _sort_out(self, claim: _Claim, lines: Sequence[bytes], items: Sequence[Item]) -> None:
+    def _sort_out(self, claim: Claim, lines: Sequence[bytes], items: Sequence[Item]) -> None:
         later: list[bytes] = []
         skeletons: list[bytes] = []
         letters: list[Letter] = []
@@ -309,13 +266,13 @@ class Shipper:
         action = event.partition(b"\n")[0]
         skeletons.append(b"%b\n%b\n" % (action, INGESTED + orjson.dumps(remains)[1:]))
 
-    def _split(self, claim: _Claim, body: bytes, reason: str) -> None:
-        with self._mutex:
-            self._request_bytes = max(_SMALLEST_REQUEST, min(self._request_bytes, len(body)) // 2)
+    def _split(self, claim: Claim, body: bytes, reason: str) -> None:
         lines = lines_of(body)
         if len(lines) == 1:
             self._sort_out(claim, lines, [Item(Verdict.REFUSED, reason)])
             return
+        with self._mutex:
+            self._request_bytes = max(_SMALLEST_REQUEST, min(self._request_bytes, len(body) // 2))
         half = len(lines) // 2
         claim.spool.settle(claim.chunks, [_chunk(lines[:half]), _chunk(lines[half:])])
 

@@ -13,7 +13,7 @@ Invariants:
   waiting, where the same connection still reads from before another's.
 - Writes of one process to one spool, through however many `Spool`s, stand in line for one lock; those of
   other processes wait for SQLite's.
-- On a full disk settling goes on, in the room that the reserve gives up.
+- On a full disk settling goes on, in the room that the reserve gives up; nothing is appended until it is whole.
 - Bytes held are counted in the rows themselves, so a bound on them needs no look at the file system. What was
   ever spooled and settled is counted there too; a remainder counts as never settled.
 """
@@ -66,6 +66,7 @@ END;
 _FORMATS = (_FIRST_FORMAT, _SECOND_FORMAT)
 """How a database becomes one of each format, from the one before it."""
 
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
 _BUSY_SECONDS = 30.0
 _VACUUM_PAGES = 256
 _VACUUM_STEP = 4096
@@ -120,7 +121,11 @@ class Spool:
         self._mutex = threading.Lock()
         self._turn = _turn_for(path)
         self._closed = False
-        os.close(os.open(path, os.O_RDWR | (os.O_CREAT if make else 0) | os.O_CLOEXEC, 0o600))
+        if not path.exists():
+            if not make:
+                raise FileNotFoundError(f"{path} was removed")
+            # Never for a database that this process may have open: closing a file drops all its locks on it.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._db = _connect(path)
         self._prepare()
 
@@ -151,6 +156,8 @@ class Spool:
 
         Raises `SpoolFullError`, and keeps nothing, where the bound or the disk has no room.
         """
+        if self._reserve is not None and chunks and not self._reserve.whole():
+            raise SpoolFullError(f"spool {self.path.name}: the disk is full")
         with self._turn, self._mutex, self._transaction(durable=True):
             if chunks:
                 held = self._db.execute("SELECT bytes FROM held").fetchone()[0]
@@ -277,7 +284,7 @@ class Spool:
                     self._db.execute("ROLLBACK")
                 raise
         except sqlite3.OperationalError as error:
-            if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE):
+            if getattr(error, "sqlite_errorcode", None) in _NO_ROOM:
                 raise SpoolFullError(f"spool {self.path.name}: the disk is full") from error
             raise RetryableError(f"spool {self.path}: {error}") from error
 

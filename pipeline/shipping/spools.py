@@ -19,6 +19,8 @@ from pipeline.shipping.spool import Spool
 
 _READERS = "files-"
 _MOST_READERS = 1_000
+_SUFFIXES = (".db", ".db-wal", ".db-shm", ".lock", ".send")
+"""Of the files of a spool, in the order in which they are removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,20 @@ class Spools:
             adopted.lock.release()
         return True
 
+    def sweep(self) -> None:
+        """Remove what was left by a process that was killed while it removed a spool."""
+        present = {path.stem for path in self.paths()}
+        left = {path.stem for path in self.folder.iterdir() if path.suffix in _SUFFIXES[1:]} - present
+        for path in (self.folder / f"{name}.db" for name in left if not name.startswith(_READERS)):
+            writer, sender = FileLock(path.with_suffix(".lock")), FileLock(path.with_suffix(".send"))
+            try:
+                if writer.acquire() and sender.acquire() and not path.exists():
+                    for leftover in _files_of(path):
+                        leftover.unlink(missing_ok=True)
+            finally:
+                sender.release()
+                writer.release()
+
     def _own(self, name: str) -> OwnedSpool | None:
         path = self.folder / f"{name}.db"
         lock = FileLock(path.with_suffix(".lock"))
@@ -141,5 +157,5 @@ class AdoptedSpool:
 
 
 def _files_of(path: Path) -> Iterator[Path]:
-    for suffix in (".db", ".db-wal", ".db-shm", ".lock", ".send"):
+    for suffix in _SUFFIXES:
         yield path.with_suffix(suffix)

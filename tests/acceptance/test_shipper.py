@@ -10,17 +10,24 @@ import orjson
 import pytest
 from elasticsearch import Elasticsearch
 
+from pipeline.app import encoder_of
 from pipeline.clock import SystemClock
 from pipeline.elastic.client import connect
 from pipeline.elastic.templates import install
 from pipeline.errors import RetryableError
 from pipeline.events.encoded import INGESTED, Encoded
-from pipeline.settings import Settings
+from pipeline.settings import Settings, load_settings
+from pipeline.shipping import bulk
 from pipeline.shipping.backoff import Backoff
+from pipeline.shipping.bulk import TooLargeError
+from pipeline.shipping.home import load_keys
+from pipeline.shipping.intake import Intake
 from pipeline.shipping.letters import INDEX as LETTERS
 from pipeline.shipping.letters import DeadLetters, local_letters
 from pipeline.shipping.shipper import Shipper
 from pipeline.shipping.spool import Chunk, Spool, Spooled
+from pipeline.sources.files import FileSource
+from pipeline.sources.formats.format import format_factory
 from tests.proxy import (
     DROP_ANSWER,
     DROP_REQUEST,
@@ -127,6 +134,112 @@ def test_a_request_that_is_too_large_is_split(harness: Harness, proxy: FaultProx
     harness.shipper.start()
     harness.until(harness.shipper.drained)
     assert harness.ids() == names(*range(8))
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_events_that_must_wait_are_sent_again_and_their_neighbours_are_not(
+    harness: Harness, proxy: FaultProxy, status: int
+) -> None:
+    proxy.plan.extend([Fault(Kind.SOME, status)] * 2)
+    harness.spool.append([chunk(*range(8))], {}, 1)
+    harness.shipper.start()
+    harness.until(harness.shipper.drained)
+    assert harness.ids() == names(*range(8))
+    assert len(proxy.requests) == 3
+    assert (harness.shipper.shipped().stored, harness.shipper.shipped().refused) == (8, 0)
+    assert harness.said[0].startswith(f"waiting: {status} by_order")
+
+
+def test_one_event_that_is_too_large_is_a_letter_and_a_skeleton(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send(client: Elasticsearch, body: bytes, events: int, *, timeout: float) -> object:
+        if len(body) > 10_000:
+            raise TooLargeError("too large (413)")
+        return bulk.send(client, body, events, timeout=timeout)
+
+    monkeypatch.setattr("pipeline.shipping.shipper.send", send)
+    harness.spool.append([Chunk(event(1) + event(2, message="x" * 20_000) + event(3), 3)], {}, 1)
+    harness.shipper.start()
+    harness.until(harness.shipper.drained)
+    assert harness.ids() == names(1, 2, 3)
+    harness.client.indices.refresh(index=LETTERS)
+    letter = harness.client.get(index=LETTERS, id="id-000002")["_source"]
+    assert "x" * 20_000 in letter["siemlite"]["letter"]["document"]
+    assert "skeleton" in harness.client.get(index=INDEX, id="id-000002")["_source"]["siemlite"]
+
+
+def test_after_a_failure_one_request_is_under_way_until_it_succeeds_and_then_more(
+    harness: Harness, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.shipping.shipper.REQUEST_BYTES", 1)
+    harness.shipper._request_bytes = 1
+    under_way: list[int] = []
+    active = 0
+    counting = threading.Lock()
+
+    def send(client: Elasticsearch, body: bytes, events: int, *, timeout: float) -> object:
+        nonlocal active
+        with counting:
+            active += 1
+            under_way.append(active)
+        try:
+            time.sleep(0.02)
+            return bulk.send(client, body, events, timeout=timeout)
+        finally:
+            with counting:
+                active -= 1
+
+    monkeypatch.setattr("pipeline.shipping.shipper.send", send)
+    harness.spool.append([chunk(number) for number in range(60)], {}, 1)
+    harness.shipper.start()
+    harness.until(lambda: len(under_way) >= 10)
+    assert max(under_way) == 2
+    proxy.choose = lambda: Fault(Kind.STATUS, 503)
+    harness.until(lambda: harness.shipper.shipped().retries >= 6)
+    with counting:
+        under_way.clear()
+    harness.until(lambda: len(under_way) >= 3)
+    assert max(under_way) == 1
+    proxy.choose = None
+    harness.until(harness.shipper.drained)
+    assert max(under_way) == 2
+    assert harness.ids() == names(*range(60))
+
+
+def test_file_space_is_given_back_once_a_backlog_was_sent(harness: Harness) -> None:
+    harness.spool.append([chunk(number, message=f"{number}" + "x" * 90_000) for number in range(300)], {}, 1)
+    full = sum(path.stat().st_size for path in harness.folder.glob("test.db*"))
+    harness.shipper.start()
+    harness.until(harness.shipper.drained)
+    harness.until(lambda: sum(path.stat().st_size for path in harness.folder.glob("test.db*")) < full / 3)
+
+
+def test_a_file_waits_while_the_spool_is_full_and_nothing_of_it_is_lost(
+    harness: Harness, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool = Spool(tmp_path / "small.db", max_bytes=1_500_000)
+    settings = load_settings(None, siemlite_home=tmp_path / "home")
+    intake = Intake(spool, encoder_of(settings, load_keys(tmp_path / "keys")), SystemClock(), live=True)
+    source = tmp_path / "events.jsonl"
+    source.write_text("".join(f'{{"event": "X", "context": {{"n": {number}}}}}\n' for number in range(20_000)))
+    batches = FileSource([source], format_factory("json"), b"k" * 32, {}).batches()
+    reader = threading.Thread(target=intake.drain, args=(batches, threading.Event()))
+    reader.start()
+    harness.until(lambda: spool.depth().bytes > 500_000)
+    time.sleep(0.5)
+    assert reader.is_alive(), "it waits"
+    assert [record.message for record in caplog.records if "SIEMLITE_SPOOL_MAX_BYTES" in record.message] == [
+        "reading waits: spool small.db is full (" + str(spool.depth().bytes) + " bytes; SIEMLITE_SPOOL_MAX_BYTES)"
+    ]
+    assert 0 < spool.depth().events < 20_000
+    assert spool.depth().bytes <= 1_500_000
+    harness.shipper.add(spool)
+    harness.shipper.start()
+    reader.join(WAIT_SECONDS)
+    harness.until(harness.shipper.drained)
+    harness.client.indices.refresh(index="security-logs-*")
+    assert harness.client.count(index="security-logs-*")["count"] == 20_000
 
 
 def test_a_refused_event_is_a_letter_and_a_skeleton_and_its_neighbours_go_on(harness: Harness) -> None:

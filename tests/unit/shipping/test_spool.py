@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.shipping.locks import FileLock
+from pipeline.shipping.reserve import Reserve
 from pipeline.shipping.spool import _FORMATS, Chunk, Spool, SpoolFullError
 from pipeline.shipping.spools import Spools
 
@@ -122,6 +124,27 @@ def test_a_writer_and_two_senders_in_one_process_never_find_the_spool_locked(tmp
     finally:
         sys.setswitchinterval(switch_seconds)
     assert failures == []
+
+
+def test_another_process_that_looks_and_goes_takes_nothing_from_one_with_several_connections(tmp_path: Path) -> None:
+    writer, _sender = (Spool(tmp_path / "a.db", max_bytes=MEGABYTE) for _ in range(2))
+    script = (
+        "import sys; from pathlib import Path; from pipeline.shipping.spools import Spools\n"
+        "with Spools(Path(sys.argv[1]), 10**6).opened(Path(sys.argv[1]) / 'a.db') as spool: print(spool.depth().events)"
+    )
+    for number in (1, 2):
+        writer.append([Chunk(b"x", 1)], {}, 1)
+        seen = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=True)
+        assert int(seen.stdout) == number
+
+
+def test_room_that_the_reserve_gave_up_is_for_settling_alone(tmp_path: Path) -> None:
+    reserve = Reserve(tmp_path / "reserve", 1 << 50)  # More than any disk has.
+    spool = Spool(tmp_path / "a.db", max_bytes=MEGABYTE, reserve=reserve)
+    with pytest.raises(SpoolFullError, match="disk is full"):
+        spool.append([Chunk(b"x", 1)], {}, 1)
+    spool.append([], {"file": "1"}, 1)
+    assert spool.positions() == {"file": "1"}
 
 
 def test_taking_again_gives_what_is_still_there_within_its_bytes(spool: Spool) -> None:
@@ -278,6 +301,23 @@ def test_an_empty_spool_goes_with_its_writer_and_a_full_one_stays(tmp_path: Path
     adopted.spool.settle(adopted.spool.take(0, 10))
     assert spools.discard(adopted)
     assert [path.name for path in tmp_path.iterdir()] == ["reserve"]
+
+
+def test_what_a_half_removed_spool_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    spools = Spools(tmp_path, MEGABYTE)
+    owned = spools.for_writer()
+    reader = spools.for_reader()
+    opening = FileLock(tmp_path / "opening.lock")  # A writer between its lock and its database.
+    assert opening.acquire()
+    kept = sorted(tmp_path.iterdir())
+    for name in ("gone.db-wal", "gone.lock", "gone.send"):
+        (tmp_path / name).touch()
+    spools.sweep()
+    assert sorted(tmp_path.iterdir()) == kept
+    assert not list(tmp_path.glob("gone*"))
+    owned.close()
+    reader.close()
+    opening.release()
 
 
 def test_a_lock_ends_with_its_process_and_a_fork_does_not_keep_it(tmp_path: Path) -> None:
