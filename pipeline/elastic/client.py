@@ -8,10 +8,11 @@ that each caller's policy is the only one.
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
 from elastic_transport import ConnectionError as TransportConnectionError
-from elastic_transport import ConnectionTimeout, SerializationError, TlsError, TransportError
+from elastic_transport import ConnectionTimeout, SerializationError, Serializer, TlsError, TransportError
 from elasticsearch import ApiError, Elasticsearch, OrjsonSerializer
 
 from pipeline.errors import ConfigurationError, PermanentError, RetryableError
@@ -56,10 +57,25 @@ def connect(
             serializers={
                 "application/json": OrjsonSerializer(),
                 "application/vnd.elasticsearch+json": OrjsonSerializer(),
+                "text/html": _WebPage(),
             },
         )
     except ValueError as error:
         raise ConfigurationError(f"ELASTICSEARCH_URL cannot be used: {error}") from None
+
+
+class _WebPage(Serializer):
+    """Refuses web pages, with which a gateway answers in Elasticsearch's place, whatever the status."""
+
+    mimetype = "text/html"
+
+    def loads(self, data: bytes) -> NoReturn:
+        """Raise `SerializationError`."""
+        raise SerializationError(f"a web page of {len(data)} bytes")
+
+    def dumps(self, data: object) -> NoReturn:
+        """Raise `SerializationError`."""
+        raise SerializationError(f"a {type(data).__name__} cannot be a web page")
 
 
 def without_credentials(url: str) -> str:

@@ -66,7 +66,7 @@ def begin(
             own = plan(before, indices, now_ms, sight.late_horizon_ms, sight.limits.step)
             known.append((before, own))
         plans[detection.id] = own
-    changed = {portion.index for own in plans.values() for portion in own.portions}
+    changed = {index for own in plans.values() for index in own.changed}
     refresh(sight.client, sorted(index.name for index in changed))
     marks = sight.marks(_within_reach(detections, indices, changed))
     return Pass(indices, since, plans, marks, now_ms)

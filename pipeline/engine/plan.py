@@ -25,7 +25,8 @@ class Plan:
     """A step: its portions, the positions once they are evaluated, and how many sequence numbers remain.
 
     Events before `floor_ms` are too late to be evaluated; `skipped` sequence numbers are of indices that hold
-    only such events.
+    only such events. `changed` are the indices in which something arrived, whether it is part of the step or not:
+    what the step looks at may lie there.
     """
 
     portions: tuple[Portion, ...]
@@ -33,6 +34,7 @@ class Plan:
     behind: int = 0
     floor_ms: int = 0
     skipped: int = 0
+    changed: frozenset[Index] = frozenset()
 
     @property
     def arrived(self) -> int:
@@ -46,6 +48,7 @@ def plan(since: Checkpoint, indices: Indices, now_ms: int, late_horizon_ms: int,
     evaluated: dict[ShardId, list[SeqRange]] = {}
     portions: list[Portion] = []
     skipped = 0
+    changed: set[Index] = set()
     shards = sorted(indices.shards(), key=lambda entry: (-_day(entry[0]), entry[0].name, entry[1].shard))
     present = past = step
     for index, shard, upto in shards:
@@ -53,6 +56,7 @@ def plan(since: Checkpoint, indices: Indices, now_ms: int, late_horizon_ms: int,
         newest = SeqRange(max(position.seen, upto - present), upto)
         if upto <= position.seen:
             continue
+        changed.add(index)
         if index.day_ms is not None and index.day_ms + DAY_MS <= floor_ms:
             skipped += upto - position.seen
             evaluated[shard] = [SeqRange(position.seen, upto)]
@@ -74,7 +78,9 @@ def plan(since: Checkpoint, indices: Indices, now_ms: int, late_horizon_ms: int,
     if indices.trouble:
         positions = {**since.positions, **positions}
     behind = sum(gap.size for position in positions.values() for gap in position.gaps)
-    return Plan(tuple(portions), positions, behind, floor_ms, 0 if since.caught_up_ms is None else skipped)
+    too_late = 0 if since.caught_up_ms is None else skipped
+    changed |= {portion.index for portion in portions}
+    return Plan(tuple(portions), positions, behind, floor_ms, too_late, frozenset(changed))
 
 
 def _day(index: Index) -> int:

@@ -5,7 +5,19 @@ from pathlib import Path
 import pytest
 
 from pipeline.app import App
-from pipeline.detection import Absence, Custom, DistinctCount, NewValue, Severity, Threshold, Window, days, minutes, raw
+from pipeline.detection import (
+    Absence,
+    Custom,
+    DistinctCount,
+    Metric,
+    NewValue,
+    Severity,
+    Threshold,
+    Window,
+    days,
+    minutes,
+    raw,
+)
 from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.engine import Limits
 from pipeline.settings import load_settings
@@ -181,6 +193,20 @@ def test_after_an_outage_the_present_is_evaluated_first_and_all_the_rest_in_boun
     expected = {(f"a{m:02d}",): [NOON + m * MINUTE + n for n in range(4, 20)] for m in range(50)}
     assert found == {**expected, ("now",): [NOON + HOUR + 4]}
     assert world.since["five"].behind == 0
+
+
+def test_what_arrived_and_waits_for_its_step_is_evidence_already(es_url: str) -> None:
+    world = World(es_url, limits=Limits(step=5))
+    total = detection(
+        Metric(severity=Severity.LOW, field="siemlite.number.n", measure="sum", above=11, within=minutes(15)), "total"
+    )
+    midnight = NOON + DAY // 2
+    assert world.findings([total], midnight - MINUTE) == []
+    world.write({"@timestamp": midnight - 20 + n, "siemlite.number.n": 1.0} for n in range(11))
+    world.write({"@timestamp": midnight + n, "siemlite.number.n": 1.0} for n in range(10))
+    (first,) = world.step([total], midnight + MINUTE)
+    assert (first.coverage.arrived, first.more) == (10, True)
+    assert instants(first.findings) == {(): [midnight + n for n in range(10)]}
 
 
 def test_an_index_made_again_under_its_old_name_is_evaluated_from_its_beginning(world: World) -> None:

@@ -3,10 +3,13 @@
 import pytest
 
 from pipeline.detection import Detection, DistinctCount, NewValue, Severity, Threshold, minutes, not_, prefix
-from pipeline.engine.engine import Limits
+from pipeline.elastic.client import connect
+from pipeline.engine.engine import Engine, Limits
 from pipeline.engine.finding import Finding
+from pipeline.errors import RetryableError
+from pipeline.settings import load_settings
 from tests.acceptance.engine_world import DAY, HOUR, MINUTE, NOON, World, detection, failure, index_of, instants
-from tests.proxy import NOTHING, Fault, fault_proxy
+from tests.proxy import DROP_ANSWER, GARBAGE, HALF_ANSWER, NOTHING, Fault, Kind, fault_proxy
 
 LOW = Severity.LOW
 ODD = (
@@ -155,6 +158,20 @@ def test_an_index_that_retention_deletes_during_a_pass_costs_a_pass_and_nothing_
         while not found:  # what failed is evaluated beside the passes
             found = [finding for each in world.step([three()], NOON + MINUTE) for finding in each.findings]
         assert instants(found) == {("new",): [NOON + 2]}
+
+
+@pytest.mark.parametrize("path", ["/security-logs-", "/_cluster", "/_msearch"])
+@pytest.mark.parametrize("fault", [GARBAGE, HALF_ANSWER, DROP_ANSWER, Fault(Kind.STATUS, 503)], ids=str)
+def test_an_answer_that_is_not_elasticsearchs_is_an_error_that_passes(es_url: str, path: str, fault: Fault) -> None:
+    World(es_url).write(failure(NOON + n) for n in range(3))
+    with fault_proxy(es_url, path) as proxy:
+        engine = Engine(connect(load_settings(None), proxy.url), verify_mark=lambda *_: False)
+        proxy.choose = lambda: fault
+        with pytest.raises(RetryableError):
+            list(engine.evaluate([three()], {}, NOON + MINUTE))
+        proxy.choose = None
+        (result,) = engine.evaluate([three()], {}, NOON + MINUTE)
+    assert instants(result.findings) == {("203.0.113.7",): [NOON + 2]}
 
 
 def test_an_alias_counts_nothing_twice_and_leads_to_what_has_another_name(world: World) -> None:

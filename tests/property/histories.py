@@ -16,8 +16,6 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from elasticsearch import Elasticsearch
-
 from pipeline.alerts.episodes import Episode, Open, plan
 from pipeline.alerts.evidence import EngineEvidence
 from pipeline.alerts.lookup import all_alerts, refresh
@@ -25,9 +23,11 @@ from pipeline.alerts.outbox import Action, Subject
 from pipeline.alerts.ports import Limits as AlertLimits
 from pipeline.alerts.store import AlertStore
 from pipeline.detection import Crossing, Detection
+from pipeline.elastic.client import connect
 from pipeline.engine.engine import Limits
 from pipeline.engine.result import PassResult
 from pipeline.errors import RetryableError
+from pipeline.settings import load_settings
 from tests.acceptance.engine_world import DAY, MINUTE, NOON, World, detection, index_of
 from tests.property.reference import Truth, episodes, truth
 from tests.property.streams import events, kinds
@@ -143,7 +143,7 @@ class History:
         if weather.proxied:
             proxy = self._stack.enter_context(fault_proxy(url, "/"))
             proxy.choose = self._fault
-            self.world.client = Elasticsearch(proxy.url, max_retries=0, request_timeout=60)
+            self.world.client = connect(load_settings(None), proxy.url, timeout=60)
         self.world.engine = self.world.new_engine()
         if weather.stored:
             self._store = AlertStore(
