@@ -28,6 +28,7 @@ SHORTEST = 5
 
 _CACHE_MAX = 20_000
 _CACHED_KEY_MAX = 200
+_REMEMBERED_MAX = 200
 _SHAPE_MIN = 11
 """Characters of the shortest secret that is known by its shape: `Bearer` and a token."""
 
@@ -40,7 +41,7 @@ _JSON_ENDS = {"{": "}", "[": "]", '"': '"'}
 class Texts:
     """Redacts texts and the values of trees. `plain` redacts the keys of what JSON in a text holds."""
 
-    __slots__ = ("_marker", "_pairs", "_plain", "_safe_keys", "_truncated")
+    __slots__ = ("_harmless", "_marker", "_pairs", "_plain", "_safe_keys", "_truncated")
 
     def __init__(
         self, is_sensitive: Callable[[str], bool], plain: Callable[[object], Any], marker: str, truncated: str
@@ -50,6 +51,7 @@ class Texts:
         self._marker = marker
         self._truncated = truncated
         self._safe_keys: set[str] = set()
+        self._harmless: set[str] = set()
 
     def text(self, text: str) -> str:
         """Return `text` with the secrets in it replaced."""
@@ -96,10 +98,16 @@ class Texts:
     def _tree(self, value: Any, name: str, depth: int, nesting: int) -> Any:
         kind = type(value)
         if kind is str:
-            if len(value) < SHORTEST or is_structural(name, value):
+            if len(value) < SHORTEST or value in self._harmless or is_structural(name, value):
                 return value
             new = self._text(value, nesting)
-            return value if new == value else new
+            if new != value:
+                return new
+            if nesting == 0 and len(value) <= _REMEMBERED_MAX:
+                if len(self._harmless) >= _CACHE_MAX:
+                    self._harmless.clear()
+                self._harmless.add(value)
+            return value
         if kind is dict:
             return self._dict(value, name, depth + 1, nesting)
         if kind is list or kind is tuple:
