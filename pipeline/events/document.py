@@ -18,7 +18,6 @@ from pipeline.events.fields import (
     DATA_LEAF_MAX,
     FIELDS,
     GEO_ALIASES,
-    KEYWORD_MAX,
     LEVEL_NAMES,
     OURS,
     OURS_PREFIXES,
@@ -45,9 +44,7 @@ _ECS_DEPTH = 4
 _LEVEL_CACHE_MAX = 100
 _levels: dict[str, str] = {}
 _SCALARS = frozenset({int, float, bool})
-_NAMED = frozenset({*FIELDS, *ALIASES, *ROOTS, "context", "numbers"})
 _clean_keys: dict[str, str] = {}
-metadata_names: dict[str, str] = {}
 
 _NO_KIND: dict[str, Plain] = {"kind": "event"}
 _KINDS: dict[str, dict[str, Plain]] = {
@@ -55,13 +52,6 @@ _KINDS: dict[str, dict[str, Plain]] = {
     | ({} if kind.outcome is None else {"outcome": kind.outcome})
     for kind in BY_CODE.values()
 }
-
-WORD_SLOTS: dict[str, tuple[str, str]] = {
-    key: (PATHS[name][0], PATHS[name][1])
-    for key, name in ({name: name for name in FIELDS} | ALIASES).items()
-    if FIELDS.get(name) == "keyword" and len(PATHS[name]) == 2 and name != "source.address"
-}
-"""Where text goes whose key names a keyword field of two steps: nearly all there is."""
 
 
 class Document(NamedTuple):
@@ -130,33 +120,9 @@ class Shaper:
         return self.finish(draft, received_ms, live)
 
     def _walk(self, draft: Unfinished, tree: Mapping[str, Plain], passed: str | None) -> None:
-        """Put each value in its place; the usual ones here, all others by `_take`."""
-        body, data, measured = draft.body, draft.data, self.measured
         for key, value in tree.items():
-            kind = type(value)
-            slot = WORD_SLOTS.get(key)
-            if slot is not None:
-                if kind is str and len(value) <= KEYWORD_MAX:
-                    root, leaf = slot
-                    branch = body.get(root)
-                    if branch is None:
-                        body[root] = {leaf: value}
-                        continue
-                    if leaf not in branch:
-                        branch[leaf] = value
-                        continue
-            elif key == "message":
-                if kind is str and "message" not in body:
-                    body["message"] = value
-                    continue
-            elif key == passed:
-                continue
-            else:
-                name = metadata_names.get(key)
-                if name is not None and name not in data and value is not None and key not in measured:
-                    data[name] = value if kind in _SCALARS else clean_tree(value)
-                    continue
-            self.take(draft, key, value)
+            if key != passed:
+                self.take(draft, key, value)
 
     def take(self, draft: Unfinished, key: str, value: Plain) -> None:
         """Put the redacted value of `key` in its place, whatever it is."""
@@ -175,7 +141,6 @@ class Shaper:
             return
         if key in self.measured and kind in (int, float):
             draft.numbers[key] = float(value)
-        _remember_metadata(key)
         draft.keep(key, value)
 
     def _take_object(self, draft: Unfinished, key: str, name: str, value: dict[str, Plain]) -> None:
@@ -190,7 +155,6 @@ class Shaper:
         elif key in ROOTS:
             self._take_ecs(draft, key, value)
         else:
-            _remember_metadata(key)
             draft.keep(key, value)
 
     def _place(self, draft: Unfinished, key: str, name: str, field_type: str, value: Plain) -> None:
@@ -353,14 +317,6 @@ def _replace(body: dict[str, Plain], name: str, pseudonym: Callable[[str, str], 
         place[leaf] = pseudonym(name, str(value))
         if name == "source.address":
             place.pop("ip", None)
-
-
-def _remember_metadata(key: str) -> None:
-    """Note that `key` names no field, so that the next event's value goes straight to the metadata."""
-    if key not in _NAMED and key not in OURS and not key.startswith(OURS_PREFIXES) and len(key) <= DATA_KEY_MAX:
-        if len(metadata_names) >= _KEY_CACHE_MAX:
-            metadata_names.clear()
-        metadata_names[key] = clean_key(key)
 
 
 def clean_key(key: str) -> str:

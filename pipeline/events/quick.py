@@ -11,8 +11,8 @@ whatever it has not been taught to judge by itself ends it, and the event takes 
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.events.document import WORD_SLOTS, Document, Plain, Shaper, Unfinished, clean_key, metadata_names
-from pipeline.events.fields import ALIASES, DATA_KEY_MAX
+from pipeline.events.document import Document, Plain, Shaper, Unfinished, clean_key
+from pipeline.events.fields import ALIASES, DATA_KEY_MAX, FIELDS, OURS, OURS_PREFIXES, PATHS, ROOTS
 from pipeline.events.redaction import MARKER, Redactor
 from pipeline.events.redaction.names import PLAIN, SENSITIVE
 from pipeline.events.redaction.objects import LONG_MAX, LONG_MIN
@@ -33,6 +33,15 @@ def is_short(line: bytes) -> bool:
     A byte that is not UTF-8 is told in up to five characters, so that other lines must be shorter still.
     """
     return len(line) < _SHORT_ESCAPED or (len(line) < SHORT_BYTES and line.isascii())
+
+
+_NAMED = frozenset({*FIELDS, *ALIASES, *ROOTS, *OURS, "context", "numbers"})
+_WORD_SLOTS: dict[str, tuple[str, str]] = {
+    key: (PATHS[name][0], PATHS[name][1])
+    for key, name in ({name: name for name in FIELDS} | ALIASES).items()
+    if FIELDS.get(name) == "keyword" and len(PATHS[name]) == 2 and name != "source.address"
+}
+"""Where text goes whose key names a keyword field of two steps: nearly all there is."""
 
 
 class _UnusualError(Exception):
@@ -126,14 +135,14 @@ class QuickShaper:
         if len(self._places) >= _KEYS_MAX:
             self._places.clear()
         name = ALIASES.get(key, key)
-        if key in WORD_SLOTS:
-            self._places[key] = WORD_SLOTS[key]
+        if key in _WORD_SLOTS:
+            self._places[key] = _WORD_SLOTS[key]
         elif name == "@timestamp":
             self._places[key] = _INSTANT
         elif name in ("source.address", "source.ip"):
             self._places[key] = _ADDRESS
-        elif key in metadata_names and key not in self._shaper.measured:
-            self._places[key] = metadata_names[key]
+        elif _is_metadata(key) and key not in self._shaper.measured:
+            self._places[key] = clean_key(key)
 
     def _metadata(self, kind: type, value: Any, depth: int) -> Plain:
         """Return a value for `siemlite.data`, redacted and with clean keys."""
@@ -201,3 +210,8 @@ class QuickShaper:
         if names and texts > 1:  # one of them may be the name of a secret that follows
             raise _UnusualError
         return out
+
+
+def _is_metadata(key: str) -> bool:
+    """Return whether any value of `key` belongs to the metadata."""
+    return key not in _NAMED and not key.startswith(OURS_PREFIXES) and len(key) <= DATA_KEY_MAX
