@@ -3,6 +3,7 @@
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -94,6 +95,30 @@ def test_any_short_event_gets_the_document_that_the_long_way_gives(event: dict[s
     found = parsed(event)
     if found is not None:
         agree(found, which)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        2**63,
+        {"number": 2**64 - 1},
+        [2**63],
+        {"a.": 1, "a": 2},
+        {"": 1, "..": 2},
+        {"value": 1},
+        {"session": {"id": "s"}},
+        ["--password", "hidden"],
+        ["X-Api-Key", "hidden"],
+        [["password", "hidden"]],
+        {"k" * 300: 1},
+        {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": 1}}}}}}}}},
+    ],
+    ids=lambda value: orjson.dumps(value).decode()[:40],
+)
+def test_what_needs_a_look_around_it_takes_the_long_way(value: object) -> None:
+    """Also under a name that is known already."""
+    assert agree({"known": "once"}, 0)
+    assert not agree({"known": value}, 0)
 
 
 def test_planted_secrets_get_the_document_that_the_long_way_gives() -> None:
