@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test crash-test exact-test docs clean bench-ship bench-backlog bench-detect
+.PHONY: help run test crash-test exact-test docs clean bench-ship bench-log bench-backlog bench-detect
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -33,6 +33,9 @@ exact-test: $(VENV)/.installed-dev ## Hold detection against a simple reference:
 
 bench-ship: $(VENV)/.installed ## Measure shipping beside its peers, see bench/README.md; BENCH="--rounds 3" passes options
 	@$(BIN)/python -m bench.ship $(BENCH)
+
+bench-log: $(VENV)/.installed ## Measure how long a call of security.log takes; BENCH passes options
+	@$(BIN)/python -m bench.log_call $(BENCH)
 
 bench-backlog: $(VENV)/.installed ## Measure memory with a backlog of 1,000,000 events; BENCH passes options
 	@$(BIN)/python -m bench.backlog $(BENCH)

@@ -1,6 +1,6 @@
 """How long a `security.log(…)` call takes: four threads, 2,000 calls a second together, Elasticsearch down.
 
-    python -m bench.log_call [--seconds 10] [--threads 4] [--rate 2000] [--json]
+`make bench-log` runs it.
 
 The goal is a median below 40 µs and a 99th percentile below 1 ms, with nothing shed; everything that a
 production call does is on: redaction of keys and values, and the spool with `synchronous=FULL`. What was
@@ -10,20 +10,23 @@ thread can do at most. Exit 1 where a goal is missed.
 
 import argparse
 import hashlib
-import json
-import os
 import sys
 import tempfile
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
+
+from bench import machine
 from pipeline import SecurityEvent, SecurityLogger
 from pipeline.settings import load_settings
 from pipeline.shipping.spool import Spool
 
 MEDIAN_US, P99_US = 40.0, 1_000.0
+RECORD = Path(__file__).parent / "log-results.json"
 _BACK_TO_BACK = 5_000
 
 
@@ -99,9 +102,11 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--rate", type=int, default=2_000)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--record", action="store_true", help=f"keep the result as {RECORD.name}")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="siemlite-bench-") as folder:
         home = Path(folder)
+        described = machine.description(home, "")
         security = SecurityLogger("bench", settings=load_settings(None, siemlite_home=home))
         security.log(SecurityEvent.LOGIN_FAILURE, **event(0))
         security.flush()
@@ -119,11 +124,19 @@ def main() -> int:
         "p999_us": calls[len(calls) * 999 // 1_000] / 1_000,
         "max_us": calls[-1] / 1_000,
         "back_to_back_us": each_us,
-        "load": os.getloadavg()[0],
     }
     reached = closed and kept == len(calls) and result["median_us"] < MEDIAN_US and result["p99_us"] < P99_US
+    document = {
+        "taken": datetime.now(UTC).isoformat(timespec="minutes"),
+        "commit": machine.commit(),
+        "machine": described,
+        **{name: round(value, 1) if isinstance(value, float) else value for name, value in result.items()},
+        "reached": reached,
+    }
+    if options.record:
+        RECORD.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
     if options.json:
-        print(json.dumps(result | {"reached": reached}))
+        print(orjson.dumps(document).decode())
     else:
         for name, value in result.items():
             print(f"{name:>16} {value:,.1f}" if isinstance(value, float) else f"{name:>16} {value:,}")
