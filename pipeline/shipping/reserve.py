@@ -9,7 +9,9 @@ import errno
 import os
 from pathlib import Path
 
-RESERVE_BYTES = 8 * 1024 * 1024
+RESERVE_BYTES = 32 * 1024 * 1024
+"""Room to bring a write-ahead log (16 MB, and a transaction) into its database, and for the one that follows."""
+
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

@@ -21,6 +21,18 @@ from tests.acceptance.crash import truth, worlds
 from tests.acceptance.crash.child import SMALL
 from tests.acceptance.crash.failpoints import SENDING, TIDYING
 from tests.acceptance.crash.nursery import Nursery
+from tests.node import temporary_node
+from tests.proxy import (
+    DROP_ANSWER,
+    DROP_REQUEST,
+    GARBAGE,
+    HALF_ANSWER,
+    NOTHING,
+    RESET_AFTER,
+    Fault,
+    Kind,
+    fault_proxy,
+)
 
 
 def kills(short: int, long: int) -> pytest.MarkDecorator:
@@ -135,3 +147,76 @@ def test_a_followed_log_is_stored_exactly_once_through_rotations_and_kills(
     worlds.follow(nursery, log, kills, client)
     log.close()
     truth.same_numbers(log.written, truth.found(client))
+
+
+FAULTS = (
+    *(DROP_REQUEST, DROP_ANSWER, RESET_AFTER, HALF_ANSWER, GARBAGE, Fault(Kind.DELAY, seconds=0.2)),
+    *(Fault(Kind.STATUS, status) for status in (401, 403, 408, 413, 429, 500, 502, 503, 504)),
+    *(Fault(Kind.SOME, status) for status in (429, 503)),
+)
+
+
+@kills(short=5, long=150)
+def test_a_file_is_stored_exactly_once_through_a_network_that_fails_and_kills(
+    nursery: Nursery, client: Elasticsearch, home: Path, tmp_path: Path, kills: int
+) -> None:
+    expected: dict[str, int] = {}
+    with fault_proxy(nursery.settings["ELASTICSEARCH_URL"]) as proxy:
+        proxy.choose = lambda: nursery.rng.choice(FAULTS) if nursery.rng.random() < 0.4 else NOTHING
+        nursery.settings = {**nursery.settings, "ELASTICSEARCH_URL": proxy.url}
+        for turn in count():
+            path = tmp_path / f"events-{turn}.jsonl"
+            worlds.write_file(path, range(turn * 1000, turn * 1000 + nursery.rng.randint(100, 300)), now_ms())
+            worlds.ship_file(nursery, path)
+            expected |= truth.of_file(path, home)
+            if nursery.kills >= kills:
+                break
+    truth.same(expected, truth.found(client))
+    assert truth.of_spools(home) == {}
+
+
+@kills(short=5, long=100)
+def test_a_clock_that_jumps_loses_and_doubles_nothing(
+    nursery: Nursery, client: Elasticsearch, home: Path, tmp_path: Path, kills: int
+) -> None:
+    nursery.clock_jumps_ms = 20 * 3_600_000
+    journal = tmp_path / "journal"
+    expected: dict[str, int] = {}
+    for turn in count(1):
+        path = tmp_path / f"events-{turn}.jsonl"
+        worlds.write_file(path, range(turn * 1000, turn * 1000 + nursery.rng.randint(100, 300)), now_ms())
+        worlds.ship_file(nursery, path)
+        expected |= truth.of_file(path, home)
+        worlds.write_through_kills(nursery, "shop", turn * 1_000_000, journal, forks=False)
+        expected |= truth.of_spools(home)
+        worlds.ship_spools(nursery, home)
+        if nursery.kills >= kills:
+            break
+    truth.same(expected, truth.found(client))
+    assert worlds.journalled(journal)[1] <= set(expected.values())
+
+
+@pytest.mark.long
+def test_events_are_stored_exactly_once_while_elasticsearch_itself_is_killed(
+    nursery: Nursery, home: Path, tmp_path: Path
+) -> None:
+    expected: dict[str, int] = {}
+    with temporary_node() as node:
+        nursery.settings = {**nursery.settings, "ELASTICSEARCH_URL": node.url}
+        client = connect(Settings(_env_file=None), node.url)
+        install(client)
+        for turn in range(12):
+            path = tmp_path / f"events-{turn}.jsonl"
+            worlds.write_file(path, range(turn * 10_000, turn * 10_000 + 4_000), now_ms())
+            run = nursery.command("ship", str(path))
+            time.sleep(nursery.rng.uniform(0.1, 1.5))
+            node.kill()
+            if nursery.rng.random() < 0.5:
+                nursery.let_die(run, 0)
+            node.start()
+            if run.ended:
+                run = nursery.command("ship", str(path))
+            assert run.wait() == 0, run.output()[-2000:]
+            expected |= truth.of_file(path, home)
+        truth.same(expected, truth.found(client))
+        assert truth.of_spools(home) == {}

@@ -169,7 +169,8 @@ def follow(nursery: Nursery, log: RotatedLog, kills: int, client: Elasticsearch)
     while nursery.kills < last:
         if follower.ended:
             assert nursery.let_die(follower, 0), f"the follower ended by itself; {follower.output()[-2000:]}"
-            plan = one_of(rng, (*APPENDING, *SENDING), 6) if rng.random() < 0.5 else {}
+            fatal = nursery.kills < last and rng.random() < 0.5  # The last one is to live.
+            plan = one_of(rng, (*APPENDING, *SENDING), 6) if fatal else {}
             follower = nursery.command(*command, plan=plan)
         what = rng.random()
         if what < 0.6:

@@ -376,7 +376,7 @@ def full_disk(size_mb: int, script: str) -> subprocess.CompletedProcess[str]:
 )
 def test_a_full_disk_refuses_events_loses_none_and_can_be_worked_off() -> None:
     done = full_disk(
-        40,
+        80,
         """
         import os, sys
         from pathlib import Path
