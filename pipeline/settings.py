@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     siemlite_retention: Duration = Field(
         90 * 86_400_000, description="age after which an event from a live source is dated at receipt"
     )
-    siemlite_interval: Duration = Field(5_000, ge=100, description="time between two passes of the scheduler")
+    siemlite_interval: Duration = Field(2_000, ge=100, description="time between two passes of the scheduler")
     siemlite_late_horizon: Duration = Field(
         86_400_000, description="how late an event may arrive and still be evaluated"
     )

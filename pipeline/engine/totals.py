@@ -186,21 +186,22 @@ class _Totals:
     def read(self, groups: Sequence[Query], judge: _Judge, expected: int) -> Step[None]:
         """Tell `judge` the totals of the groups that fit the clauses `groups`, of which about so many are expected."""
         aggs = self._aggregations()
-        if not self.view.group_by:
+        group_by, totals = self.view.group_by, self._reader()
+        if not group_by:
             names = self.view.names(*self.window)
             if names:
                 body = {"size": 0, "track_total_hits": True, "query": self.view.query(*self.window), "aggs": aggs}
                 answer = yield from ask(Search.of(names, body, timeout_ms=self.view.timeout_ms))
-                judge((), self._of(answer.get("aggregations", {}), answer["hits"]["total"]["value"]))
+                judge((), totals(answer.get("aggregations", {}), answer["hits"]["total"]["value"]))
             return
 
         def take(buckets: list[Bucket]) -> bool:
             for bucket in buckets:
-                judge(group_of(bucket, self.view.group_by), self._of(bucket, bucket["doc_count"]))
+                judge(group_of(bucket, group_by), totals(bucket, bucket["doc_count"]))
             return True
 
         size = min(_GROUPS_PER_SEARCH, max(100, expected + 1))
-        sources = group_sources(self.view.group_by)
+        sources = group_sources(group_by)
         # More events than there are only make more suspects, but for the kinds whose probes also ask for few.
         loosely = not self._probes()
         yield from self.view.buckets(self.window, groups, sources, take, aggs=aggs, size=size, loosely=loosely)
@@ -245,10 +246,15 @@ class _Totals:
     def _probes(self) -> tuple[tuple[int, int], ...]:
         return () if self.judged is None else self.view.kind.probes(*self.judged)
 
-    def _of(self, bucket: Bucket, events: int) -> Totals:
-        streams = tuple(bucket[f"s{number}"]["doc_count"] for number in range(len(self.view.kind.streams)))
-        if not self._probes() or ("after" in bucket and bucket["after"]["doc_count"]):
-            return Totals(events, streams)
-        return Totals(
-            events, streams, tuple(bucket[f"p{number}"]["doc_count"] for number in range(len(self._probes())))
-        )
+    def _reader(self) -> Callable[[Bucket, int], Totals]:
+        """Return what reads the totals of a bucket with so many events."""
+        stream_names = [f"s{number}" for number in range(len(self.view.kind.streams))]
+        probe_names = [f"p{number}" for number in range(len(self._probes()))]
+
+        def totals(bucket: Bucket, events: int) -> Totals:
+            streams = tuple([bucket[name]["doc_count"] for name in stream_names])
+            if not probe_names or ("after" in bucket and bucket["after"]["doc_count"]):
+                return Totals(events, streams)
+            return Totals(events, streams, tuple([bucket[name]["doc_count"] for name in probe_names]))
+
+        return totals

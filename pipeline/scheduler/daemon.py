@@ -2,9 +2,10 @@
 
 Wiring: the composition root makes the parts and calls `Scheduler(parts, interval_s=…).run(stop)`, where `stop`
 is set by SIGTERM. Invariants: only the holder of the lease evaluates and delivers; the checkpoint, and not the
-schedule, decides what a pass evaluates, and when something remains the next pass follows at once; Elasticsearch
-being away is waited out; nothing that a pass raises ends the daemon; after `stop` is set it returns within 5 s,
-leaving behind whatever does not end by then, which is safe at every point.
+schedule, decides what a pass evaluates, and when something remains the next pass follows at once; an alert is
+delivered while the pass that found it goes on; Elasticsearch being away is waited out; nothing that a pass raises
+ends the daemon; after `stop` is set it returns within 5 s, leaving behind whatever does not end by then, which is
+safe at every point.
 """
 
 import logging
@@ -27,6 +28,9 @@ from pipeline.scheduler.systemd import Systemd
 
 DISPATCH_S = 1.0
 TICK_S = 1.0
+REST_SHARE = 0.25
+"""A pass that took longer than the interval is followed by the next after this part of its own time."""
+
 END_S = 2.5
 """Seconds that a running step is given to end; giving back the lease and leaving take what is left of the 5 s."""
 
@@ -159,11 +163,11 @@ class Scheduler:
                         told_of_failure()
             self._availability.found("pass")
             self._report(outcome)
+            took = self._clock.monotonic() - began
             for told in parts.on_pass:
-                told(outcome, self._clock.monotonic() - began)
-            if outcome.changed:
-                for name in parts.deliveries.channels:
-                    self._jobs.soon(_dispatch(name))
+                told(outcome, took)
+            if took > self._interval_s:
+                self._jobs.soon("pass", REST_SHARE * took)
             more = outcome.more
 
     def _pass(self) -> PassOutcome:
@@ -176,7 +180,13 @@ class Scheduler:
             parts.clock,
             stop=self._stop,
             may_go_on=lambda: parts.lease.held,
+            on_alerts=self._deliver,
         )
+
+    def _deliver(self) -> None:
+        """Have every channel told what it is owed, without waiting for it."""
+        for name in self._parts.deliveries.channels:
+            self._jobs.soon(_dispatch(name))
 
     def _dispatch(self, channel: str) -> Callable[[], object]:
         return lambda: self._parts.deliveries.dispatch_due(channel, self._stop)

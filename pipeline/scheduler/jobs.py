@@ -13,7 +13,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from apscheduler.executors.base import BaseExecutor, run_job
@@ -95,12 +95,12 @@ class Jobs:
         """Begin."""
         self._scheduler.start()
 
-    def soon(self, name: str) -> None:
-        """Run a job as soon as it is free, besides its interval."""
+    def soon(self, name: str, after_s: float = 0.0) -> None:
+        """Run a job after `after_s` seconds, or as soon as it is free then; its interval counts from there."""
         if self._ending.is_set():
             return
         try:
-            self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
+            self._scheduler.modify_job(name, next_run_time=datetime.now(UTC) + timedelta(seconds=after_s))
         except JobLookupError:
             _log.debug("there is no job %s", name)
 

@@ -63,11 +63,6 @@ class PassOutcome:
         return any(outcome.more for outcome in self.detections)
 
     @property
-    def changed(self) -> bool:
-        """Return whether an alert was written."""
-        return any(outcome.opened or outcome.amended for outcome in self.detections)
-
-    @property
     def failed(self) -> tuple[DetectionOutcome, ...]:
         """Return the detections that were not evaluated."""
         return tuple(outcome for outcome in self.detections if outcome.error is not None)
@@ -82,10 +77,12 @@ def run_pass(
     *,
     stop: threading.Event | None = None,
     may_go_on: Callable[[], bool] = lambda: True,
+    on_alerts: Callable[[], None] = lambda: None,
 ) -> PassOutcome:
     """Run one pass over `detections`; stop between two of them when `stop` is set or `may_go_on` says no.
 
-    Raises `RetryableError` or `ConfigurationError` where Elasticsearch as a whole cannot be asked.
+    `on_alerts` is called each time that alerts were written, while the pass goes on. Raises `RetryableError` or
+    `ConfigurationError` where Elasticsearch as a whole cannot be asked.
     """
     started = clock.now_ms()
     kept, unreadable = checkpoints.load(detection.id for detection in detections)
@@ -100,6 +97,8 @@ def run_pass(
             outcome = _outcome(result)
             try:
                 applied = alerts.apply(result.detection, result.findings)
+                if applied.changed:
+                    on_alerts()
                 engine.settle(result)
                 outcome = replace(outcome, opened=len(applied.opened), amended=applied.amended)
                 before = kept[result.detection.id]

@@ -22,6 +22,11 @@ class Claim:
         return self.chunks[0].body if len(self.chunks) == 1 else b"".join(chunk.body for chunk in self.chunks)
 
     @property
+    def size(self) -> int:
+        """Return how many bytes that is."""
+        return sum(len(chunk.body) for chunk in self.chunks)
+
+    @property
     def events(self) -> int:
         """Return how many events they hold."""
         return sum(chunk.events for chunk in self.chunks)

@@ -40,6 +40,10 @@ REQUEST_BYTES = 2 * 1024 * 1024
 _SMALLEST_REQUEST = 1024
 _REQUEST_SECONDS = 60.0
 _IDLE_SECONDS = 0.05
+_SMALL_BYTES = 256 * 1024
+_SMALL_PAUSE_SECONDS = 0.2
+"""After a small request a worker lets more events gather: many small requests cost Elasticsearch most of its time."""
+
 _GIVE_BACK_EVERY = 256
 _QUIET_SECONDS = 1.0
 
@@ -167,6 +171,8 @@ class Shipper:
             finally:
                 if claim is not None:
                     self._release(claim, done=done)
+            if done and claim is not None and claim.size < min(_SMALL_BYTES, self._request_bytes // 2):
+                self._clock.wait(self._stop, _SMALL_PAUSE_SECONDS)
 
     def _claim(self) -> Claim | None:
         with self._mutex:

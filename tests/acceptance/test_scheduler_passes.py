@@ -1,7 +1,7 @@
 """One pass on a real Elasticsearch: what fails stops no other, and no checkpoint moves over what was not done."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from elasticsearch import Elasticsearch
@@ -50,7 +50,7 @@ class World:
         self.checkpoints = Checkpoints(client, self.clock)
         self.stop = threading.Event()
 
-    def run(self, *, leads: bool = True) -> PassOutcome:
+    def run(self, *, leads: bool = True, on_alerts: Callable[[], None] = lambda: None) -> PassOutcome:
         """Run a pass."""
         return run_pass(
             [detection(name) for name in NAMES],
@@ -60,6 +60,7 @@ class World:
             self.clock,
             stop=self.stop,
             may_go_on=lambda: leads,
+            on_alerts=on_alerts,
         )
 
     def burst(self) -> None:
@@ -90,6 +91,14 @@ def test_checkpoints_move_over_what_was_written_and_the_next_pass_finds_nothing_
     assert {d.evaluated_until_ms for d in outcome.detections} == {world.clock.now_ms()}
     world.run()
     assert world.alerts.applied == list(NAMES)
+
+
+def test_alerts_are_announced_while_the_pass_goes_on_and_only_where_there_are_any(world: World) -> None:
+    written_when_told: list[int] = []
+    world.burst()
+    world.run(on_alerts=lambda: written_when_told.append(len(world.alerts.applied)))
+    world.run(on_alerts=lambda: written_when_told.append(-1))
+    assert written_when_told == [1, 2, 3]
 
 
 def test_a_detection_that_cannot_be_evaluated_stops_no_other(world: World) -> None:

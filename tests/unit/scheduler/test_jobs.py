@@ -101,3 +101,14 @@ def test_after_the_end_nothing_starts() -> None:
     jobs.soon("job")
     threading.Event().wait(0.2)
     assert job.runs == runs
+
+
+def test_a_job_that_is_wanted_after_a_while_is_not_run_before(jobs: Jobs) -> None:
+    clock = SystemClock()
+    ran: list[float] = []
+    jobs.add("job", lambda: ran.append(clock.monotonic()), 3600)
+    until(lambda: len(ran) == 1, 10)
+    asked = clock.monotonic()
+    jobs.soon("job", 0.3)
+    until(lambda: len(ran) == 2, 10)
+    assert ran[1] - asked >= 0.3
