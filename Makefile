@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test crash-test exact-test docs clean bench-ship bench-log bench-backlog bench-detect
+.PHONY: help run test crash-test exact-test docs clean bench-ship bench-log bench-backlog bench-detect bench-latency
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -42,6 +42,9 @@ bench-backlog: $(VENV)/.installed ## Measure memory with a backlog of 1,000,000 
 
 bench-detect: $(VENV)/.installed ## Measure detection beside ElastAlert2; BENCH="--peer PYTHON" names the Python that has it
 	@$(BIN)/python -m bench.detect $(BENCH)
+
+bench-latency: $(VENV)/.installed ## Measure from an event to the webhook; BENCH="--seconds 60" passes options
+	@$(BIN)/python -m bench.latency $(BENCH)
 
 docs: $(VENV)/.installed ## Renew the generated parts of the documents
 	@$(BIN)/python -m docs.generate
