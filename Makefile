@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test crash-test exact-test docs clean bench-ship bench-log bench-backlog bench-detect bench-latency
+.PHONY: help run test crash-test exact-test docs clean bench-ship bench-log bench-backlog bench-detect bench-latency failover-test
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -30,6 +30,8 @@ crash-test: $(VENV)/.installed-dev ## Prove that nothing durable is lost, double
 
 exact-test: $(VENV)/.installed-dev ## Hold detection against a simple reference: 10,000 random cases; EXACT="--seed 7 --minutes 9"
 	@$(BIN)/python -m tests.property.exact $(EXACT)
+failover-test: $(VENV)/.installed-dev ## Lose a hundred leaders of two schedulers, see docs/proof.md; TEST_ROUNDS=30 shortens
+	@$(BIN)/pytest -m long tests/acceptance/test_failover.py $(PYTEST)
 
 bench-ship: $(VENV)/.installed ## Measure shipping beside its peers, see bench/README.md; BENCH="--rounds 3" passes options
 	@$(BIN)/python -m bench.ship $(BENCH)

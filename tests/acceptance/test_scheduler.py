@@ -1,11 +1,8 @@
 """The daemon as operators run it: processes, signals, a real Elasticsearch that goes and comes back."""
 
-import os
 import signal
 import socket
 import time
-from collections import Counter
-from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -16,7 +13,6 @@ from pipeline.alerts.lookup import all_alerts, refresh
 from pipeline.alerts.record import Alert
 from pipeline.elastic.client import connect
 from pipeline.elastic.templates import install
-from pipeline.scheduler.lease import RENEW_S, TTL_S
 from pipeline.settings import Settings
 from tests.acceptance.attacks import fail_logins
 from tests.command import Running, environment, running
@@ -25,7 +21,6 @@ from tests.proxy import Fault, Kind, fault_proxy
 from tests.unit.delivery.receiver import Receiver, receiver
 from tests.unit.waiting import until
 
-ROUNDS = int(os.environ.get("TEST_ROUNDS", "5"))
 DETECTION = '''"""Title {number}."""
 from pipeline.detection import Severity, Threshold, minutes
 
@@ -210,52 +205,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def test_whoever_leads_is_killed_or_stopped_again_and_again_and_every_attack_is_one_alert(
-    es_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Each round the leader is killed, or stopped for longer than its lease and then let go on."""
-    client = ready(es_url)
-    with receiver() as slack, ExitStack() as stack:
-        env = environment(tmp_path, ELASTICSEARCH_URL=es_url, SLACK_WEBHOOK=slack.url, SIEMLITE_INTERVAL="500ms")
-
-        def start() -> Running:
-            return stack.enter_context(running(env, "scheduler"))
-
-        def leads(daemon: Running, times: int) -> bool:
-            return sum("leading: term" in line for line in daemon.stderr) > times
-
-        leader, standby = start(), start()
-        leader.until(lambda: leads(leader, 0) or leads(standby, 0), "somebody leads", 30)
-        if not leads(leader, 0):
-            leader, standby = standby, leader
-        for round_ in range(ROUNDS):
-            led_before = sum("leading: term" in line for line in standby.stderr)
-            attack(client, f"10.0.{round_}.1")
-            time.sleep((round_ * 7 % 10) / 10)
-            stopped = round_ % 2 == 1
-            leader.process.send_signal(signal.SIGSTOP if stopped else signal.SIGKILL)
-            began = time.monotonic()
-            attack(client, f"10.0.{round_}.2")
-            standby.until(lambda: leads(standby, led_before), "the dead leader is replaced", TTL_S + 8)  # noqa: B023
-            assert time.monotonic() - began < 15
-            if stopped:
-                leader.process.send_signal(signal.SIGCONT)
-            else:
-                leader = start()
-                leader.says("watching with")
-                time.sleep(RENEW_S + 1)
-            leader, standby = standby, leader
-        wanted = Counter(f"10.0.{round_}.{n}" for round_ in range(ROUNDS) for n in (1, 2))
-        try:
-            until(lambda: all(told(slack, address) for address in wanted), 120)
-        finally:
-            found = alerts(client)
-        assert Counter(a.group[0][1] for a in found) == wanted
-        assert all(a.count == 5 for a in found)
-    messages = Counter({address: told(slack, address) for address in wanted})
-    with capsys.disabled():
-        repeated = sum(messages.values()) - len(messages)
-        print(f"\n{ROUNDS} leaders lost: {len(wanted)} attacks, as many alerts, {repeated} repeated Slack messages")
-    client.close()
