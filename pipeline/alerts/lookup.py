@@ -3,7 +3,8 @@
 Invariants: the answer holds every alert of the group that crossings can touch, the highest episode number and
 the latest closing by a person, however many episodes the group has had; a search that timed out or lost a
 shard is an error and never an empty answer; the index is refreshed first, so that every write that was
-acknowledged is seen.
+acknowledged is seen. A document that somebody made unreadable is said and left out: its group's attacks then open
+an alert of their own, where the detection would otherwise be blind.
 """
 
 import logging
@@ -53,6 +54,10 @@ class History:
         others = tuple(a for a in self.near if a.id != alert.id)
         cuts = [c for c in (self.closed_until_ms, alert.episode.ended_ms) if c is not None]
         return History((*others, alert), max(self.highest, alert.episode.number), max(cuts, default=None))
+
+    def with_number(self, number: int) -> "History":
+        """Return the history of a group that has used up the episode `number`, whatever became of it."""
+        return replace(self, highest=max(self.highest, number))
 
     def without(self, alert_id: str) -> "History":
         """Return the history after an alert turned out to be gone."""
@@ -123,7 +128,7 @@ def _batch(client: Elasticsearch, spans: Sequence[Span], suppress_for: int) -> d
             ]
         }
     }
-    for alert in all_alerts(client, query):
+    for alert in readable(client, query):
         first, last = wanted[alert.key]
         if alert.episode.last_ms >= first and alert.episode.crossing_ms <= last:
             near.setdefault(alert.key, []).append(alert)
@@ -132,7 +137,7 @@ def _batch(client: Elasticsearch, spans: Sequence[Span], suppress_for: int) -> d
         latest = bucket["persons"]["latest"]["value"]
         alerts = tuple(sorted(near.get(bucket["key"], ()), key=lambda a: a.episode.number))
         cut = None if latest is None else int(latest)
-        result[bucket["key"]] = History(alerts, int(bucket["highest"]["value"]), cut)
+        result[bucket["key"]] = History(alerts, int(bucket["highest"]["value"] or 0), cut)
     return result
 
 

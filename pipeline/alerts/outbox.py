@@ -2,7 +2,8 @@
 
 Invariants: an entry is (channel, action, round) and is written together with the change it announces; one
 channel's state says nothing of another's; nothing is owed to a channel that `routes` does not name; a channel
-hears that an alert was acknowledged or is over only if it was told, or is being told, that it opened.
+hears that an alert was acknowledged or is over only if it was told, or is being told, that it opened; a clock that
+was wrong for a while holds nothing up once it is right.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +13,12 @@ from typing import Any, Protocol
 
 from pipeline.detection.timeline import Severity
 from pipeline.events.values import instant, instant_text
+
+LONGEST_WAIT_MS = 2 * 3_600_000
+"""Longer than any retry waits: what seems to wait longer was written by a clock that has been set back since."""
+
+LONGEST_CLAIM_MS = 600_000
+"""The same for a claim."""
 
 
 class Action(StrEnum):
@@ -129,9 +136,14 @@ def due(outbox: Outbox, channel: str, now_ms: int) -> int | None:
     for position, delivery in enumerate(outbox):
         if delivery.channel != channel or not delivery.pending:
             continue
-        claimed = delivery.claimed_until_ms is not None and delivery.claimed_until_ms > now_ms
-        return None if claimed or delivery.next_attempt_ms > now_ms else position
+        claimed = delivery.claimed_until_ms is not None and _ahead(delivery.claimed_until_ms, now_ms, LONGEST_CLAIM_MS)
+        return None if claimed or _ahead(delivery.next_attempt_ms, now_ms, LONGEST_WAIT_MS) else position
     return None
+
+
+def _ahead(until_ms: int, now_ms: int, longest_ms: int) -> bool:
+    """Return whether `until_ms` is still to come, and no further away than it can be."""
+    return now_ms < until_ms <= now_ms + longest_ms
 
 
 def replaced(outbox: Outbox, position: int, delivery: Delivery) -> Outbox:

@@ -2,7 +2,8 @@
 
 Invariants: a silence has an author, a reason and an end, and at least one condition, so that nothing can
 silence everything; a silenced alert is recorded with the silence on it; an expired silence is kept, as is who
-expired it; adding and expiring are told to `audit`, which records them as events.
+expired it; adding and expiring are told to `audit`, which records them as events, and nothing is silenced where
+that fails.
 """
 
 import ipaddress
@@ -121,13 +122,13 @@ class Silences:
                 raise ConfigurationError(f"{cidr!r} is not a network such as 192.0.2.0/24: {error}") from None
         require_template(self._client, CONTROL_TEMPLATE)
         silence = Silence(secrets.token_hex(6), author, reason, now, until_ms, detection, values, cidr)
+        self._audit("added", silence, author)  # First: whoever cannot leave a trace silences nothing.
         result = write_many(
             self._client, CONTROL_INDEX, [Create(_PREFIX + silence.id, _source(silence))], refresh=True
         )[0]
         if result.outcome is not Outcome.WRITTEN:
             raise PermanentError(f"Elasticsearch refuses the silence: {result.reason}")
         self._read_at = None
-        self._audit("added", silence, author)
         return silence
 
     def expire(self, silence_id: str, by: str) -> Silence:

@@ -9,6 +9,7 @@ written before its members, which name it and are owed to nobody by themselves, 
 two leaves no group untold. When `apply` raises, any part may have been written, and applying again completes it.
 """
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -33,6 +34,7 @@ from pipeline.errors import PermanentError, RetryableError
 SAMPLES = 3
 """Sample events that an alert keeps."""
 
+_log = logging.getLogger(__name__)
 _WRITE_BATCH = 200
 _ROUNDS = 20
 
@@ -257,10 +259,14 @@ class AlertStore:
         for draft in conflicts:
             history = known[draft.case.key]
             document = present.get(draft.after.id)
-            if document is not None:
-                known[draft.case.key] = history.with_alert(from_document(document))
-            else:
+            if document is None:
                 known[draft.case.key] = history.without(draft.after.id)
+                continue
+            try:
+                known[draft.case.key] = history.with_alert(from_document(document))
+            except PermanentError as error:
+                _log.error("%s; its group goes on with the next episode", error)
+                known[draft.case.key] = history.without(draft.after.id).with_number(draft.after.episode.number)
 
 
 def _write_of(draft: _Draft, *, bare: bool = False) -> Create | Merge:

@@ -22,7 +22,7 @@ from elasticsearch import Elasticsearch
 
 from pipeline.alerts.document import from_document
 from pipeline.alerts.lookup import HEAVY, document_of, refresh, searched
-from pipeline.alerts.outbox import Delivery, DeliveryState, Outbox, due, replaced, to_documents
+from pipeline.alerts.outbox import LONGEST_WAIT_MS, Delivery, DeliveryState, Outbox, due, replaced, to_documents
 from pipeline.alerts.record import INDEX, Alert
 from pipeline.clock import Clock
 from pipeline.delivery.channels.base import Channel, SendError
@@ -34,6 +34,9 @@ from pipeline.events.values import instant_text
 
 CLAIM_MS = 60_000
 """How long a claim keeps others away: longer than any channel takes for one message."""
+
+_STALE_S = 5.0
+"""After so long the order of what is due is asked anew, so that a slow channel's line does not keep a severe alert."""
 
 _PAGE = 100
 _TRIES = 25
@@ -143,8 +146,10 @@ class Dispatcher:
                 self._written_since_refresh[channel] = False
                 refresh(self._client)
             taken = 0
+            began = self._clock.monotonic()
             for alert in self._search(self._due_query(channel)):
-                if stop.is_set() or self._clock.monotonic() < rest.until:
+                now = self._clock.monotonic()
+                if stop.is_set() or now < rest.until or (taken and now - began > _STALE_S):
                     break
                 taken += self._deliver(alert, channel)
             sent += taken
@@ -248,9 +253,14 @@ class Dispatcher:
         owed = [
             {"term": {"siemlite.deliveries.channel": channel}},
             {"term": {"siemlite.deliveries.state": DeliveryState.PENDING.value}},
-            {"range": {"siemlite.deliveries.next_attempt": {"lte": instant_text(self._clock.now_ms())}}},
         ]
-        return {"nested": {"path": "siemlite.deliveries", "query": {"bool": {"filter": owed}}}}
+        now = self._clock.now_ms()
+        when = [
+            {"range": {"siemlite.deliveries.next_attempt": {"lte": instant_text(now)}}},
+            {"range": {"siemlite.deliveries.next_attempt": {"gt": instant_text(now + LONGEST_WAIT_MS)}}},
+        ]
+        query = {"bool": {"filter": owed, "should": when, "minimum_should_match": 1}}
+        return {"nested": {"path": "siemlite.deliveries", "query": query}}
 
     def _search(self, query: dict[str, Any]) -> Iterator[Alert]:
         """Yield the alerts that match, the most severe first and the oldest among equals, to the last of them.

@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from pipeline.alerts.outbox import Action, Delivery, DeliveryState
+from pipeline.alerts.outbox import LONGEST_CLAIM_MS, LONGEST_WAIT_MS, Action, Delivery, DeliveryState
 from pipeline.delivery.notice import Link, Notice
 from pipeline.detection.timeline import Severity
 from pipeline.errors import ConfigurationError, RetryableError
@@ -105,8 +105,14 @@ class LocalOutbox:
             rows = database.execute(
                 "SELECT id, channel, notice, action, attempts, created_ms, next_attempt_ms, claimed_until_ms, "
                 "last_error FROM messages WHERE id IN (SELECT min(id) FROM messages WHERE state = ? GROUP BY channel) "
-                "AND next_attempt_ms <= ? AND claimed_until_ms <= ?",
-                (DeliveryState.PENDING.value, now_ms, now_ms),
+                "AND NOT next_attempt_ms BETWEEN ? AND ? AND NOT claimed_until_ms BETWEEN ? AND ?",
+                (
+                    DeliveryState.PENDING.value,
+                    now_ms + 1,
+                    now_ms + LONGEST_WAIT_MS,
+                    now_ms + 1,
+                    now_ms + LONGEST_CLAIM_MS,
+                ),
             ).fetchall()
             database.executemany(
                 "UPDATE messages SET claimed_until_ms = ? WHERE id = ?", [(until_ms, r[0]) for r in rows]

@@ -266,6 +266,33 @@ def test_a_group_with_a_hostile_value_still_has_its_alert(world: World) -> None:
     assert not world.apply(rule).changed
 
 
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"siemlite": {"severity": "enormous"}},
+        {"siemlite": {"deliveries": [{"channel": "mail"}]}},
+        {"siemlite": {"episode": {"number": None}}},
+        {"rule": {"id": None, "name": None}, "siemlite": {"suppress_for": None}},
+    ],
+)
+def test_an_alert_that_somebody_spoilt_makes_its_detection_blind_neither_for_its_group_nor_for_others(
+    world: World, spoilt: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    burst(world, "203.0.113.7")
+    world.apply()
+    [alert] = world.alerts()
+    world.client.update(index=INDEX, id=alert.id, doc=spoilt)
+    world.clock.advance(60)
+    burst(world, "203.0.113.7")
+    burst(world, "203.0.113.8")
+    result = world.apply()
+    assert sorted(opened.group for opened in result.opened) == [address("203.0.113.7"), address("203.0.113.8")]
+    assert alert.id in caplog.text
+    world.clock.advance(60)
+    burst(world, "203.0.113.7")
+    assert not world.apply().opened, "from then on the new alert is the group's"
+
+
 def test_thousands_of_past_episodes_do_not_hide_the_present_one(world: World) -> None:
     rule = detection(suppress_for=MINUTE)
     for number in range(60):
@@ -451,6 +478,16 @@ def test_an_expired_silence_ends_at_once_and_who_did_what_is_told_to_the_audit(w
     assert world.silences.listed() == ()
     [kept] = world.silences.listed(everything=True)
     assert kept.expired_by == "lee"
+
+
+def test_who_cannot_leave_a_trace_silences_nothing(world: World) -> None:
+    def refuse(_what: str, _silence: Silence, _by: str) -> None:
+        raise RetryableError("the disk is full")
+
+    silences = Silences(world.client, world.clock, refuse)
+    with pytest.raises(RetryableError):
+        silences.add(author="kim", reason="x", until_ms=world.clock.now_ms() + HOUR, cidr="203.0.113.0/24")
+    assert silences.listed(everything=True) == ()
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import httpx
 import pytest
 
 from pipeline.elastic.client import connect
@@ -12,7 +13,8 @@ from pipeline.elastic.templates import install
 from pipeline.events.values import instant_text
 from pipeline.settings import Settings
 from tests.acceptance.attacks import fail_logins
-from tests.command import environment, siemlite
+from tests.command import environment, running, siemlite
+from tests.unit.waiting import until
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07[bold red]x[/] \u202e<!channel>\n evil"
 
@@ -117,3 +119,18 @@ def test_a_silence_is_added_listed_expired_and_recorded_as_an_event(env: dict[st
     assert json_of(env, "silence", "list") == []
     [kept] = json_of(env, "silence", "list", "--all")
     assert kept["expired_by"] == "lee"
+    with running(env, "ship"):
+        until(lambda: len(changes(env)) == 2, 30)
+    assert changes(env) == [
+        ("kim", f"silence added: {added['id']}", "a pentest"),
+        ("lee", f"silence expired: {added['id']}", "a pentest"),
+    ]
+
+
+def changes(env: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Return who changed the configuration, how and why, in order, as the stored events say it."""
+    with httpx.Client(base_url=env["ELASTICSEARCH_URL"]) as http:
+        http.post("/security-logs-*/_refresh")
+        query = {"query": {"term": {"event.code": "CONFIG_CHANGE"}}, "sort": ["@timestamp"]}
+        sources = [hit["_source"] for hit in http.post("/security-logs-*/_search", json=query).json()["hits"]["hits"]]
+    return [(source["user"]["id"], source["message"], source["event"]["reason"]) for source in sources]

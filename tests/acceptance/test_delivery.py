@@ -1,5 +1,8 @@
 """From outbox to channel, through every failure that a channel can have: a real Elasticsearch, real HTTP servers."""
 
+import contextlib
+import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -7,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import trustme
 from elasticsearch import Elasticsearch
 from pydantic import SecretStr
 
@@ -17,6 +21,8 @@ from pipeline.alerts.outbox import Action, to_documents
 from pipeline.alerts.record import ALIAS, INDEX, Alert
 from pipeline.alerts.store import AlertStore
 from pipeline.delivery.channels.base import Channel, SendError, load_channels
+from pipeline.delivery.channels.http import Poster
+from pipeline.delivery.channels.slack import SlackChannel
 from pipeline.delivery.dispatcher import CLAIM_MS, Dispatcher
 from pipeline.delivery.notice import Notice
 from pipeline.delivery.retry import Failure
@@ -232,6 +238,82 @@ def test_a_connection_that_breaks_may_have_delivered_and_is_repeated_with_a_note
     assert world.dispatcher.dispatch_due() == 1
     assert "may repeat" not in slack.requests[0].body.decode()
     assert "may repeat" in slack.requests[1].body.decode()
+
+
+@pytest.fixture
+def untrusted_url() -> Iterator[str]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stopped = threading.Event()
+
+        def serve() -> None:
+            while not stopped.is_set():
+                with contextlib.suppress(OSError), context.wrap_socket(server.accept()[0], server_side=True):
+                    pass
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"https://localhost:{server.getsockname()[1]}/services/T000/B000/{SECRET}"
+        stopped.set()
+        with socket.create_connection(server.getsockname()):
+            thread.join(5)
+
+
+@pytest.mark.parametrize("fault", ["TLS", "DNS"])
+def test_a_channel_that_cannot_be_reached_is_tried_until_it_is_mended_and_delays_no_other(
+    world: World, servers: tuple[Receiver, Receiver], untrusted_url: str, fault: str
+) -> None:
+    slack, pager = servers
+    url = untrusted_url if fault == "TLS" else f"https://nowhere.invalid/services/T000/B000/{SECRET}"
+    broken = {**world.channels, "slack": SlackChannel(Poster(url, world.clock, timeout_s=5))}
+    world.attack()
+    before = Dispatcher(world.client, broken, world.clock, owner="broken", share=lambda: 0.5)
+    for _ in range(3):
+        before.dispatch_due()
+        world.clock.advance(10)
+    assert len(pager.requests) == 1
+    [(_, state, attempts)] = world.states("slack")
+    assert (state, attempts) == ("pending", 3)
+    [error] = [d.last_error for d in world.alerts()[0].deliveries if d.channel == "slack"]
+    assert error is not None
+    assert error.startswith("ConnectError: ")
+    assert SECRET not in error
+    world.clock.advance(300)
+    assert world.dispatcher.dispatch_due() == 1
+    assert len(slack.requests) == 1
+    assert world.states("slack") == [("open", "sent", 4)]
+
+
+def test_a_slow_channels_line_does_not_keep_a_critical_alert(world: World, servers: tuple[Receiver, Receiver]) -> None:
+    slack, _ = servers
+    now = world.clock.now_ms()
+    for number in range(30):
+        world.engine.add(address(f"10.0.{number}.1"), now, now - 1, now - 2)
+    low, critical = detection("low", severity=Severity.LOW), detection("critical", severity=Severity.CRITICAL)
+    [lows], [criticals] = (world.engine.evaluate([rule], {}, now) for rule in (low, critical))
+    world.store.apply(low, lows.findings, on_purpose=True)
+
+    def answer(number: int) -> Answer:
+        if number == 2:
+            world.store.apply(critical, criticals.findings[:1], on_purpose=True)
+        world.clock.advance(4)
+        return Answer()
+
+    slack.answer = answer
+    assert world.dispatcher.dispatch_due("slack") == 31
+    texts = [body["text"] for body in slack.bodies]
+    assert next(number for number, text in enumerate(texts) if text.startswith("[CRITICAL]")) <= 5
+
+
+def test_a_clock_that_is_set_back_keeps_nobody_waiting(world: World, servers: tuple[Receiver, Receiver]) -> None:
+    slack, _ = servers
+    slack.answer = failing([Answer(503)])
+    world.attack(severity=Severity.LOW)
+    world.dispatcher.dispatch_due()
+    world.clock.now -= 86_400_000
+    world.clock.elapsed += 10
+    assert world.dispatcher.dispatch_due("slack") == 1
 
 
 def test_messages_to_one_channel_keep_their_order_over_failures(

@@ -3,13 +3,22 @@
 import json
 import re
 import signal
+import threading
 import time
 from pathlib import Path
 
 import httpx
 
+from pipeline.app import App
+from pipeline.detection.timeline import Severity
+from pipeline.drill import canary
 from pipeline.events.values import instant_text
+from pipeline.scheduler.availability import Availability
+from pipeline.scheduler.checks import Checks
+from pipeline.scheduler.health import Vitals
+from pipeline.settings import load_settings
 from tests.command import Running, environment, running, siemlite
+from tests.unit.delivery.receiver import receiver
 
 QUICK_START_SECONDS = 15.0
 
@@ -103,3 +112,33 @@ def test_a_drill_that_nobody_answers_fails_and_says_why(es_url: str, tmp_path: P
     done = siemlite(env, "drill", "--wait", "2")
     assert done.returncode == 1
     assert "NOT PASSED: no alert was raised within 2 s" in done.stdout
+
+
+def test_a_drill_pages_people_only_when_it_is_told_to(es_url: str, tmp_path: Path) -> None:
+    with receiver() as slack:
+        env = environment(tmp_path, ELASTICSEARCH_URL=es_url, SIEMLITE_INTERVAL="500ms", SLACK_WEBHOOK=slack.url)
+        assert siemlite(env, "setup").returncode == 0
+        with running(env, "scheduler"), running(env, "ship"):
+            [quiet] = [json.loads(line) for line in siemlite(env, "drill", "--json").stdout.splitlines()]
+            assert (quiet["passed"], quiet["channels"]) == (True, ["console"])
+            assert 0 <= quiet["alert_seconds"] <= quiet["delivered_seconds"] < 30
+            assert slack.requests == []
+            [loud] = [json.loads(line) for line in siemlite(env, "drill", "--page", "--json").stdout.splitlines()]
+            assert (loud["passed"], loud["channels"]) == (True, ["slack"])
+    assert [body["text"].partition("\n")[0] for body in slack.bodies] == [
+        "[HIGH] DRILL: Brute-force login from one address"
+    ]
+
+
+def test_a_canary_that_nobody_ships_for_is_an_alert_about_the_monitoring_itself(es_url: str, tmp_path: Path) -> None:
+    env = environment(tmp_path, ELASTICSEARCH_URL=es_url)
+    assert siemlite(env, "setup").returncode == 0
+    app = App(load_settings(None, elasticsearch_url=es_url, siemlite_home=tmp_path), print)
+    checks = Checks(app.clock, Availability(app.clock), Vitals(app.clock, ready_within_s=60))
+    checks.canary(canary(app, threading.Event(), wait_seconds=1))
+    [trouble] = checks.all()
+    assert trouble.severity is Severity.CRITICAL
+    assert trouble.text == "brute_force_by_address: NOT PASSED: no alert was raised within 1 s"
+    with running(env, "scheduler"), running(env, "ship"):
+        checks.canary(canary(app, threading.Event()))
+    assert not checks.all()

@@ -87,6 +87,14 @@ def test_a_claim_keeps_others_away_until_it_runs_out() -> None:
     assert due(claimed, "slack", NOW + 10) == 0
 
 
+@pytest.mark.parametrize("ahead_ms", [86_400_000, 30 * 86_400_000])
+def test_a_clock_that_is_set_back_holds_up_no_message(ahead_ms: int) -> None:
+    [entry] = opened(Routes(), HIGH, NOW + ahead_ms)
+    assert due((entry,), "slack", NOW) == 0
+    claimed = replace(entry, claimed_by="a", claimed_until_ms=NOW + ahead_ms + 60_000)
+    assert due((claimed,), "slack", NOW) == 0
+
+
 @pytest.mark.parametrize("state", list(DeliveryState))
 def test_a_retry_owes_again_what_was_given_up_and_nothing_else(state: DeliveryState) -> None:
     entry = Delivery("slack", Action.OPEN, NOW, NOW, state, attempts=9, last_error="HTTP 404")
