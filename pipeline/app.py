@@ -329,7 +329,7 @@ class App:
         """
         settings, clock = self.settings, self.clock
         interval_s = settings.siemlite_interval / 1000
-        recent_s = 3 * interval_s + 30
+        recent_s = max(60.0, 3 * interval_s + 30)
         vitals = Vitals(clock, ready_within_s=recent_s)
         availability = Availability(clock)
         checks = Checks(clock, availability, vitals)

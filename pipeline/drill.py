@@ -87,9 +87,9 @@ def run_drills(
         yield replace(found, reason=f"{why} within {wait_seconds:.0f} s")
 
 
-def canary(app: App, stop: threading.Event) -> str | None:
+def canary(app: App, stop: threading.Event, *, wait_seconds: float = WAIT_SECONDS) -> str | None:
     """Drill one detection; return what is wrong, or None. Something beside the caller must ship."""
-    for result in run_drills(app, (app.loaded[FIRST],), stop):
+    for result in run_drills(app, (app.loaded[FIRST],), stop, wait_seconds=wait_seconds):
         if not result.passed and not stop.is_set():
             return drill_line(result)
     return None

@@ -1,6 +1,7 @@
 """What a channel is given to say."""
 
 from dataclasses import replace
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -49,6 +50,25 @@ def test_every_text_passes_the_redactor() -> None:
     notice = notice_of(alert("hunter2"), ENTRY, clean=lambda text: text.replace("hunter2", "[REDACTED]"))
     assert notice.group == (("source.address", "[REDACTED]"),)
     assert "hunter2" not in repr(notice)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"title": "Login with hunter2"},
+        {"guide": "Triage:\nhunter2\nend"},
+        {"examples": ("user.name=hunter2: 5 events",)},
+        {"closed": Standing("kim", NOW, "it was hunter2")},
+        {"closed": Standing("hunter2", NOW, "over")},
+    ],
+)
+def test_whoever_said_it_and_wherever_it_stands_it_passes_the_redactor(said: dict[str, Any]) -> None:
+    spoken = replace(alert(), **said)
+    resolve = Delivery("pagerduty", Action.RESOLVE, NOW, NOW)
+    assert "hunter2" in repr(notice_of(spoken, resolve))
+    cleaned = notice_of(spoken, resolve, clean=lambda text: text.replace("hunter2", "[REDACTED]"))
+    assert "hunter2" not in repr(cleaned)
+    assert "[REDACTED]" in repr(cleaned)
 
 
 def test_links_lead_to_the_alert_and_its_events_and_a_value_cannot_break_out() -> None:

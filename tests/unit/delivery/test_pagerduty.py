@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.alerts.outbox import Action
-from pipeline.delivery.channels.pagerduty import EVENT_MAX_BYTES, body
+from pipeline.delivery.channels.pagerduty import body
 from pipeline.detection.timeline import Severity
 from tests.unit.delivery.notices import HOSTILE, ORDINARY
 
@@ -58,7 +58,7 @@ def test_an_event_keeps_within_the_limits_whatever_it_is_about() -> None:
         HOSTILE, title="t" * 5000, guide="g" * 900_000, group=tuple((f"f{i}", "v" * 32_000) for i in range(40))
     )
     encoded = body(huge, KEY)
-    assert len(encoded) <= EVENT_MAX_BYTES
+    assert len(encoded) <= 512_000
     payload = json.loads(encoded)["payload"]
     assert len(payload["summary"]) <= 1024
     assert len(payload["source"]) <= 1024

@@ -46,6 +46,15 @@ def test_nothing_is_retried_for_ever() -> None:
     assert rounds < 400
 
 
+def test_what_fails_a_thousand_times_within_its_day_is_given_up_too() -> None:
+    policy, entry, tried = RetryPolicy(), ENTRY, 0
+    while entry.pending:
+        entry = policy.failed(entry, Failure("HTTP 429", retry_after_s=0.1), NOW + tried, 0.0)
+        tried += 1
+        assert tried <= 1000
+    assert (entry.state, entry.attempts) == (DeliveryState.DEAD, 1000)
+
+
 def test_after_an_outage_of_days_an_old_entry_is_still_tried_a_dozen_times() -> None:
     policy = RetryPolicy()
     entry, now = replace(ENTRY, created_ms=NOW - 5 * 86_400_000), NOW

@@ -112,3 +112,11 @@ def test_a_job_that_is_wanted_after_a_while_is_not_run_before(jobs: Jobs) -> Non
     jobs.soon("job", 0.3)
     until(lambda: len(ran) == 2, 10)
     assert ran[1] - asked >= 0.3
+
+
+def test_a_run_that_is_late_still_happens(jobs: Jobs) -> None:
+    job = Counting()
+    jobs.add("job", job, 3600)
+    until(lambda: job.runs == 1, 10)
+    jobs.soon("job", -30)
+    until(lambda: job.runs == 2, 10)
