@@ -30,6 +30,7 @@ crash-test: $(VENV)/.installed-dev ## Prove that nothing durable is lost, double
 
 exact-test: $(VENV)/.installed-dev ## Hold detection against a simple reference: 10,000 random cases; EXACT="--seed 7 --minutes 9"
 	@$(BIN)/python -m tests.property.exact $(EXACT)
+
 failover-test: $(VENV)/.installed-dev ## Lose a hundred leaders of two schedulers, see docs/proof.md; TEST_ROUNDS=30 shortens
 	@$(BIN)/pytest -m long tests/acceptance/test_failover.py $(PYTEST)
 
