@@ -6,6 +6,7 @@ once their writer is gone and they are empty.
 """
 
 import secrets
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -71,11 +72,16 @@ class Spools:
     @contextmanager
     def opened(self, path: Path) -> Iterator[Spool]:
         """Open the spool at `path` to look at it; raises `FileNotFoundError` where it is gone."""
-        spool = Spool(path, max_bytes=self._max_bytes, make=False)
         try:
-            yield spool
-        finally:
-            spool.close()
+            spool = Spool(path, max_bytes=self._max_bytes, make=False)
+            try:
+                yield spool
+            finally:
+                spool.close()
+        except sqlite3.Error as error:
+            if path.exists():
+                raise
+            raise FileNotFoundError(f"{path} was removed meanwhile") from error
 
     def paths(self) -> list[Path]:
         """Return the databases that are there."""

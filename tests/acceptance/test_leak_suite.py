@@ -19,6 +19,7 @@ from pipeline.elastic.client import connect
 from pipeline.elastic.templates import install
 from pipeline.settings import Settings
 from pipeline.shipping.spools import Spools
+from pipeline.shipping.survey import survey
 from tests.acceptance.crash import truth
 from tests.command import environment, running, siemlite
 from tests.property.planted import planted_events
@@ -120,12 +121,7 @@ def bodies(home: Path) -> Iterator[bytes]:
 
 def depth(home: Path) -> int:
     """Return how many events wait."""
-    spools = Spools(home / "spool", 10**10)
-    total = 0
-    for path in spools.paths():
-        with spools.opened(path) as spool:
-            total += spool.depth().events
-    return total
+    return sum(spool.events for spool in survey(Spools(home / "spool", 10**10)))
 
 
 @pytest.mark.parametrize(

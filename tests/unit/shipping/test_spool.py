@@ -165,6 +165,19 @@ def test_depth_counts_what_is_held_through_reopening(tmp_path: Path) -> None:
     assert (depth.events, depth.bytes, depth.oldest_ms) == (5, 5, 9)
 
 
+def test_a_spool_that_is_removed_while_it_is_looked_at_is_gone_and_no_failure(tmp_path: Path) -> None:
+    spools = Spools(tmp_path, MEGABYTE)
+    owned = spools.for_writer()
+    owned.close()
+    with pytest.raises(FileNotFoundError), spools.opened(owned.spool.path):
+        owned.spool.path.unlink()
+        raise sqlite3.OperationalError("disk I/O error")
+    owned = spools.for_writer()
+    owned.close()
+    with pytest.raises(sqlite3.OperationalError), spools.opened(owned.spool.path):
+        raise sqlite3.OperationalError("disk I/O error")
+
+
 def test_what_was_ever_spooled_and_settled_is_counted_and_a_remainder_is_not_settled(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "a.db", max_bytes=MEGABYTE)
     spool.append([Chunk(b"abc", 3), Chunk(b"de", 2)], {}, 9)
