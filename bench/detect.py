@@ -60,6 +60,7 @@ class HistoryRun:
 
     contender: str
     events: int
+    minutes: int
     attackers: int
     seconds: float
     client_cpu: float
@@ -108,16 +109,16 @@ class Bench:
             merging = self.http.get(path).json().get("_all", {}).get("total", {}).get("merges", {}).get("current", 0)
             quiet = 0 if merging else quiet + 1
 
-    def history(self, attackers: int, total: int, peer: str | None) -> list[HistoryRun]:
-        """Run the contenders over one set of events."""
-        self.console.print(f"storing {total:,} events, {attackers} attackers")
+    def history(self, attackers: int, total: int, length: int, peer: str | None) -> list[HistoryRun]:
+        """Run the contenders over one set of events, `length` minutes of them."""
+        self.console.print(f"storing {total:,} events of {length} minutes, {attackers} attackers")
         self.server.fresh()
-        found = events(attackers, total)
+        found = events(attackers, total, length_ms=minutes(length))
         self.store(found)
         right = truth(found, AT_LEAST, WITHIN_MS)
         del found
         self.rest()
-        end_ms = BEGIN_MS + DAY_MS
+        end_ms = BEGIN_MS + minutes(length)
         host, _, port = self.server.url.removeprefix("http://").partition(":")
         commands = {
             "siemlite": [sys.executable, "-m", "bench.detect_once", self.server.url, str(BEGIN_MS), str(end_ms)]
@@ -133,13 +134,14 @@ class Bench:
                 str(WITHIN_MS),
             ]
             commands["ElastAlert2"] = [peer, str(_PEER_SCRIPT), *history, self.server.version]
-        self._run("siemlite", commands["siemlite"], total, attackers, right)  # warms the server, for both
-        return [self._run(name, command, total, attackers, right) for name, command in commands.items()]
+        asked = (total, length, attackers)
+        self._run("siemlite", commands["siemlite"], asked, right)  # warms the server, for both
+        return [self._run(name, command, asked, right) for name, command in commands.items()]
 
     def _run(
-        self, name: str, argv: Sequence[str], total: int, attackers: int, right: dict[str, list[int]]
+        self, name: str, argv: Sequence[str], asked: tuple[int, int, int], right: dict[str, list[int]]
     ) -> HistoryRun:
-        self.console.print(f"{name}: {total:,} events, {attackers} attackers")
+        self.console.print(name)
         with tempfile.TemporaryDirectory() as folder:
             log = Path(folder, "log")
             server, began = self.server.cpu_seconds() or 0.0, time.monotonic()
@@ -151,9 +153,7 @@ class Bench:
             child.check()
             seconds, server = time.monotonic() - began, (self.server.cpu_seconds() or 0.0) - server
             found = orjson.loads(log.read_bytes().strip().rpartition(b"\n")[2])
-        return HistoryRun(
-            name, total, attackers, seconds, child.cpu, server, child.peak_bytes / _MIB, _verdict(found, right)
-        )
+        return HistoryRun(name, *asked, seconds, child.cpu, server, child.peak_bytes / _MIB, _verdict(found, right))
 
     def passes(self, what: str, detections: Sequence[Detection], stored: int, now_ms: int) -> PassRun:
         """Time passes of `detections` over what arrives between them."""
@@ -229,11 +229,21 @@ def _verdict(found: dict[str, list[Any]], right: dict[str, list[int]]) -> str:
 
 def _show(console: Console, runs: Sequence[HistoryRun], passes: Sequence[PassRun]) -> None:
     table = Table(title="5 within 15 minutes, over history")
-    for heading in ("contender", "events", "attackers", "s", "client CPU s", "server CPU s", "peak MiB", "answer"):
+    for heading in (
+        "contender",
+        "events",
+        "minutes",
+        "attackers",
+        "s",
+        "client CPU s",
+        "server CPU s",
+        "peak MiB",
+        "answer",
+    ):
         table.add_column(heading, justify="left" if heading in ("contender", "answer") else "right", no_wrap=True)
     for run in runs:
         figures = (f"{run.seconds:.1f}", f"{run.client_cpu:.2f}", f"{run.server_cpu:.2f}", f"{run.peak_mib:.0f}")
-        table.add_row(run.contender, f"{run.events:,}", str(run.attackers), *figures, run.answer)
+        table.add_row(run.contender, f"{run.events:,}", str(run.minutes), str(run.attackers), *figures, run.answer)
     console.print(table)
     for attackers in sorted({run.attackers for run in runs}):
         by_name = {run.contender: run for run in runs if run.attackers == attackers}
@@ -256,7 +266,7 @@ def _record(described: object, runs: Sequence[HistoryRun], passes: Sequence[Pass
     taken = {"machine": described, "commit": machine.commit()}
     for attackers in {run.attackers for run in runs}:
         own = [asdict(run) for run in runs if run.attackers == attackers]
-        kept[f"history, {attackers} attackers"] = {**taken, "runs": own}
+        kept[f"history, {own[0]['minutes']} minutes, {attackers} attackers"] = {**taken, "runs": own}
     for one in passes:
         kept[f"pass, {one.what}"] = {**taken, **asdict(one)}
     RECORD.write_bytes(orjson.dumps(kept, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
@@ -268,6 +278,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--events", type=int, default=TOTAL, help="events of the history, for both contenders")
     parser.add_argument("--only", action="append", choices=("history", "many", "retention"), help="may be repeated")
     parser.add_argument("--attackers", type=int, action="append", help="of the history: 20 and 1,000 by default")
+    parser.add_argument("--minutes", type=int, default=DAY_MS // minutes(1), help="length of the history: a day")
     parser.add_argument("--record", action="store_true", help=f"also keep what was run in {RECORD.name}")
     parser.add_argument("--peer", help="the Python that ElastAlert2 is installed for")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -285,7 +296,7 @@ def main(arguments: Sequence[str]) -> int:
             console.print("ElastAlert2 is left out: name the Python that it is installed for with --peer")
         if "history" in wanted:
             for attackers in options.attackers or ATTACKERS:
-                runs += bench.history(attackers, options.events, options.peer)
+                runs += bench.history(attackers, options.events, options.minutes, options.peer)
         if "many" in wanted:
             passes.append(bench.many(options.events))
         if "retention" in wanted:
