@@ -165,13 +165,17 @@ def test_depth_counts_what_is_held_through_reopening(tmp_path: Path) -> None:
     assert (depth.events, depth.bytes, depth.oldest_ms) == (5, 5, 9)
 
 
+def _fail_without(path: Path) -> None:
+    path.unlink()
+    raise sqlite3.OperationalError("disk I/O error")
+
+
 def test_a_spool_that_is_removed_while_it_is_looked_at_is_gone_and_no_failure(tmp_path: Path) -> None:
     spools = Spools(tmp_path, MEGABYTE)
     owned = spools.for_writer()
     owned.close()
     with pytest.raises(FileNotFoundError), spools.opened(owned.spool.path):
-        owned.spool.path.unlink()
-        raise sqlite3.OperationalError("disk I/O error")
+        _fail_without(owned.spool.path)
     owned = spools.for_writer()
     owned.close()
     with pytest.raises(sqlite3.OperationalError), spools.opened(owned.spool.path):
