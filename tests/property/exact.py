@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
                 history = History(node.url, seed)
                 history.run()
             except AssertionError:
-                print(f"after {done:,} cases: history {seed} does not hold; SIEMLITE_PROPERTY_SEED={seed} runs it")
+                print(f"after {done:,} cases: history {seed} does not hold; EXACT_SEED={seed} runs it")
                 raise
             done += CASES
             crossings += sum(len(own) for found in history.found.values() for own in found.values())

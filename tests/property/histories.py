@@ -259,11 +259,14 @@ class History:
     def _settle_down(self) -> None:
         """Run passes until nothing is left to evaluate, and no silence is held back because of an outage."""
         self.now_ms = max(self.now_ms, self.weather.start_ms + LENGTH_MS) + 1_000
+        latest: dict[str, PassResult] = {}
         for _ in range(_PASSES_MAX):
             results = self._pass(self.detections)
-            rested = len(results) == len(self.detections) and not any(
+            # Those that are evaluated beside the passes have no result in some of them.
+            latest |= {result.detection.id: result for result in results}
+            rested = len(latest) == len(self.detections) and not any(
                 result.more or result.coverage.arrived or (result.checkpoint.clock_ms or 0) < self.now_ms
-                for result in results
+                for result in latest.values()
             )
             if rested:
                 return

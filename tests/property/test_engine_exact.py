@@ -1,6 +1,6 @@
 """The engine on a real Elasticsearch against the reference, over random histories; the short form.
 
-`make exact-test` runs the long one. A history that fails names its seed: `SIEMLITE_PROPERTY_SEED` runs it alone.
+`make exact-test` runs the long one. A history that fails names its seed: `EXACT_SEED` runs it alone.
 """
 
 import os
@@ -13,7 +13,7 @@ SHORT = 84
 
 
 def chosen() -> list[int]:
-    alone = os.environ.get("SIEMLITE_PROPERTY_SEED")
+    alone = os.environ.get("EXACT_SEED")
     return [int(alone)] if alone is not None else list(seeds(0, SHORT))
 
 
