@@ -97,7 +97,7 @@ def _stands_alone(data: bytes, start: int, end: int) -> bool:
     """Return whether what stands here is no part of an id or hash that happens to hold the same digits."""
     if not data[start:end].isdigit():
         return True
-    return not (data[max(0, start - 1) : start] + data[end : end + 1]).isalnum()
+    return not (data[max(0, start - 1) : start].isalnum() or data[end : end + 1].isalnum())
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def test_no_planted_secret_is_in_any_byte_that_is_kept_or_said(
     total = 0
     for hit in truth.stored(client, "security-*"):
         total += hit["_index"].startswith("security-logs-")
-        found += planted.within(orjson.dumps(hit), hit["_index"])
+        found += planted.within(orjson.dumps(hit["_source"]), hit["_index"])
     codes = {"terms": {"field": "event.code", "size": 100}}
     answer = client.search(index="security-logs-*", size=0, track_total_hits=True, aggs={"codes": codes})
     counted = {bucket["key"]: bucket["doc_count"] for bucket in answer["aggregations"]["codes"]["buckets"]}
