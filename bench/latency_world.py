@@ -45,14 +45,17 @@ class Receiver:
     url: str = ""
     received: list[tuple[int, bytes]] = field(default_factory=list)
 
-    def heard(self) -> dict[tuple[str, str], tuple[int, dict[str, Any]]]:
-        """Return the first message about each (detection, group value), with its clock."""
-        found: dict[tuple[str, str], tuple[int, dict[str, Any]]] = {}
+    def heard(self) -> dict[str, tuple[int, dict[str, Any]]]:
+        """Return the first message about each alert, by its id, with its clock."""
+        found: dict[str, tuple[int, dict[str, Any]]] = {}
         for at_ms, body in list(self.received):
             message = orjson.loads(body)
-            for value in message["group"].values():
-                found.setdefault((message["detection"], value), (at_ms, message))
+            found.setdefault(message["alert"], (at_ms, message))
         return found
+
+    def deliveries(self) -> set[str]:
+        """Return the deliveries that were received, each once."""
+        return {orjson.loads(body)["delivery"] for _, body in list(self.received)}
 
 
 @contextmanager
