@@ -13,6 +13,7 @@ from tests.command import environment, siemlite
 SECRET = "hunter2-S3CR3T7"
 _BLIND = """
 import sys
+from collections import defaultdict
 import pipeline.app
 from pipeline.cli.main import main
 from pipeline.events.redaction import Redactor
@@ -21,6 +22,7 @@ class Blind(Redactor):
     def __init__(self, *further):
         super().__init__(*further)
         self.keys = lambda tree: tree
+        self.verdicts = defaultdict(int)
 
     def suspects(self, bodies):
         return []
