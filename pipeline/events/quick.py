@@ -167,13 +167,12 @@ class QuickShaper:
         for key, value in tree.items():
             name = clean.get(key)
             if name is None:
-                hidden = self._hidden.get(key)
-                if hidden is not None:
-                    out[hidden] = MARKER
-                    continue
-                name = self._judge(key)
+                name = self._hidden.get(key)
+                sensitive = name is not None
                 if name is None:
-                    out[self._hidden[key]] = MARKER
+                    sensitive, name = self._judge(key)
+                if sensitive:
+                    out[name] = MARKER
                     continue
             kind = type(value)
             out[name] = value if kind is str else self._metadata(kind, value, depth + 1)
@@ -181,16 +180,16 @@ class QuickShaper:
             raise _UnusualError
         return out
 
-    def _judge(self, key: str) -> str | None:
-        """Return the clean form of `key`, or `None` for the name of a secret, and remember either."""
+    def _judge(self, key: str) -> tuple[bool, str]:
+        """Return whether `key` is the name of a secret, and its clean form, and remember both."""
         verdict = self._verdicts[key]
         if verdict not in (PLAIN, SENSITIVE) or len(key) > DATA_KEY_MAX:
             raise _UnusualError
-        known = self._clean if verdict == PLAIN else self._hidden
+        known = self._hidden if verdict == SENSITIVE else self._clean
         if len(known) >= _KEYS_MAX:
             known.clear()
         known[key] = clean_key(key)
-        return known[key] if verdict == PLAIN else None
+        return verdict == SENSITIVE, clean_key(key)
 
     def _list(self, items: list[Any], depth: int) -> Plain:
         """Return a list for `siemlite.data`; see `Plainer` for what may hide in one."""
