@@ -16,7 +16,7 @@ from elasticsearch import Elasticsearch
 from pipeline.alerts.lookup import all_alerts, refresh
 from pipeline.alerts.outbox import DeliveryState
 from pipeline.alerts.record import Alert
-from pipeline.app import App
+from pipeline.app.watching import App
 from pipeline.delivery.routing import PAGING_DRILL
 from pipeline.detection.detection import Detection
 from pipeline.detection.realise import RealEvent, realised

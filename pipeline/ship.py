@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 
-from pipeline.app import App
+from pipeline.app.shipping import ShippingApp
 from pipeline.errors import ConfigurationError
 from pipeline.scheduler.health import Report, parse_address
 from pipeline.shipping.shipper import Shipper
@@ -34,14 +34,14 @@ class ShipResult:
     waiting: int
 
 
-def ship_spools(app: App, stop: threading.Event) -> None:
+def ship_spools(app: ShippingApp, stop: threading.Event) -> None:
     """Send what every spool of the home holds, until `stop`."""
     with shipping(app) as shipper, served(app, shipper):
         stop.wait()
 
 
 @contextmanager
-def shipping(app: App) -> Iterator[Shipper]:
+def shipping(app: ShippingApp) -> Iterator[Shipper]:
     """Send what every spool of the home holds, as long as the context lasts."""
     with ExitStack() as own:
 
@@ -82,7 +82,7 @@ class ShipVitals:
 
 
 @contextmanager
-def served(app: App, shipper: Shipper) -> Iterator[None]:
+def served(app: ShippingApp, shipper: Shipper) -> Iterator[None]:
     """Serve health and numbers at `SIEMLITE_HEALTH`, where it is set and no other process of this machine does.
 
     Raises `ConfigurationError` where it is no address.
@@ -105,7 +105,9 @@ def served(app: App, shipper: Shipper) -> Iterator[None]:
         server.close()
 
 
-def ship_sources(app: App, source: Source, stop: threading.Event, *, live: bool, progress: Progress) -> ShipResult:
+def ship_sources(
+    app: ShippingApp, source: Source, stop: threading.Event, *, live: bool, progress: Progress
+) -> ShipResult:
     """Take everything of `source` and send it; raises what reading raises, once the rest was sent."""
     owned = app.spools.for_reader()
     watch = app.leak_watch(lambda: owned.spool)

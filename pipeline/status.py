@@ -3,7 +3,7 @@
 import threading
 from dataclasses import dataclass
 
-from pipeline.app import App
+from pipeline.app.shipping import ShippingApp
 from pipeline.errors import SiemliteError
 from pipeline.shipping.account import Account, account
 from pipeline.shipping.letters import local_letters
@@ -32,7 +32,7 @@ class Status:
         return sum(spool.events for spool in self.spools)
 
 
-def status_of(app: App) -> Status:
+def status_of(app: ShippingApp) -> Status:
     """Look at the spools twice, `LOOK_SECONDS` apart, and ask Elasticsearch meanwhile."""
     began = app.clock.monotonic()
     before = survey(app.spools)

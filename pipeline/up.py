@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from pipeline.app import App
+from pipeline.app.watching import App
 from pipeline.drill import canary
 from pipeline.errors import SiemliteError
 from pipeline.node import StartInterruptedError, node_url, start_node

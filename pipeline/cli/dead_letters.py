@@ -15,10 +15,10 @@ def list_(json: Json = False, replayed: Annotated[bool, typer.Option(help="Also 
     from dataclasses import asdict
 
     from pipeline.cli.output import show, show_json
-    from pipeline.cli.start import application
+    from pipeline.cli.start import shipping_application
     from pipeline.shipping.replay import kept_letters
 
-    app_ = application()
+    app_ = shipping_application()
     for letter in kept_letters(app_.client, app_.settings.siemlite_home, replayed=replayed):
         if json:
             show_json(asdict(letter))
@@ -31,10 +31,10 @@ def list_(json: Json = False, replayed: Annotated[bool, typer.Option(help="Also 
 def replay(json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> int:
     """Send the dead letters again, once what refused them is mended; exit 1 if any is refused still."""
     from pipeline.cli.output import show, show_json
-    from pipeline.cli.start import application
+    from pipeline.cli.start import shipping_application
     from pipeline.shipping.replay import replay as replay_letters
 
-    app_ = application()
+    app_ = shipping_application()
     result = replay_letters(app_.client, app_.settings.siemlite_home, app_.clock.now_ms())
     if json:
         show_json({"stored": result.stored, "refused": result.refused})

@@ -10,10 +10,10 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print one JSON doc
     from dataclasses import asdict
 
     from pipeline.cli.output import show, show_json
-    from pipeline.cli.start import application
+    from pipeline.cli.start import shipping_application
     from pipeline.status import status_of
 
-    app = application()
+    app = shipping_application()
     found = status_of(app)
     if json:
         show_json(

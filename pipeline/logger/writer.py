@@ -31,7 +31,7 @@ _EXIT_SECONDS = 5.0
 _LATE_SECONDS = 1.0
 _FORK_SECONDS = 5.0
 _GIVE_UP_SHARE = 0.8
-_SENDING = ("pipeline.app", "ship_in_process")
+_SENDING = ("pipeline.app.shipping", "ship_in_process")
 
 
 class Writer:

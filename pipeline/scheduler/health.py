@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET, AF_INET6
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 from prometheus_client import CollectorRegistry
@@ -19,7 +19,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from pipeline.clock import Clock
 from pipeline.errors import ConfigurationError
-from pipeline.scheduler.passes import PassOutcome
+
+if TYPE_CHECKING:
+    from pipeline.scheduler.passes import PassOutcome
 
 STUCK_S = 600.0
 """A pass that has not moved for so long is stuck."""
@@ -63,7 +65,7 @@ class Vitals:
         """Note that a pass begins."""
         self._pass_began = self._clock.monotonic()
 
-    def pass_ended(self, outcome: PassOutcome | None) -> None:
+    def pass_ended(self, outcome: "PassOutcome | None") -> None:
         """Note that a pass has ended; without an `outcome` it failed as a whole."""
         self._pass_began = None
         if outcome is None:

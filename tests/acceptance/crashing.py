@@ -12,7 +12,7 @@ from typing import Any
 from elastic_transport import Transport
 from pydantic import SecretStr
 
-from pipeline.app import App
+from pipeline.app.watching import App
 from pipeline.clock import SystemClock
 from pipeline.delivery.channels.http import Poster
 from pipeline.scheduler.checkpoints import Checkpoints

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.app import App
+from pipeline.app.watching import App
 from pipeline.detection import (
     Absence,
     Custom,

@@ -14,7 +14,7 @@ SECRET = "hunter2-S3CR3T7"
 _BLIND = """
 import sys
 from collections import defaultdict
-import pipeline.app
+import pipeline.app.shipping
 from pipeline.cli.main import main
 from pipeline.events.redaction import Redactor
 
@@ -28,7 +28,7 @@ class Blind(Redactor):
     def suspects(self, bodies):
         return []
 
-pipeline.app.Redactor = Blind
+pipeline.app.shipping.Redactor = Blind
 sys.exit(main(sys.argv[1:]))
 """
 """The command with a redactor that lets everything through."""

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from elasticsearch import Elasticsearch
 
-from pipeline.app import encoder_of
+from pipeline.app.shipping import encoder_of
 from pipeline.clock import SystemClock
 from pipeline.elastic.client import connect
 from pipeline.elastic.templates import install

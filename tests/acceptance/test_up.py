@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from pipeline.app import App
+from pipeline.app.watching import App
 from pipeline.detection.timeline import Severity
 from pipeline.drill import canary
 from pipeline.events.values import instant_text

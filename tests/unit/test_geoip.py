@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from pipeline.app import encoder_of
+from pipeline.app.shipping import encoder_of
 from pipeline.clock import SystemClock
 from pipeline.events.document import Shaper
 from pipeline.events.encoder import Draft

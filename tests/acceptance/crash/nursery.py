@@ -19,7 +19,7 @@ _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
     [
         "tests.acceptance.crash.child",
-        "pipeline.app",
+        "pipeline.app.shipping",
         "pipeline.ship",
         "pipeline.cli.start",
         "pipeline.cli.arguments",

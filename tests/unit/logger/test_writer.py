@@ -542,9 +542,9 @@ def test_the_application_sends_itself_only_when_told_to(tmp_path: Path) -> None:
     script = """
         import sys, types
         calls = []
-        module = types.ModuleType("pipeline.app")
+        module = types.ModuleType("pipeline.app.shipping")
         module.ship_in_process = lambda settings: calls.append(settings.siemlite_home)
-        sys.modules["pipeline.app"] = module
+        sys.modules["pipeline.app.shipping"] = module
         import time
         from pipeline import SecurityEvent, SecurityLogger
         security = SecurityLogger("a")
