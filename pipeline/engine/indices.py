@@ -53,6 +53,13 @@ class Indices:
         """Return the names of the indices that can hold events of `[first_ms, last_ms]`."""
         return tuple(index.name for index in self.all if index.overlaps(first_ms, last_ms))
 
+    @property
+    def end_ms(self) -> int | None:
+        """Return an instant that all events lie before; None where an index may hold any day."""
+        days = [index.day_ms for index in self.all]
+        known = [day for day in days if day is not None]
+        return max(known, default=0) + DAY_MS if len(known) == len(days) else None
+
     def shard_count(self, names: Sequence[str]) -> int:
         """Return how many shards the indices `names` have."""
         wanted = set(names)

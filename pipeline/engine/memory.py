@@ -40,9 +40,15 @@ class Recalled:
 
 
 def recall(view: View, touched: Touched) -> Step[Recalled]:
-    """Return which touched groups have values that the memory does not prove to be known."""
+    """Return which touched groups the memory does not prove to be without a crossing.
+
+    It proves that an arrival with known values makes none itself. Where the kind looks ahead (`influence_ms`), an
+    event that came earlier and lies later may cross because the group has an event shortly before it now. It had
+    one all the time if it lies within the kind's time of the one that is remembered; beyond that there must be none.
+    """
     kind = view.kind
     over_ms = kind.evidence_ms + 1
+    end_ms = view.indices.end_ms if kind.influence_ms else 0
     seed = _seed(view)
     names = {
         _name(seed, group, values): (group, span)
@@ -53,7 +59,8 @@ def recall(view: View, touched: Touched) -> Step[Recalled]:
     result = Recalled()
     for name, (group, (first_ms, last_ms)) in names.items():
         seen_ms = known.get(name)
-        if seen_ms is None or not (seen_ms < first_ms and last_ms - seen_ms < over_ms):
+        proved = seen_ms is not None and seen_ms < first_ms and last_ms - seen_ms < over_ms
+        if not proved or seen_ms is None or end_ms is None or end_ms > seen_ms + over_ms:
             result.unknown.add(group)
         if seen_ms is None or last_ms - seen_ms > over_ms // _STALE_SHARE:
             result.learned.append(Learned(name, last_ms, last_ms + over_ms))

@@ -349,6 +349,20 @@ def test_what_a_group_has_had_is_remembered_and_read_from_the_events_where_it_is
     assert instants(world.findings([country], NOON + 10)) == {("u1",): [NOON + 2, NOON + 9]}
 
 
+def test_a_late_event_of_a_known_value_makes_a_new_value_of_what_came_earlier(world: World) -> None:
+    country = detection(
+        NewValue(severity=Severity.LOW, group_by="user.id", fields="source.address", over=days(10)), "country"
+    )
+    world.write([failure(NOON, "home")])
+    assert world.findings([country], NOON + 1) == []
+    world.client.indices.refresh(index="security-seen-*")
+    away = NOON + 10 * DAY + HOUR
+    world.write([failure(away, "away")])
+    assert world.findings([country], away + 1) == []  # The first event of ten days.
+    world.write([failure(away - 2 * HOUR, "home")])
+    assert instants(world.findings([country], away + 2)) == {("u1",): [away]}
+
+
 def test_silence_is_found_when_its_time_has_come_and_no_event_arrives(world: World) -> None:
     silent = detection(Absence(severity=Severity.LOW, group_by="user.id", within=minutes(5), at_least=3), "silent")
     world.write(failure(NOON + n * 1000, user=user) for n in range(5) for user in ("stops", "goes on"))
