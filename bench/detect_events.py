@@ -1,5 +1,7 @@
 """The events of the detection benchmark: seeded, so that every contender and every run sees the same.
 
+They are stored as siemlite's shipper stores them: redacted, in ECS, with metadata and a nested body, about 800 bytes.
+
 Of `TOTAL` events within one day a fifth are failed logins. Most come from addresses that fail once or twice in the
 whole day; `attackers` addresses fail many times within minutes, and as many noisy ones fail as often but spread over
 the day, so that a count over the day does not tell them apart.
@@ -7,11 +9,16 @@ the day, so that a count over the day does not tell them apart.
 
 from collections.abc import Iterator
 from random import Random
+from secrets import token_bytes
 from typing import Any
 
-import orjson
-
+from bench.workload import details
 from pipeline.events.catalogue import CATALOGUE
+from pipeline.events.document import Shaper
+from pipeline.events.encoded import stamped
+from pipeline.events.encoder import Draft, Encoder
+from pipeline.events.identity import WRITER_BYTES, WriterIdentity
+from pipeline.events.redaction import Redactor
 from pipeline.events.values import instant_text
 
 DAY_MS = 86_400_000
@@ -25,12 +32,13 @@ BURST = 8
 AT_LEAST = 5
 WITHIN_MS = 900_000
 SEED = 20_260_101
+_RETENTION_MS = 90 * DAY_MS
 
 
 def events(
     attackers: int, total: int = TOTAL, begin_ms: int = BEGIN_MS, length_ms: int = DAY_MS, seed: int = 0
 ) -> list[dict[str, Any]]:
-    """Return the events in time order, as flat documents."""
+    """Return the events in time order, each with the fields that tell it apart."""
     random = Random(SEED + attackers + seed)
     share = total / TOTAL
     failures = round(FAILURES * share)
@@ -75,16 +83,34 @@ def _event(random: Random, time_ms: int, code: str, address: str) -> dict[str, A
     }
 
 
-def bulk_bodies(found: list[dict[str, Any]], size: int = 5_000) -> Iterator[bytes]:
-    """Yield `_bulk` bodies that index the events in their days' indices."""
+def bulk_bodies(found: list[dict[str, Any]], size: int = 2_000) -> Iterator[bytes]:
+    """Yield `_bulk` bodies that index the events in their days' indices, each call under ids of its own."""
+    random = Random(len(found))
+    encoder = Encoder(Redactor(), Shaper(_RETENTION_MS))
+    identity = WriterIdentity(token_bytes(WRITER_BYTES))
     for start in range(0, len(found), size):
-        lines = []
-        for event in found[start : start + size]:
-            text = instant_text(event["@timestamp"])
-            index = f"security-logs-{text[:10].replace('-', '.')}"
-            lines.append(b'{"create":{"_index":"%b"}}\n' % index.encode())
-            lines.append(orjson.dumps({**event, "@timestamp": text}) + b"\n")
-        yield b"".join(lines)
+        part = found[start : start + size]
+        drafts = [
+            Draft(_raw(random, event), identity.event_id(start + number), short=True)
+            for number, event in enumerate(part)
+        ]
+        now_ms = part[-1]["@timestamp"]
+        lines = b"".join(event.lines() for event in encoder.encode(drafts, now_ms, live=False))
+        yield stamped(lines, now_ms)
+
+
+def _raw(random: Random, event: dict[str, Any]) -> dict[str, Any]:
+    """Return an event as an application logs it."""
+    context = details(random, int(event["user.id"].removeprefix("user-")), event["source.address"])
+    return {
+        **context,
+        "timestamp": instant_text(event["@timestamp"]),
+        "event": event["event.code"],
+        "userId": event["user.id"],
+        "service": event["service.name"],
+        "traceId": event["trace.id"],
+        "message": event["message"],
+    }
 
 
 def truth(found: list[dict[str, Any]], at_least: int, within_ms: int) -> dict[str, list[int]]:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import orjson
 
-from bench.detect_events import AT_LEAST, WITHIN_MS
 from pipeline.detection import Detection, Severity, Threshold
 from pipeline.elastic.client import connect
 from pipeline.engine.engine import Engine
@@ -13,14 +12,14 @@ from pipeline.settings import load_settings
 
 
 def main() -> int:
-    """Evaluate the history between two instants at the server that the arguments name."""
-    url, begin_ms, end_ms = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    """Evaluate history at the server, between the instants and with the threshold that the arguments name."""
+    url, (begin_ms, end_ms, at_least, within) = sys.argv[1], map(int, sys.argv[2:])
     kind = Threshold(
         severity=Severity.HIGH,
         where={"event.code": "LOGIN_FAILURE"},
         group_by="source.address",
-        at_least=AT_LEAST,
-        within=WITHIN_MS,
+        at_least=at_least,
+        within=within,
     )
     detection = Detection("brute_force", "Brute force", "", Path(__file__), kind)
     engine = Engine(connect(load_settings(None), url), verify_mark=lambda *_: False)

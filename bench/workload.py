@@ -105,21 +105,8 @@ def events(count: int, seed: int) -> Iterator[dict[str, Any]]:
 def _event(rng: Random, number: int, count: int, seed: int) -> dict[str, Any]:
     kind = rng.choice(CATALOGUE)
     person = rng.randrange(50_000)
-    details: dict[str, Any] = {
-        "userId": f"u-{person}",
-        "ip": f"{rng.choice((10, 81, 92, 185, 203))}.{rng.randrange(256)}.{rng.randrange(256)}.{rng.randrange(1, 255)}",
-    }
-    for key, value in (
-        ("email", f"person{person}@example.org"),
-        ("userAgent", rng.choice(_AGENTS)),
-        ("geoLocation", rng.choice(_PLACES)),
-        ("reason", rng.choice(_REASONS)),
-    ):
-        if rng.random() < 0.4:
-            details[key] = value
-    for key in rng.sample(_METADATA, rng.randrange(1, 3)):
-        details[key] = _metadata(rng, key)
-    details["body"] = _body(rng, person)
+    address = f"{rng.choice((10, 81, 92, 185, 203))}.{rng.randrange(256)}.{rng.randrange(256)}.{rng.randrange(1, 255)}"
+    context = details(rng, person, address)
     event: dict[str, Any] = {
         "timestamp": _time(number, count),
         "level": kind.level,
@@ -128,7 +115,24 @@ def _event(rng: Random, number: int, count: int, seed: int) -> dict[str, Any]:
         "service": rng.choice(_SERVICES),
         "traceId": trace_id(seed, number),
     }
-    return event | ({"context": details} if number % 2 else details)
+    return event | ({"context": context} if number % 2 else context)
+
+
+def details(rng: Random, person: int, address: str) -> dict[str, Any]:
+    """Return what an application says of an event of `person` from `address`."""
+    found: dict[str, Any] = {"userId": f"u-{person}", "ip": address}
+    for key, value in (
+        ("email", f"person{person}@example.org"),
+        ("userAgent", rng.choice(_AGENTS)),
+        ("geoLocation", rng.choice(_PLACES)),
+        ("reason", rng.choice(_REASONS)),
+    ):
+        if rng.random() < 0.4:
+            found[key] = value
+    for key in rng.sample(_METADATA, rng.randrange(1, 3)):
+        found[key] = _metadata(rng, key)
+    found["body"] = _body(rng, person)
+    return found
 
 
 def _time(number: int, count: int) -> str:
