@@ -23,7 +23,7 @@ def ship(
     """Ship files, or standard input; without either, send what every spool of this home holds, until SIGTERM."""
     from pipeline.cli.arguments import listen_arguments, timezone_argument
     from pipeline.cli.output import progress_bar, say, show_json
-    from pipeline.cli.start import shipping_application, stop_on_signals
+    from pipeline.cli.start import seldom_collect, shipping_application, stop_on_signals
     from pipeline.ship import ship_sources, ship_spools
     from pipeline.sources.files import FileSource
     from pipeline.sources.formats.format import FormatOptions, format_factory
@@ -31,6 +31,7 @@ def ship(
 
     stop = stop_on_signals()
     app = shipping_application()
+    seldom_collect()
     options = FormatOptions(year, timezone_argument(timezone))
     if files and listen:
         say("siemlite: --listen takes no files; run a second `siemlite ship` for them")

@@ -12,13 +12,14 @@ def up(
 ) -> int:
     """Run node (unless ELASTICSEARCH_URL is set), setup, shipper and scheduler until Ctrl-C."""
     from pipeline.cli.arguments import timezone_argument
-    from pipeline.cli.start import application, on_hangup, stop_on_signals
+    from pipeline.cli.start import application, on_hangup, seldom_collect, stop_on_signals
     from pipeline.drill import prove_first_start
     from pipeline.sources.formats.format import FormatOptions, format_factory
     from pipeline.up import run_everything
 
     stop = stop_on_signals()
     app = application()
+    seldom_collect()
     on_hangup(app.live_detections.ask)
     lines = format_factory(format_, FormatOptions(timezone=timezone_argument(timezone)))
     followed = (lambda ended: app.source(follow, lines, ended, follow=True)) if follow else None

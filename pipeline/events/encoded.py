@@ -29,7 +29,17 @@ class Encoded(NamedTuple):
 
 def index_of(instant: values.Instant) -> str:
     """Return the daily index of an event at `instant`, by UTC."""
-    return INDEX_PREFIX + instant.text[:10].replace("-", ".")
+    day = instant.text[:10]
+    known = _indices.get(day)
+    if known is None:
+        if len(_indices) >= _INDICES_MAX:
+            _indices.clear()
+        known = _indices[day] = INDEX_PREFIX + day.replace("-", ".")
+    return known
+
+
+_indices: dict[str, str] = {}
+_INDICES_MAX = 1_000
 
 
 def stamped(chunk: bytes, sent_ms: int) -> bytes:

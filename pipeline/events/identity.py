@@ -34,8 +34,7 @@ class FileIdentity:
     def event_id(self, offset: int, line: bytes, ordinal: int = 0) -> str:
         """Return the id of the `ordinal`-th event of the line that starts at byte `offset`."""
         digest = self._seeded.copy()
-        digest.update(b"%d:%d:" % (offset, ordinal))
-        digest.update(line)
+        digest.update(b"%d:%d:%b" % (offset, ordinal, line))
         place = (offset % _OFFSETS).to_bytes(_OFFSET_BYTES, "big")
         return b2a_base64(place + digest.digest(), newline=False).translate(_URL_SAFE).decode("ascii")
 

@@ -14,7 +14,6 @@ from typing import Protocol
 
 from pipeline.clock import Clock
 from pipeline.errors import RetryableError
-from pipeline.events.encoded import Encoded
 from pipeline.events.encoder import Draft, Encoder
 from pipeline.events.identity import WRITER_BYTES, WriterIdentity
 from pipeline.shipping.spool import Chunk, Spool
@@ -26,15 +25,8 @@ _RETRY_SECONDS = 0.1
 _log = logging.getLogger(__name__)
 
 
-class Record(Protocol):
-    """A raw event of a source; without an id of its own it is numbered here."""
-
-    @property
-    def event(self) -> Mapping[str, object]: ...
-    @property
-    def event_id(self) -> str | None: ...
-    @property
-    def short(self) -> bool: ...
+Record = tuple[Mapping[str, object], str | None, bool]
+"""A raw event of a source, its id (without one it is numbered here), and whether it may take the short way."""
 
 
 class Batch(Protocol):
@@ -68,8 +60,8 @@ class Intake:
         """Take everything that a source yields; return whether all that was taken is durable."""
         for batch in batches:
             drafts = [
-                Draft(record.event, record.event_id or self._identity.event_id(next(self._numbers)), short=record.short)
-                for record in batch.records
+                Draft(event, event_id or self._identity.event_id(next(self._numbers)), None, None, short)
+                for event, event_id, short in batch.records
             ]
             if not self.take(drafts, batch.positions, stop) or (self._live and not self.flush(stop)):
                 return False
@@ -85,8 +77,9 @@ class Intake:
     def take(self, drafts: Sequence[Draft], positions: Mapping[str, str], stop: threading.Event) -> bool:
         """Take events and the positions behind them; see `flush` for `stop` and the result."""
         encoded = self._encoder.encode(drafts, self._clock.now_ms(), live=self._live)
-        for event in encoded:
-            self._add(event)
+        lines = [event.lines() for event in encoded]
+        self._lines += lines
+        self._size += sum(map(len, lines))
         self._positions.update(positions)
         if self._size >= CHUNK_BYTES or len(self._lines) >= CHUNK_EVENTS:
             return self.flush(stop)
@@ -115,8 +108,3 @@ class Intake:
         self.events += len(self._lines)
         self._lines, self._size, self._positions = [], 0, {}
         return True
-
-    def _add(self, event: Encoded) -> None:
-        lines = event.lines()
-        self._lines.append(lines)
-        self._size += len(lines)

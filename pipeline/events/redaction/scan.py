@@ -12,7 +12,6 @@ when the string it stands in holds such a name; keys that are redacted already a
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import accumulate
 
 from pipeline.events.encoded import INGESTED
 from pipeline.events.redaction.digits import numbered
@@ -44,7 +43,8 @@ _DASH = re.compile(
 """A dash in a secret of a known shape, or before an option's name."""
 
 _NAMED_BYTES = (b"=", b"<", b"'")
-_COLON = re.compile(rb':(?:(?<!":)(?<![T :][0-9][0-9]:)|(?<=\\":))')
+_COLON = re.compile(rb":(?<![T :][0-9][0-9]:)")
+_KEY_END = b'":'
 _NOT_PUNCTUATION = bytes(byte for byte in range(256) if byte not in b'":,\\\n')
 _KEYS_END = b'"":'
 """What is left of a plain key and its colon when all but quotes, colons, commas and backslashes are left out."""
@@ -85,7 +85,7 @@ class Scan:
         for byte in _NAMED_BYTES:
             found.update(self._named(lines, partial(joined.find, byte), known))
         found.update(self._dashes(lines, known))
-        found.update(self._colons(parts, lines, known))
+        found.update(self._colons(parts, joined))
         for byte, pattern in _NAMED_RARE:
             if byte in joined:
                 found.update(self._named(lines, match_of(pattern, joined), known))
@@ -108,22 +108,23 @@ class Scan:
                 yield line
             at = find(following)
 
-    def _colons(self, parts: Sequence[bytes], lines: Lines, known: dict[int, bool]) -> Iterator[int]:
+    def _colons(self, parts: Sequence[bytes], joined: bytes) -> Iterator[int]:
         """Yield the numbers of the lines with a colon in a string with a name.
 
-        Nearly all colons are those of JSON; they are told apart on what is left of the batch without all else.
+        Nearly all colons are those of JSON; the few lines that have others are found on what is left of the batch
+        without all else. A colon behind an escaped quote needs no look here: the quote itself is a mark.
         """
-        joined = lines.joined
         rest = Lines(joined.translate(None, _NOT_PUNCTUATION).replace(_KEYS_END, b""))
-        starts: list[int] = []
-        at = rest.joined.find(b":")
-        while at >= 0:
-            line, following = rest.line(at)
-            starts = starts or [0, *accumulate(len(part) + 1 for part in parts)]
-            start, end = starts[line], starts[line + 1]
-            find = match_of(_COLON, joined, end)
-            yield from self._named(lines, find, known, start)
-            at = rest.joined.find(b":", following)
+        for line in rest.each(partial(rest.joined.find, b":")):
+            text = parts[line].replace(_KEY_END, b'"')
+            end = 0
+            for colon in _COLON.finditer(text):
+                if colon.start() < end:
+                    continue
+                start, end = _string_around(text, colon.start())
+                if self._holds_secret(text[start:end]):
+                    yield line
+                    break
 
     def _dashes(self, lines: Lines, known: dict[int, bool]) -> Iterator[int]:
         """Yield the numbers of the lines with a secret that has a dash, or with an option in a string with a name."""

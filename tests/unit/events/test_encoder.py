@@ -42,6 +42,14 @@ def test_secrets_are_gone_before_there_are_bytes(encoder: Encoder) -> None:
     assert document(encoded)["siemlite"]["data"]["body"] == [{"apiKey": "[REDACTED]", "n": 1}]
 
 
+@pytest.mark.parametrize("short", [True, False])
+def test_an_id_stays_what_it_is_even_where_it_looks_like_a_token(encoder: Encoder, short: bool) -> None:
+    event_id = "AAAGAVxoxx-y8o7DJNdqBrhiAy6N"
+    (encoded,) = encoder.encode([Draft({"message": f"of {event_id}"}, event_id, short=short)], NOW, live=True)
+    assert document(encoded)["event"]["id"] == event_id
+    assert document(encoded)["message"] == "of AAAGAV[REDACTED]"
+
+
 def test_a_body_is_one_line_whatever_is_in_it(encoder: Encoder) -> None:
     encoded = encode(encoder, {"message": "a\nb\r\u2028c\0", "x\n": ["\n"]})
     assert encoded.lines().count(b"\n") == 2
