@@ -142,3 +142,19 @@ def test_a_canary_that_nobody_ships_for_is_an_alert_about_the_monitoring_itself(
     with running(env, "scheduler"), running(env, "ship"):
         checks.canary(canary(app, threading.Event()))
     assert not checks.all()
+
+
+def test_the_scheduler_plays_its_canary_again_and_again(es_url: str, tmp_path: Path) -> None:
+    env = environment(tmp_path, ELASTICSEARCH_URL=es_url, SIEMLITE_INTERVAL="500ms", SIEMLITE_CANARY="1s")
+    assert siemlite(env, "setup").returncode == 0
+
+    def told() -> list[str]:
+        return [line for line in scheduler.stderr if "DRILL: Brute-force login" in line]
+
+    with running(env, "ship"), running(env, "scheduler") as scheduler:
+        scheduler.until(lambda: len(told()) >= 3, "three drills of the canary reach the console")
+    drills = {"aggs": {"ids": {"cardinality": {"field": "siemlite.drill.id"}}}, "size": 0}
+    with httpx.Client(base_url=es_url) as http:
+        http.post("/security-logs-*/_refresh")
+        found = http.post("/security-logs-*/_search", json=drills).json()["aggregations"]["ids"]["value"]
+    assert found >= 3, "each drill is one of its own"
