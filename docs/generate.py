@@ -42,7 +42,7 @@ def _default(name: str) -> str:
             name, "the user's cache folder; as root `/var/cache/siemlite`"
         )
     value = field.default
-    if value is None or value == ():
+    if value in (None, (), ""):
         return ""
     if isinstance(value, tuple):
         return f"`{','.join(value)}`"

@@ -21,6 +21,7 @@ from pipeline.shipping.spool import Chunk, Spool
 CHUNK_BYTES = 1024 * 1024
 CHUNK_EVENTS = 2_000
 _RETRY_SECONDS = 0.1
+_BELIEVED_MS = 90 * 86_400_000
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ class Batch(Protocol):
     def records(self) -> Sequence[Record]: ...
     @property
     def positions(self) -> Mapping[str, str]: ...
+    @property
+    def received_ms(self) -> int | None: ...
 
 
 class Intake:
@@ -63,7 +66,7 @@ class Intake:
                 Draft(event, event_id or self._identity.event_id(next(self._numbers)), None, None, short)
                 for event, event_id, short in batch.records
             ]
-            if not self.take(drafts, batch.positions, stop) or (self._live and not self.flush(stop)):
+            if not self.take(drafts, batch.positions, stop, batch.received_ms) or (self._live and not self.flush(stop)):
                 return False
             if stop.is_set():
                 break
@@ -74,9 +77,21 @@ class Intake:
         """Return whether something waits for `flush`."""
         return bool(self._lines or self._positions)
 
-    def take(self, drafts: Sequence[Draft], positions: Mapping[str, str], stop: threading.Event) -> bool:
-        """Take events and the positions behind them; see `flush` for `stop` and the result."""
-        encoded = self._encoder.encode(drafts, self._clock.now_ms(), live=self._live)
+    def take(
+        self,
+        drafts: Sequence[Draft],
+        positions: Mapping[str, str],
+        stop: threading.Event,
+        received_ms: int | None = None,
+    ) -> bool:
+        """Take events and the positions behind them; see `flush` for `stop` and the result.
+
+        `received_ms` is when they were received, where that is not now; one far from now is not believed.
+        """
+        now_ms = self._clock.now_ms()
+        if received_ms is None or abs(now_ms - received_ms) > _BELIEVED_MS:
+            received_ms = now_ms
+        encoded = self._encoder.encode(drafts, received_ms, live=self._live)
         lines = [event.lines() for event in encoded]
         self._lines += lines
         self._size += sum(map(len, lines))

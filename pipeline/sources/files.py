@@ -2,7 +2,8 @@
 
 Invariants: each line is read once, a last one without a line ending included; memory does not grow with the
 file. While a file is being read its position says how far, so that an interrupted run goes on there; once
-it is done nothing of it is remembered, and reading it again gives the same events with the same ids.
+it is done nothing of it is remembered, and reading it again gives the same events with the same ids: what depends
+on the time of receipt depends on the file's last change.
 """
 
 import os
@@ -65,6 +66,7 @@ class FileSource:
         mark = self._marks.of(first_line(head, complete=len(head) < BLOCK_BYTES) or b"")
         identity = FileIdentity(self._key, source_name(stem_of(file.real_path), mark)) if file.regular else None
         changed_ms = file.status().st_mtime_ns // 1_000_000
+        received_ms = changed_ms if file.regular else None
         maker = RecordMaker(self._make_format(lambda: changed_ms), identity)
         start = self._resumed(file, key, mark) or Position(mark, 0)
         if start.state:
@@ -81,10 +83,10 @@ class FileSource:
                 if identity is not None:
                     position = Position(mark, end, trail.check(end), maker.format.snapshot())
                     positions[key] = to_text(position.as_plain())
-                yield Batch(records, positions)
+                yield Batch(records, positions, received_ms)
             block = self._next(file, cutter.consumed)
         for records, _ in maker.batches(cutter.finish(), cutter):
-            yield Batch(records)
+            yield Batch(records, received_ms=received_ms)
         self.blank_lines += maker.blank
         if identity is not None:
             yield Batch((), {key: FORGET})

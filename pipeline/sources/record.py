@@ -26,10 +26,15 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records in the order of their source, and what to give back to it at the next start."""
+    """Records in the order of their source, and what to give back to it at the next start.
+
+    `received_ms` is when they were received at the latest, where the source knows it and will say the same again:
+    the last change of a file that is read from beginning to end.
+    """
 
     records: Sequence[Record] = ()
     positions: Mapping[str, str] = field(default_factory=dict)
+    received_ms: int | None = None
 
 
 class Source(Protocol):
