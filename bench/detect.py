@@ -1,6 +1,6 @@
-"""Detection beside a peer, many detections at once, and long retention. `make bench-detect` runs it.
+"""Detection beside a peer, many detections at once, long retention, examples. `make bench-detect` runs it.
 
-Three questions, each on the events of `detect_events`, on a real Elasticsearch:
+Four questions on a real Elasticsearch, the first three on the events of `detect_events`:
 
 - history: "5 failed logins from one address within 15 minutes" over all events, by siemlite and by ElastAlert2
   (`frequency` with `query_key`), each in one process from its start to its end. Processor time is that of the
@@ -9,6 +9,7 @@ Three questions, each on the events of `detect_events`, on a real Elasticsearch:
 - many: the time of a pass of 1,000 detections, each matching at least one percent of the events, while 2,000 events
   a second arrive and 5 s lie between passes.
 - retention: the time of a pass of 100 detections with one day of events, and with 30.
+- examples: the time of `siemlite test`, from its start to its end: all built-in detections, mutations included.
 
 The peer's Python is `--peer PYTHON` (see bench/README.md); where it is missing, it is left out and said so.
 """
@@ -30,6 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import machine
+from bench.contenders import siemlite_command, siemlite_environment
 from bench.detect_events import AT_LEAST, BEGIN_MS, DAY_MS, TOTAL, WITHIN_MS, bulk_bodies, events, truth
 from bench.measure import Child, Command, own_cpu_seconds
 from bench.server import Server, benchmark_server
@@ -42,8 +44,10 @@ from pipeline.engine.indices import look
 from pipeline.events.catalogue import CATALOGUE
 from pipeline.settings import load_settings
 
+PARTS = ("history", "many", "retention", "examples")
 ATTACKERS = (20, 1_000)
 PASSES = 3
+WARM_UPS = 3
 SHORT_PASSES = 15
 """Of passes that take a fraction of a second, more are needed to tell two medians apart."""
 
@@ -95,6 +99,15 @@ class PassRun:
     client_cpu: float
     server_cpu: float
     incomplete: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExamplesRun:
+    """`siemlite test` on a warm server: the median time of a run, from the start of the process to its end."""
+
+    detections: int
+    runs: int
+    seconds: float
 
 
 class Bench:
@@ -227,6 +240,27 @@ class Bench:
         later_ms = today_ms + DAY_MS // 2 + 240_000
         return one, self.passes(f"{DAYS} days", detections, per_day * DAYS, later_ms, SHORT_PASSES)
 
+    def examples(self) -> ExamplesRun:
+        """Time `siemlite test`."""
+        self.console.print("examples")
+        self.server.fresh()
+        seconds = []
+        for number in range(WARM_UPS + PASSES):
+            with tempfile.TemporaryDirectory() as name:
+                folder = Path(name)
+                began = time.monotonic()
+                environment = siemlite_environment(folder, self.server.url)
+                child = Child(siemlite_command(folder, environment, "test", "--json"), folder / "log")
+                try:
+                    child.wait(_RUN_SECONDS)
+                finally:
+                    child.kill()
+                child.check()
+                if number >= WARM_UPS:
+                    seconds.append(time.monotonic() - began)
+                lines = (folder / "log").read_bytes().splitlines()
+        return ExamplesRun(sum(line.startswith(b"{") for line in lines), len(seconds), median(seconds))
+
 
 def some_detections(number: int) -> list[Detection]:
     """Return `number` different detections that match one to one and a half percent of the events."""
@@ -256,7 +290,9 @@ def _verdict(found: dict[str, list[Any]], right: dict[str, list[int]]) -> str:
     return f"the right {len(right)} groups, {told} of {crossings} crossings"
 
 
-def _show(console: Console, runs: Sequence[HistoryRun], passes: Sequence[PassRun]) -> None:
+def _show(
+    console: Console, runs: Sequence[HistoryRun], passes: Sequence[PassRun], examples: ExamplesRun | None
+) -> None:
     table = Table(title="5 within 15 minutes, over history")
     for heading in (
         "contender",
@@ -292,9 +328,15 @@ def _show(console: Console, runs: Sequence[HistoryRun], passes: Sequence[PassRun
         spent = (f"{one.seconds:.2f}", f"{one.client_cpu:.2f}", f"{one.server_cpu:.2f}", str(one.incomplete))
         table.add_row(one.what, f"{one.detections:,}", f"{one.stored:,}", *spent)
     console.print(table)
+    if examples is not None:
+        console.print(
+            f"siemlite test: {examples.detections} detections with their mutations in {examples.seconds:.1f} s"
+        )
 
 
-def _record(described: object, runs: Sequence[HistoryRun], passes: Sequence[PassRun]) -> None:
+def _record(
+    described: object, runs: Sequence[HistoryRun], passes: Sequence[PassRun], examples: ExamplesRun | None
+) -> None:
     """Put what was run in its place in the record, beside what other runs put there."""
     kept = orjson.loads(RECORD.read_bytes()) if RECORD.exists() else {}
     taken = {"machine": described, "commit": machine.commit()}
@@ -303,6 +345,8 @@ def _record(described: object, runs: Sequence[HistoryRun], passes: Sequence[Pass
         kept[f"history, {own[0]['minutes']} minutes, {attackers} attackers"] = {**taken, "runs": own}
     for one in passes:
         kept[f"pass, {one.what}"] = {**taken, **asdict(one)}
+    if examples is not None:
+        kept["examples"] = {**taken, **asdict(examples)}
     RECORD.write_bytes(orjson.dumps(kept, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
 
 
@@ -310,7 +354,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; return 0, or 1 where siemlite's answer was not exact or a pass not complete."""
     parser = argparse.ArgumentParser(prog="bench.detect", description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--events", type=int, default=TOTAL, help="events of the history, for both contenders")
-    parser.add_argument("--only", action="append", choices=("history", "many", "retention"), help="may be repeated")
+    parser.add_argument("--only", action="append", choices=PARTS, help="may be repeated")
     parser.add_argument("--attackers", type=int, action="append", help="of the history: 20 and 1,000 by default")
     parser.add_argument("--minutes", type=int, default=DAY_MS // minutes(1), help="length of the history: a day")
     parser.add_argument("--record", action="store_true", help=f"also keep what was run in {RECORD.name}")
@@ -318,10 +362,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     options = parser.parse_args(arguments)
     end_on_sigterm()
-    wanted = options.only or ["history", "many", "retention"]
+    wanted = options.only or PARTS
     console = Console(stderr=True)
     runs: list[HistoryRun] = []
     passes: list[PassRun] = []
+    examples: ExamplesRun | None = None
     with benchmark_server() as server:
         bench = Bench(server, console)
         RESULTS.mkdir(parents=True, exist_ok=True)
@@ -335,19 +380,22 @@ def main(arguments: Sequence[str]) -> int:
             passes.append(bench.many(options.events))
         if "retention" in wanted:
             passes += bench.retention(max(1_000, options.events // 20))
+        if "examples" in wanted:
+            examples = bench.examples()
     result = {
         "machine": described,
         "commit": machine.commit(),
         "history": [asdict(run) for run in runs],
         "passes": [asdict(one) for one in passes],
+        "examples": None if examples is None else asdict(examples),
     }
     (RESULTS / "detect.json").write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))
     if options.record:
-        _record(described, runs, passes)
+        _record(described, runs, passes, examples)
     if options.json:
         sys.stdout.buffer.write(orjson.dumps(result) + b"\n")
     else:
-        _show(Console(width=150), runs, passes)
+        _show(Console(width=150), runs, passes, examples)
     exact = all(run.answer.startswith("exact") for run in runs if run.contender == "siemlite")
     return 0 if exact and not any(one.incomplete for one in passes) else 1
 
