@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -28,11 +28,11 @@ from typing import Any
 import httpx
 import orjson
 from rich.console import Console
-from rich.table import Table
 
 from bench import machine
 from bench.contenders import siemlite_command, siemlite_environment
 from bench.detect_events import AT_LEAST, BEGIN_MS, DAY_MS, TOTAL, WITHIN_MS, bulk_bodies, events, truth
+from bench.detect_report import RECORD, ExamplesRun, HistoryRun, PassRun, record, show, verdict
 from bench.measure import Child, Command, own_cpu_seconds
 from bench.server import Server, benchmark_server
 from bench.ship import RESULTS, end_on_sigterm
@@ -59,55 +59,8 @@ _WARM_UPS_MOST = 20
 _STILL_WARMING = 0.9
 _LOOK_SECONDS = 0.5
 _QUIET_LOOKS = 4
-RECORD = Path(__file__).parent / "detect-results.json"
 _MIB = 1024 * 1024
 _PEER_SCRIPT = Path(__file__).parent / "peers" / "elastalert_frequency.py"
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryRun:
-    """One contender over one set of events; `answer` says how it compares with the truth.
-
-    `start_cpu` is the processor time, of client and server, of a run that has nothing to evaluate.
-    """
-
-    contender: str
-    events: int
-    minutes: int
-    attackers: int
-    seconds: float
-    client_cpu: float
-    server_cpu: float
-    peak_mib: float
-    answer: str
-    start_cpu: float = 0.0
-
-    @property
-    def cpu(self) -> float:
-        """Return the processor time of client and server."""
-        return self.client_cpu + self.server_cpu
-
-
-@dataclass(frozen=True, slots=True)
-class PassRun:
-    """Passes: their median time, and the processor time of one."""
-
-    what: str
-    detections: int
-    stored: int
-    seconds: float
-    client_cpu: float
-    server_cpu: float
-    incomplete: int
-
-
-@dataclass(frozen=True, slots=True)
-class ExamplesRun:
-    """`siemlite test` on a warm server: the median time of a run, from the start of the process to its end."""
-
-    detections: int
-    runs: int
-    seconds: float
 
 
 class Bench:
@@ -191,7 +144,7 @@ class Bench:
             child.check()
             seconds, server = time.monotonic() - began, (self.server.cpu_seconds() or 0.0) - server
             found = orjson.loads(log.read_bytes().strip().rpartition(b"\n")[2])
-        return HistoryRun(name, *asked, seconds, child.cpu, server, child.peak_bytes / _MIB, _verdict(found, right))
+        return HistoryRun(name, *asked, seconds, child.cpu, server, child.peak_bytes / _MIB, verdict(found, right))
 
     def passes(
         self, what: str, detections: Sequence[Detection], stored: int, now_ms: int, number: int = PASSES
@@ -280,76 +233,6 @@ def some_detections(number: int) -> list[Detection]:
     return made
 
 
-def _verdict(found: dict[str, list[Any]], right: dict[str, list[int]]) -> str:
-    if found.keys() != right.keys():
-        return f"{len(right.keys() - found.keys())} groups missed, {len(found.keys() - right.keys())} wrong"
-    crossings = sum(len(times) for times in right.values())
-    told = sum(len(times) for times in found.values())
-    if all(found[group] == times for group, times in right.items()):
-        return f"exact: {len(right)} groups, {crossings} crossings"
-    return f"the right {len(right)} groups, {told} of {crossings} crossings"
-
-
-def _show(
-    console: Console, runs: Sequence[HistoryRun], passes: Sequence[PassRun], examples: ExamplesRun | None
-) -> None:
-    table = Table(title="5 within 15 minutes, over history")
-    for heading in (
-        "contender",
-        "events",
-        "minutes",
-        "attackers",
-        "s",
-        "client CPU s",
-        "server CPU s",
-        "start CPU s",
-        "peak MiB",
-        "answer",
-    ):
-        table.add_column(heading, justify="left" if heading in ("contender", "answer") else "right", no_wrap=True)
-    for run in runs:
-        cpu = (f"{run.client_cpu:.2f}", f"{run.server_cpu:.2f}", f"{run.start_cpu:.2f}")
-        figures = (f"{run.seconds:.1f}", *cpu, f"{run.peak_mib:.0f}")
-        table.add_row(run.contender, f"{run.events:,}", str(run.minutes), str(run.attackers), *figures, run.answer)
-    console.print(table)
-    for attackers in sorted({run.attackers for run in runs}):
-        by_name = {run.contender: run for run in runs if run.attackers == attackers}
-        if len(by_name) == 2:
-            own, peer = by_name["siemlite"], by_name["ElastAlert2"]
-            started = (peer.cpu - peer.start_cpu) / (own.cpu - own.start_cpu)
-            console.print(
-                f"{attackers} attackers: {peer.cpu / own.cpu:.0f} times less processor time than ElastAlert2,"
-                f" {started:.0f} times without the start of either"
-            )
-    table = Table(title=f"one pass, {RATE:,} events/s, {PAUSE_S} s between passes")
-    for heading in ("what", "detections", "events stored", "s", "client CPU s", "server CPU s", "not evaluated"):
-        table.add_column(heading, justify="left" if heading == "what" else "right", no_wrap=True)
-    for one in passes:
-        spent = (f"{one.seconds:.2f}", f"{one.client_cpu:.2f}", f"{one.server_cpu:.2f}", str(one.incomplete))
-        table.add_row(one.what, f"{one.detections:,}", f"{one.stored:,}", *spent)
-    console.print(table)
-    if examples is not None:
-        console.print(
-            f"siemlite test: {examples.detections} detections with their mutations in {examples.seconds:.1f} s"
-        )
-
-
-def _record(
-    described: object, runs: Sequence[HistoryRun], passes: Sequence[PassRun], examples: ExamplesRun | None
-) -> None:
-    """Put what was run in its place in the record, beside what other runs put there."""
-    kept = orjson.loads(RECORD.read_bytes()) if RECORD.exists() else {}
-    taken = {"machine": described, "commit": machine.commit()}
-    for attackers in {run.attackers for run in runs}:
-        own = [asdict(run) for run in runs if run.attackers == attackers]
-        kept[f"history, {own[0]['minutes']} minutes, {attackers} attackers"] = {**taken, "runs": own}
-    for one in passes:
-        kept[f"pass, {one.what}"] = {**taken, **asdict(one)}
-    if examples is not None:
-        kept["examples"] = {**taken, **asdict(examples)}
-    RECORD.write_bytes(orjson.dumps(kept, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
-
-
 def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; return 0, or 1 where siemlite's answer was not exact or a pass not complete."""
     parser = argparse.ArgumentParser(prog="bench.detect", description=__doc__.partition("\n")[0] if __doc__ else "")
@@ -391,11 +274,11 @@ def main(arguments: Sequence[str]) -> int:
     }
     (RESULTS / "detect.json").write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))
     if options.record:
-        _record(described, runs, passes, examples)
+        record(described, runs, passes, examples)
     if options.json:
         sys.stdout.buffer.write(orjson.dumps(result) + b"\n")
     else:
-        _show(Console(width=150), runs, passes, examples)
+        show(Console(width=150), runs, passes, examples)
     exact = all(run.answer.startswith("exact") for run in runs if run.contender == "siemlite")
     return 0 if exact and not any(one.incomplete for one in passes) else 1
 
