@@ -1,5 +1,18 @@
 """What the author of a detection imports."""
 
+from pipeline.detection.conditions import (
+    above,
+    at_least,
+    at_most,
+    below,
+    between,
+    cidr,
+    exists,
+    missing,
+    not_,
+    one_of,
+    prefix,
+)
 from pipeline.detection.detection import Detection
 from pipeline.detection.durations import days, hours, milliseconds, minutes, seconds
 from pipeline.detection.examples import Example, burst, event, late, until
@@ -17,23 +30,7 @@ from pipeline.detection.kinds.share import Share
 from pipeline.detection.kinds.spike import Spike
 from pipeline.detection.kinds.threshold import Threshold
 from pipeline.detection.timeline import Crossing, Row, Severity, Timeline
-from pipeline.detection.where import (
-    above,
-    all_of,
-    any_of,
-    at_least,
-    at_most,
-    below,
-    between,
-    cidr,
-    exists,
-    missing,
-    none_of,
-    not_,
-    one_of,
-    prefix,
-    raw,
-)
+from pipeline.detection.where import all_of, any_of, none_of, raw
 
 __all__ = [
     "Absence",

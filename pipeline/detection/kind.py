@@ -20,10 +20,11 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, ClassVar
 
+from pipeline.detection.conditions import Exists
 from pipeline.detection.durations import minutes
 from pipeline.detection.examples import Example
 from pipeline.detection.timeline import Crossing, Severity, Timeline
-from pipeline.detection.where import All, Clause, Exists, Field, Where, compile_where
+from pipeline.detection.where import All, Clause, Field, Where, compile_where
 from pipeline.errors import ConfigurationError
 
 _TECHNIQUE = re.compile(r"T\d{4}(\.\d{3})?")

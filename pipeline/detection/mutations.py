@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from pipeline.detection.conditions import OneOf
 from pipeline.detection.kind import ByCount, Kind
-from pipeline.detection.where import All, AnyOf, Clause, Field, OneOf, Where
+from pipeline.detection.where import All, AnyOf, Clause, Field, Where
 from pipeline.errors import ConfigurationError
 
 

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.detection.conditions import Cidr, Exists, OneOf, Prefix, Range
 from pipeline.detection.detection import Detection
 from pipeline.detection.examples import Example
-from pipeline.detection.where import All, AnyOf, Cidr, Clause, Exists, Field, OneOf, Prefix, Range, compile_where
+from pipeline.detection.where import All, AnyOf, Clause, Field, compile_where
 from pipeline.events.fields import FIELDS
 
 _ADDRESS_FIELDS = frozenset({"source.address", "source.ip", "client.address", "destination.address"})

@@ -14,15 +14,13 @@ Elasticsearch's own words. Invariant: the query clause (`clause.query()`) and `c
 select the same events, but for `raw`, which only Elasticsearch can answer.
 """
 
-import ipaddress
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pipeline.detection.timeline import Scalar
+from pipeline.detection.conditions import Query, Test, either, test_of
 from pipeline.errors import ConfigurationError
 
-Query = dict[str, Any]
 Document = Mapping[str, Any]
 
 
@@ -40,122 +38,6 @@ class Clause(Protocol):
     def fields(self) -> tuple[str, ...]:
         """Return the fields that the condition looks at."""
         ...
-
-
-class Test(Protocol):
-    """A condition on the values of one field."""
-
-    def query(self, name: str) -> Query:
-        """Return the condition on the field `name` as a query clause."""
-        ...
-
-    def accepts(self, values: Sequence[Any]) -> bool:
-        """Return whether a field with `values` (none where it is missing) fits."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class OneOf:
-    """The field has one of `values`."""
-
-    values: tuple[Scalar, ...]
-
-    def query(self, name: str) -> Query:
-        """See `Test.query`."""
-        if len(self.values) == 1:
-            return {"term": {name: {"value": self.values[0]}}}
-        return {"terms": {name: list(self.values)}}
-
-    def accepts(self, values: Sequence[Any]) -> bool:
-        """See `Test.accepts`."""
-        wanted = {_word(value) for value in self.values}
-        return any(_word(value) in wanted for value in values)
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """The field has a number within the limits that are given."""
-
-    gte: float | None = None
-    gt: float | None = None
-    lte: float | None = None
-    lt: float | None = None
-
-    def query(self, name: str) -> Query:
-        """See `Test.query`."""
-        limits = {"gte": self.gte, "gt": self.gt, "lte": self.lte, "lt": self.lt}
-        return {"range": {name: {word: limit for word, limit in limits.items() if limit is not None}}}
-
-    def accepts(self, values: Sequence[Any]) -> bool:
-        """See `Test.accepts`."""
-        return any(self._within(value) for value in values if isinstance(value, int | float))
-
-    def _within(self, value: float) -> bool:
-        return (
-            (self.gte is None or value >= self.gte)
-            and (self.gt is None or value > self.gt)
-            and (self.lte is None or value <= self.lte)
-            and (self.lt is None or value < self.lt)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Prefix:
-    """The field begins with one of `values`."""
-
-    values: tuple[str, ...]
-
-    def query(self, name: str) -> Query:
-        """See `Test.query`."""
-        return _or([{"prefix": {name: {"value": value}}} for value in self.values])
-
-    def accepts(self, values: Sequence[Any]) -> bool:
-        """See `Test.accepts`."""
-        return any(_word(value).startswith(self.values) for value in values)
-
-
-@dataclass(frozen=True, slots=True)
-class Cidr:
-    """The field is an IP address in one of `networks`; it must be mapped as `ip` (`source.ip` is)."""
-
-    networks: tuple[str, ...]
-
-    def query(self, name: str) -> Query:
-        """See `Test.query`."""
-        return {"terms": {name: list(self.networks)}}
-
-    def accepts(self, values: Sequence[Any]) -> bool:
-        """See `Test.accepts`."""
-        parsed = [ipaddress.ip_network(network) for network in self.networks]
-        return any(_address(value) in network for value in values for network in parsed if _address(value) is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class Exists:
-    """The field has a value."""
-
-    def query(self, name: str) -> Query:
-        """See `Test.query`."""
-        return {"exists": {"field": name}}
-
-    def accepts(self, values: Sequence[Any]) -> bool:
-        """See `Test.accepts`."""
-        return len(values) > 0
-
-
-@dataclass(frozen=True, slots=True)
-class Inverse:
-    """The field does not fit `test`; a missing field does not fit most tests, and so fits this."""
-
-    test: Test
-
-    def query(self, name: str) -> Query:
-        """See `Test.query`."""
-        return {"bool": {"must_not": [self.test.query(name)]}}
-
-    def accepts(self, values: Sequence[Any]) -> bool:
-        """See `Test.accepts`."""
-        return not self.test.accepts(values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +91,7 @@ class AnyOf:
 
     def query(self) -> Query:
         """See `Clause.query`."""
-        return _or([clause.query() for clause in self.clauses])
+        return either([clause.query() for clause in self.clauses])
 
     def matches(self, document: Document) -> bool:
         """See `Clause.matches`."""
@@ -259,75 +141,10 @@ class Raw:
         return self.about
 
 
-Condition = Test | Scalar | list[Scalar] | tuple[Scalar, ...] | list[str] | list[int]
 Where = Mapping[str, Any] | Clause
 """What authors write: a mapping from fields to a value, a list of values or a test; or a whole clause."""
 
 EVERYTHING = All()
-
-
-def not_(condition: Condition) -> Inverse:
-    """Return the test that fits where `condition` does not, a missing field included."""
-    return Inverse(_test(condition))
-
-
-def one_of(*values: Scalar) -> OneOf:
-    """Return the test for one of `values`."""
-    return OneOf(_scalars(values))
-
-
-def at_least(limit: float) -> Range:
-    """Return the test for a number of `limit` or more."""
-    return Range(gte=_number(limit))
-
-
-def at_most(limit: float) -> Range:
-    """Return the test for a number of `limit` or less."""
-    return Range(lte=_number(limit))
-
-
-def above(limit: float) -> Range:
-    """Return the test for a number greater than `limit`."""
-    return Range(gt=_number(limit))
-
-
-def below(limit: float) -> Range:
-    """Return the test for a number less than `limit`."""
-    return Range(lt=_number(limit))
-
-
-def between(low: float, high: float) -> Range:
-    """Return the test for a number from `low` to `high`, both included."""
-    return Range(gte=_number(low), lte=_number(high))
-
-
-def prefix(*values: str) -> Prefix:
-    """Return the test for text that begins with one of `values`."""
-    if not values or not all(isinstance(value, str) and value for value in values):
-        raise ConfigurationError("prefix(…) takes one or more texts that are not empty")
-    return Prefix(values)
-
-
-def cidr(*networks: str) -> Cidr:
-    """Return the test for an IP address in one of `networks`, such as `10.0.0.0/8`."""
-    if not networks:
-        raise ConfigurationError("cidr(…) takes one or more networks such as 10.0.0.0/8")
-    for network in networks:
-        try:
-            ipaddress.ip_network(network)
-        except ValueError as error:
-            raise ConfigurationError(f"cidr({network!r}): {error}") from None
-    return Cidr(networks)
-
-
-def exists() -> Exists:
-    """Return the test for a field that has a value."""
-    return Exists()
-
-
-def missing() -> Inverse:
-    """Return the test for a field that has no value."""
-    return Inverse(Exists())
 
 
 def any_of(*alternatives: Where) -> AnyOf:
@@ -367,7 +184,7 @@ def compile_where(where: Where) -> Clause:
         if not isinstance(name, str) or not name.strip():
             raise ConfigurationError(f"where has {name!r} for a field name; give a name such as 'event.code'")
         try:
-            clauses.append(Field(name, _test(condition)))
+            clauses.append(Field(name, test_of(condition)))
         except ConfigurationError as error:
             raise ConfigurationError(f"where[{name!r}]: {error}") from None
     return clauses[0] if len(clauses) == 1 else All(tuple(clauses))
@@ -400,54 +217,3 @@ def _flat(value: Any) -> Iterator[Any]:
             yield from _flat(item)
     elif not isinstance(value, Mapping):
         yield value
-
-
-def _test(condition: Any) -> Test:
-    if isinstance(condition, bool | int | float | str):
-        return OneOf((condition,))
-    if isinstance(condition, list | tuple | set | frozenset):
-        return OneOf(
-            _scalars(tuple(sorted(condition, key=repr) if isinstance(condition, set | frozenset) else condition))
-        )
-    if condition is None:
-        raise ConfigurationError("None selects nothing; use missing() for a field without a value")
-    if hasattr(condition, "accepts") and hasattr(condition, "query"):
-        test: Test = condition
-        return test
-    raise ConfigurationError(f"a {type(condition).__name__} is no condition; give a value, a list of values, or a test")
-
-
-def _scalars(values: tuple[Any, ...]) -> tuple[Scalar, ...]:
-    if not values:
-        raise ConfigurationError("an empty list selects nothing; name at least one value")
-    for value in values:
-        if not isinstance(value, bool | int | float | str):
-            raise ConfigurationError(f"{value!r} in a list of values is a {type(value).__name__}; give text or numbers")
-    return values
-
-
-def _number(limit: Any) -> float:
-    if isinstance(limit, bool) or not isinstance(limit, int | float):
-        raise ConfigurationError(f"{limit!r} is no number; give a limit such as 1000")
-    return limit
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
-
-
-def _address(value: Any) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(value)
-    except ValueError:
-        return None
-
-
-def _or(queries: list[Query]) -> Query:
-    if len(queries) == 1:
-        return queries[0]
-    return {"bool": {"should": queries, "minimum_should_match": 1}}

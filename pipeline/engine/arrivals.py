@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.detection.conditions import Query
 from pipeline.detection.timeline import Scalar
-from pipeline.detection.where import Query
 from pipeline.engine.indices import Index
 from pipeline.engine.plan import Plan, Portion
 from pipeline.engine.queries import (

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from elasticsearch import Elasticsearch
 
+from pipeline.detection.conditions import Cidr, Inverse, OneOf, Range, Test
 from pipeline.detection.detection import Detection
-from pipeline.detection.where import All, AnyOf, Cidr, Clause, Field, Inverse, OneOf, Range, Test
+from pipeline.detection.where import All, AnyOf, Clause, Field
 from pipeline.elastic.client import translated
 from pipeline.elastic.search import Answer, Search, Searcher
 from pipeline.engine.indices import PREFIX, look

@@ -12,8 +12,9 @@ field under a negated condition, a detection may be given a group too many, whic
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pipeline.detection.conditions import Exists, Inverse, OneOf, Prefix, Test
 from pipeline.detection.timeline import Scalar
-from pipeline.detection.where import All, Clause, Exists, Field, Inverse, OneOf, Prefix, Test
+from pipeline.detection.where import All, Clause, Field
 from pipeline.engine.arrivals import Touched, sequence_numbers, span_source, span_width
 from pipeline.engine.plan import Plan, Portion
 from pipeline.engine.queries import GroupValues, column_sources, group_of, group_sources

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pipeline.detection.where import Query
+from pipeline.detection.conditions import Query
 from pipeline.engine.steps import Bucket
 
 TIME = "@timestamp"

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from pipeline.detection.conditions import Query
 from pipeline.detection.kind import Memory
 from pipeline.detection.timeline import Row, Scalar
-from pipeline.detection.where import Query
 from pipeline.elastic.search import Search
 from pipeline.engine.queries import TIME, GroupValues, column_sources, group_of, group_sources, time_source
 from pipeline.engine.steps import PAGE_NEXT, Bucket, Step, together

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.detection.where import Query
+from pipeline.detection.conditions import Query
 from pipeline.elastic.search import Search
 from pipeline.engine.protocol import VerifyMark
 from pipeline.engine.steps import Step, ask

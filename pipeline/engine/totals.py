@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.detection.conditions import Query
 from pipeline.detection.kind import Totals
-from pipeline.detection.where import Query
 from pipeline.elastic.search import Search
 from pipeline.engine.arrivals import Touched
 from pipeline.engine.queries import GroupValues, group_of, group_sources, near_groups, times, word

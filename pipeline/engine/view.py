@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.detection.conditions import Query
 from pipeline.detection.detection import Detection
 from pipeline.detection.kind import Kind
-from pipeline.detection.where import Query
 from pipeline.engine.indices import Indices
 from pipeline.engine.queries import times
 from pipeline.engine.scope import Scope
