@@ -49,14 +49,14 @@ class TooLargeError(PermanentError):
 _STORED = Item(Verdict.STORED)
 
 
-def send(client: Elasticsearch, body: bytes, events: int, *, timeout: float) -> Sequence[Item] | None:
+def send(client: Elasticsearch, body: bytes, events: int) -> Sequence[Item] | None:
     """Send `body`, the lines of `events` events; return a verdict on each, or `None` where all are stored.
 
     Raises `RetryableError` where nothing is known of the request's fate, `TooLargeError` on 413 and
     `ConfigurationError` where the server refuses credentials or certificate.
     """
     try:
-        answer = client.options(request_timeout=timeout).perform_request("POST", _TARGET, headers=_HEADERS, body=body)
+        answer = client.perform_request("POST", _TARGET, headers=_HEADERS, body=body)
     except TlsError as error:
         raise ConfigurationError(f"the TLS certificate of Elasticsearch is refused: {brief(error)}") from error
     except TransportError as error:

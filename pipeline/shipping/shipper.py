@@ -79,6 +79,7 @@ class Shipper:
         rng: random.Random | None = None,
     ) -> None:
         self._client = client
+        self._bulk = client.options(request_timeout=_REQUEST_SECONDS)
         self._letters = letters
         self._clock = clock
         self._notify = notify
@@ -219,7 +220,7 @@ class Shipper:
             self._await_template()
         body = claim.body
         try:
-            items = send(self._client, stamped(body, self._clock.now_ms()), claim.events, timeout=_REQUEST_SECONDS)
+            items = send(self._bulk, stamped(body, self._clock.now_ms()), claim.events)
         except TooLargeError as error:
             self._split(claim, body, str(error))
             return

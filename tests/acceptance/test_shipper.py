@@ -153,10 +153,10 @@ def test_events_that_must_wait_are_sent_again_and_their_neighbours_are_not(
 def test_one_event_that_is_too_large_is_a_letter_and_a_skeleton(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def send(client: Elasticsearch, body: bytes, events: int, *, timeout: float) -> object:
+    def send(client: Elasticsearch, body: bytes, events: int) -> object:
         if len(body) > 10_000:
             raise TooLargeError("too large (413)")
-        return bulk.send(client, body, events, timeout=timeout)
+        return bulk.send(client, body, events)
 
     monkeypatch.setattr("pipeline.shipping.shipper.send", send)
     harness.spool.append([Chunk(event(1) + event(2, message="x" * 20_000) + event(3), 3)], {}, 1)
@@ -178,14 +178,14 @@ def test_after_a_failure_one_request_is_under_way_until_it_succeeds_and_then_mor
     active = 0
     counting = threading.Lock()
 
-    def send(client: Elasticsearch, body: bytes, events: int, *, timeout: float) -> object:
+    def send(client: Elasticsearch, body: bytes, events: int) -> object:
         nonlocal active
         with counting:
             active += 1
             under_way.append(active)
         try:
             time.sleep(0.02)
-            return bulk.send(client, body, events, timeout=timeout)
+            return bulk.send(client, body, events)
         finally:
             with counting:
                 active -= 1

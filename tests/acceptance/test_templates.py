@@ -59,7 +59,7 @@ def _stored(client: Elasticsearch, events: list[Any]) -> list[str]:
     for index in {event.target for event in encoded}:
         client.options(ignore_status=404).indices.delete(index=index)
     body = stamped(b"".join(event.lines() for event in encoded), NOW)
-    items = send(client, body, len(encoded), timeout=60)
+    items = send(client.options(request_timeout=60), body, len(encoded))
     return [item.reason for item in items or () if item.reason]
 
 
