@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -10,23 +11,28 @@ import pytest
 
 from tests.acceptance.engine_world import HOUR, MINUTE, NOON, World, failure
 
+BACKTEST = (sys.executable, "-m", "pipeline.cli.main", "backtest")
+
 
 @pytest.fixture
 def world(es_url: str) -> World:
     return World(es_url)
 
 
-def run(world: World, tmp_path: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    environment = {
+def environment(world: World, tmp_path: Path) -> dict[str, str]:
+    return {
         **{name: value for name, value in os.environ.items() if not name.startswith("SIEMLITE_")},
         "ELASTICSEARCH_URL": world.url,
         "SIEMLITE_HOME": str(tmp_path / "home"),
     }
+
+
+def run(world: World, tmp_path: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "pipeline.cli.main", "backtest", *arguments],
+        [*BACKTEST, *arguments],
         capture_output=True,
         text=True,
-        env=environment,
+        env=environment(world, tmp_path),
         timeout=120,
         check=False,
     )
@@ -61,3 +67,22 @@ def test_what_cannot_be_proposed_is_refused_in_one_line(world: World, tmp_path: 
         assert done.returncode == 2, done.stderr
         assert words in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_progress_is_drawn_on_a_terminal_and_nowhere_else(world: World, tmp_path: Path) -> None:
+    world.write(failure(NOON + n, "one") for n in range(5))
+    arguments = ("brute_force_by_address", "--from", "2026-01-01", "--to", "2026-01-02")
+    assert run(world, tmp_path, *arguments).stderr == ""
+    screen, terminal = pty.openpty()
+    try:
+        shown = environment(world, tmp_path) | {"TERM": "xterm", "COLUMNS": "100"}
+        done = subprocess.run(
+            [*BACKTEST, *arguments], stdout=subprocess.PIPE, stderr=terminal, env=shown, timeout=120, check=True
+        )
+        drawn = os.read(screen, 65_536).decode()
+    finally:
+        os.close(screen)
+        os.close(terminal)
+    assert "evaluating brute_force_by_address" in drawn
+    assert "100%" in drawn
+    assert b"evaluating" not in done.stdout
