@@ -27,6 +27,7 @@ detection = Custom(
     where={"event.code": "BULK_DATA_EXPORT"},
     group_by="user.id",
     judge=out_of_hours,
+    time_of_day=True,
     suppress_for=hours(12),
     fires=[
         event(at=hours(3)),

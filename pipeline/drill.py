@@ -2,7 +2,8 @@
 
 Invariants: a drill's events take the same way as all others (redaction, spool, Elasticsearch, engine, outbox,
 channel) and differ by a mark that is signed with this installation's key; a drill reaches no person's channel
-unless paging is asked for; what is measured is the time from the example's last event.
+unless paging is asked for; what is measured is the time from when its events are logged, which is the time of the last
+of them but where the detection goes by the time of day.
 """
 
 import secrets
@@ -19,6 +20,7 @@ from pipeline.alerts.record import Alert
 from pipeline.app.watching import App
 from pipeline.delivery.routing import PAGING_DRILL
 from pipeline.detection.detection import Detection
+from pipeline.detection.examples import Example
 from pipeline.detection.realise import RealEvent, realised
 from pipeline.engine.loader import Loaded
 from pipeline.errors import RetryableError
@@ -30,11 +32,12 @@ from pipeline.events.values import instant_text
 FIRST = "brute_force_by_address"
 WAIT_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
+_DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
 class DrillResult:
-    """What a drill showed, in seconds since the example's last event: None where it did not happen in time."""
+    """What a drill showed, in seconds since its events were logged: None where it did not happen in time."""
 
     detection_id: str
     drill_id: str
@@ -141,9 +144,9 @@ def prove_first_start(app: App, stop: threading.Event) -> None:
 
 
 def _play(app: App, detection: Detection, drill_id: str) -> int:
-    """Spool the events of the detection's first firing example, the last of them now; return its instant."""
-    example = detection.kind.fires[0]
-    last_ms = app.clock.now_ms()
+    """Spool the events of a firing example; return the present instant."""
+    now_ms = app.clock.now_ms()
+    example, last_ms = example_to_play(detection, now_ms)
     owned = app.spools.for_writer()
     try:
         intake = app.intake(owned.spool, live=True)
@@ -156,7 +159,20 @@ def _play(app: App, detection: Detection, drill_id: str) -> int:
         intake.flush(threading.Event())
     finally:
         owned.close()
-    return last_ms
+    return now_ms
+
+
+def example_to_play(detection: Detection, now_ms: int) -> tuple[Example, int]:
+    """Return an example that fires and the instant for its last event: the first, now.
+
+    For a detection that goes by the time of day: the example of the first day whose time of day was last.
+    """
+    examples = detection.kind.fires
+    daily = [one for one in examples if one.end_ms < _DAY_MS] if detection.kind.at_its_time_of_day else []
+    if not daily:
+        return examples[0], now_ms
+    age_ms, number = min(((now_ms - one.end_ms) % _DAY_MS, number) for number, one in enumerate(daily))
+    return daily[number], now_ms - age_ms
 
 
 def _draft(detection: Detection, event: RealEvent, event_id: str, drill_id: str) -> Draft:

@@ -184,6 +184,11 @@ class Kind:
         return self.evidence_ms
 
     @property
+    def at_its_time_of_day(self) -> bool:
+        """Return whether an event counts or not by its time of day, so that an example of it is played at its own."""
+        return False
+
+    @property
     def delay_ms(self) -> int:
         """Return, for a kind that follows the clock, how long after an event it can cross by time alone."""
         return 0

@@ -49,13 +49,15 @@ class Custom(Kind):
     """Fires when `judge` says so of a group's events `within` so many milliseconds, or of one instant.
 
     `fields` are those whose values the function needs; a field of type `geo_point` comes as its finest tile,
-    which `pipeline.detection.geo` turns into a latitude and a longitude.
+    which `pipeline.detection.geo` turns into a latitude and a longitude. Say `time_of_day` where the function looks
+    at the time of day: a drill then plays an example of the first day at the time, in UTC, that the example names.
     """
 
     judge: Callable[[Window], bool]
     fields: tuple[str, ...] = ()
     at_least: int = 1
     within: int = 1
+    time_of_day: bool = False
 
     windows: ClassVar[tuple[str, ...]] = ("within",)
 
@@ -76,6 +78,11 @@ class Custom(Kind):
     def columns(self) -> tuple[str, ...]:
         """See `Kind.columns`."""
         return tuple(self.fields)
+
+    @property
+    def at_its_time_of_day(self) -> bool:
+        """See `Kind.at_its_time_of_day`."""
+        return self.time_of_day
 
     @property
     def evidence_ms(self) -> int:
