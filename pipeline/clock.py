@@ -1,6 +1,6 @@
 """The one way to read time.
 
-Invariant: nothing below `app.py` reads the wall clock; a `Clock` is passed in. Instants are integer
+Invariant: nothing below `pipeline.app` reads the wall clock; a `Clock` is passed in. Instants are integer
 milliseconds since 1970-01-01T00:00:00Z; durations that only this process compares are monotonic seconds.
 """
 

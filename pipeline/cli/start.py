@@ -26,7 +26,7 @@ def application() -> "App":
 
 
 def shipping_application() -> ShippingApp:
-    """Return the same without what watches: a third of the time to load."""
+    """Return the same without what watches, which is loaded in two thirds of the time."""
     return ShippingApp(_settings(), say)
 
 

@@ -14,6 +14,7 @@ name the fields that `siemlite test` mutates by one event and one millisecond.
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -88,7 +89,7 @@ def by_count(levels: Mapping[int, Severity]) -> ByCount:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
+class Kind(ABC):
     """The common part of all kinds.
 
     `where` selects the events, `group_by` the fields whose values are watched apart; an event that lacks one
@@ -174,9 +175,9 @@ class Kind:
         return ()
 
     @property
+    @abstractmethod
     def evidence_ms(self) -> int:
         """Return how far back an instant's evidence reaches."""
-        raise NotImplementedError
 
     @property
     def influence_ms(self) -> int:
@@ -221,20 +222,20 @@ class Kind:
         """Return whether a group with `totals` can have a crossing."""
         return totals.events >= self.least_events
 
+    @abstractmethod
     def crossings(self, timeline: Timeline, now_ms: int | None = None) -> Iterator[Crossing]:
         """Yield the crossings of one group's `timeline`, in time order, at most one for each instant.
 
         `now_ms` bounds the kinds that follow the clock.
         """
-        raise NotImplementedError
 
     def mutations(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield changes of fields, beyond `counts`, `windows` and `where`, that examples must tell apart."""
         yield from ()
 
+    @abstractmethod
     def summary(self) -> str:
         """Return the condition in a few words, such as `5 events within 15 minutes`."""
-        raise NotImplementedError
 
 
 def wrong(name: str, value: object, repair: str) -> ConfigurationError:

@@ -22,6 +22,8 @@ CHUNK_BYTES = 1024 * 1024
 CHUNK_EVENTS = 2_000
 _RETRY_SECONDS = 0.1
 _BELIEVED_MS = 90 * 86_400_000
+"""How far from now a file's last change may be: beyond that it was set by hand, or by a copy that keeps no times."""
+
 
 _log = logging.getLogger(__name__)
 

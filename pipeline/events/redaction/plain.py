@@ -195,9 +195,9 @@ class Plainer:
         if kind is bool or value is None:
             return value
         if kind is int:
-            return value if LONG_MIN <= value <= LONG_MAX else whole_number(value)  # type: ignore
+            return value if LONG_MIN <= value <= LONG_MAX else whole_number(value)  # type: ignore[operator, arg-type]
         if kind is float:
-            return value if value - value == 0.0 else real_number(value)  # type: ignore
+            return value if value - value == 0.0 else real_number(value)  # type: ignore[operator, arg-type]
         if _within(value, above):
             return CYCLE
         if kind is dict:

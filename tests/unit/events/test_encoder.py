@@ -50,6 +50,15 @@ def test_an_id_stays_what_it_is_even_where_it_looks_like_a_token(encoder: Encode
     assert document(encoded)["message"] == "of AAAGAV[REDACTED]"
 
 
+def test_a_drills_mark_stays_what_it_is_even_where_it_looks_like_a_token(encoder: Encoder) -> None:
+    encoded = encode(encoder, {"message": "password=hunter2"}, drill="drill-xoxb-1234567890ab")
+    mark = document(encoded)["siemlite"]["drill"]
+    assert encoder.marker is not None
+    assert encoder.marker.verify(encoded.target, "an-id", "drill-xoxb-1234567890ab", NOW, mark["signature"])
+    assert mark["id"] == "drill-xoxb-1234567890ab"
+    assert "hunter2" not in document(encoded)["message"]
+
+
 def test_a_body_is_one_line_whatever_is_in_it(encoder: Encoder) -> None:
     encoded = encode(encoder, {"message": "a\nb\r\u2028c\0", "x\n": ["\n"]})
     assert encoded.lines().count(b"\n") == 2
