@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.measure import Command
-from bench.peers import rsyslog
+from bench.peers import parallel_bulk, rsyslog
 from bench.workload import INDEX, REQUEST_BYTES, Workload
 
 _ROOT = Path(__file__).parent.parent
@@ -22,6 +22,7 @@ SIEMLITE_FILE = "siemlite file"
 SIEMLITE_API = "siemlite API"
 RSYSLOG = "rsyslog"
 PARALLEL_BULK = "parallel_bulk"
+PARALLEL_BULK_TUNED = "parallel_bulk tuned"
 WINSTON = "winston"
 
 
@@ -67,6 +68,10 @@ def _parallel_bulk(workload: Workload, url: str, _folder: Path) -> list[Command]
     return [_python("peers.parallel_bulk", url, str(workload.documents), INDEX)]
 
 
+def _parallel_bulk_tuned(workload: Workload, url: str, _folder: Path) -> list[Command]:
+    return [_python("peers.parallel_bulk", url, str(workload.documents), INDEX, parallel_bulk.TUNED)]
+
+
 def _rsyslog(workload: Workload, url: str, folder: Path) -> list[Command]:
     return [Command(rsyslog.configure(folder, url, workload.documents, INDEX), daemon=True, folder=folder)]
 
@@ -101,7 +106,8 @@ def _no_winston() -> str | None:
 
 CONTENDERS = (
     Contender(CEILING, "siemlite's own requests, made beforehand, over 2 connections", _ceiling),
-    Contender(PARALLEL_BULK, "elasticsearch.helpers.parallel_bulk, 2 threads, orjson", _parallel_bulk),
+    Contender(PARALLEL_BULK, "elasticsearch.helpers.parallel_bulk as it comes: 4 threads, json", _parallel_bulk),
+    Contender(PARALLEL_BULK_TUNED, "the same with 2 threads and orjson", _parallel_bulk_tuned),
     Contender(RSYSLOG, "imfile and omelasticsearch, 2 workers, queue in memory", _rsyslog, _no_rsyslog),
     Contender(WINSTON, "winston-elasticsearch 0.19 behind a recursive redaction by key", _winston, _no_winston),
     Contender(SIEMLITE_FILE, "siemlite ship FILE, everything on", _siemlite_file, ours=True),

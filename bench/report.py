@@ -12,10 +12,18 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.contenders import CEILING, PARALLEL_BULK, RSYSLOG, SIEMLITE_API, SIEMLITE_FILE, WINSTON
+from bench.contenders import (
+    CEILING,
+    PARALLEL_BULK,
+    PARALLEL_BULK_TUNED,
+    RSYSLOG,
+    SIEMLITE_API,
+    SIEMLITE_FILE,
+    WINSTON,
+)
 from bench.measure import Measurement
 
-TARGETS = {CEILING: 0.5, RSYSLOG: 1.0, PARALLEL_BULK: 1.5, WINSTON: 3.0}
+TARGETS = {CEILING: 0.5, RSYSLOG: 1.0, PARALLEL_BULK: 1.5, PARALLEL_BULK_TUNED: 1.5, WINSTON: 3.0}
 """How many times a peer's events a second siemlite is to ship from a file, on 2 cores."""
 
 BUSY_SHARE = 0.05
