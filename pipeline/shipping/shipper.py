@@ -17,7 +17,6 @@ import random
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 
 import orjson
 from elasticsearch import Elasticsearch
@@ -31,6 +30,7 @@ from pipeline.events.skeleton import skeleton
 from pipeline.shipping.backoff import Backoff
 from pipeline.shipping.bulk import Item, TooLargeError, Verdict, event_of, lines_of, send
 from pipeline.shipping.letters import DeadLetters, Letter
+from pipeline.shipping.pace import Pace, Shipped
 from pipeline.shipping.queue import Claim, Queue
 from pipeline.shipping.spool import Chunk, Spool
 
@@ -46,17 +46,6 @@ _SMALL_PAUSE_SECONDS = 0.2
 
 _GIVE_BACK_EVERY = 256
 _QUIET_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Shipped:
-    """What a shipper did since it started; `held_up` is why it waits now, or empty."""
-
-    stored: int = 0
-    refused: int = 0
-    requests: int = 0
-    retries: int = 0
-    held_up: str = ""
 
 
 class Shipper:
@@ -85,20 +74,14 @@ class Shipper:
         self._notify = notify
         self._on_sent = on_sent
         self._workers = workers
-        self._backoff = backoff or Backoff(ceiling=5.0)
-        self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
+        self._pace = Pace(workers, backoff or Backoff(ceiling=5.0), rng or random.Random())  # noqa: S311 - jitter
         self._mutex = threading.Lock()
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._queues: list[Queue] = []
         self._turn = 0
-        self._allowed = float(workers)
-        self._active = 0
-        self._failures = 0
-        self._resume_at = 0.0
         self._template_seen = False
         self._request_bytes = REQUEST_BYTES
-        self._shipped = Shipped()
 
     def add(self, spool: Spool) -> None:
         """Send from `spool` too."""
@@ -146,7 +129,7 @@ class Shipper:
     def shipped(self) -> Shipped:
         """Return the figures so far."""
         with self._mutex:
-            return self._shipped
+            return self._pace.shipped
 
     def _work(self) -> None:
         settled = 0
@@ -178,21 +161,21 @@ class Shipper:
     def _claim(self) -> Claim | None:
         with self._mutex:
             now = self._clock.monotonic()
-            if now < self._resume_at or self._active >= int(self._allowed):
+            if not self._pace.may_start(now):
                 return None
             for step in range(len(self._queues)):
                 queue = self._queues[(self._turn + step) % len(self._queues)]
                 chunks = queue.next(now, self._request_bytes)
                 if chunks:
                     self._turn += step + 1
-                    self._active += 1
+                    self._pace.active += 1
                     return Claim(queue.spool, tuple(chunks))
         return None
 
     def _release(self, claim: Claim, *, done: bool) -> None:
         """Let go of the claim; one that is not `done` goes back in line, and the shipper's pause delays it."""
         with self._mutex:
-            self._active -= 1
+            self._pace.active -= 1
             for queue in self._queues:
                 if queue.spool is claim.spool:
                     queue.let_go(claim, done=done)
@@ -288,43 +271,20 @@ class Shipper:
             for queue in self._queues:
                 if queue.spool is spool:
                     queue.failures += 1
-                    wait = self._backoff.delay(queue.failures, self._rng.random())
-                    queue.delayed[chunk_id] = self._clock.monotonic() + wait
+                    queue.delayed[chunk_id] = self._clock.monotonic() + self._pace.delay(queue.failures)
 
     def _held_up(self, reason: str, *, stored: int = 0, refused: int = 0, whole: bool = True) -> None:
         with self._mutex:
-            self._failures += 1
-            self._allowed = 1.0
-            if whole:
-                wait = self._backoff.delay(self._failures, self._rng.random())
-                self._resume_at = self._clock.monotonic() + wait
-            fresh = not self._shipped.held_up
-            self._shipped = replace(
-                self._shipped,
-                stored=self._shipped.stored + stored,
-                refused=self._shipped.refused + refused,
-                requests=self._shipped.requests + 1,
-                retries=self._shipped.retries + 1,
-                held_up=reason,
-            )
+            now = self._clock.monotonic()
+            fresh = self._pace.held_up(reason, now, stored=stored, refused=refused, whole=whole)
         if fresh:
             self._notify(f"waiting: {reason}; nothing is lost, trying again")
 
     def _succeeded(self, *, stored: int, refused: int = 0) -> None:
         with self._mutex:
-            was_held_up = bool(self._shipped.held_up)
-            self._failures = 0
-            self._resume_at = 0.0
-            self._allowed = min(float(self._workers), self._allowed + 0.25)
             for queue in self._queues:
                 queue.failures = 0
-            self._shipped = replace(
-                self._shipped,
-                stored=self._shipped.stored + stored,
-                refused=self._shipped.refused + refused,
-                requests=self._shipped.requests + 1,
-                held_up="",
-            )
+            was_held_up = self._pace.succeeded(stored=stored, refused=refused)
         if was_held_up:
             self._notify("going on: Elasticsearch takes events again")
 

@@ -29,45 +29,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.errors import RetryableError
+from pipeline.shipping.database import connect, prepare
 from pipeline.shipping.reserve import Reserve
 
-_FIRST_FORMAT = """
-CREATE TABLE chunk (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    spooled_ms INTEGER NOT NULL,
-    events INTEGER NOT NULL,
-    bytes INTEGER NOT NULL,
-    rank INTEGER NOT NULL,
-    body BLOB NOT NULL
-);
-CREATE TABLE position (source TEXT PRIMARY KEY, data TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE held (one INTEGER PRIMARY KEY CHECK (one = 1), events INTEGER NOT NULL, bytes INTEGER NOT NULL);
-INSERT INTO held VALUES (1, 0, 0);
-CREATE TRIGGER chunk_added AFTER INSERT ON chunk BEGIN
-    UPDATE held SET events = events + new.events, bytes = bytes + new.bytes;
-END;
-CREATE TRIGGER chunk_removed AFTER DELETE ON chunk BEGIN
-    UPDATE held SET events = events - old.events, bytes = bytes - old.bytes;
-END;
-"""
-_SECOND_FORMAT = """
-ALTER TABLE held ADD COLUMN spooled INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE held ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
-UPDATE held SET spooled = events;
-DROP TRIGGER chunk_added;
-DROP TRIGGER chunk_removed;
-CREATE TRIGGER chunk_added AFTER INSERT ON chunk BEGIN
-    UPDATE held SET events = events + new.events, bytes = bytes + new.bytes, spooled = spooled + new.events;
-END;
-CREATE TRIGGER chunk_removed AFTER DELETE ON chunk BEGIN
-    UPDATE held SET events = events - old.events, bytes = bytes - old.bytes, settled = settled + old.events;
-END;
-"""
-_FORMATS = (_FIRST_FORMAT, _SECOND_FORMAT)
-"""How a database becomes one of each format, from the one before it."""
-
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
-_BUSY_SECONDS = 30.0
 _VACUUM_PAGES = 256
 _VACUUM_STEP = 4096
 
@@ -126,30 +91,9 @@ class Spool:
                 raise FileNotFoundError(f"{path} was removed")
             # Never for a database that this process may have open: closing a file drops all its locks on it.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        self._db = _connect(path)
-        self._prepare()
-
-    def _prepare(self) -> None:
+        self._db = connect(path)
         with self._turn, self._mutex:
-            version = self._format()
-            if version == len(_FORMATS):
-                return
-            if not 0 <= version < len(_FORMATS):
-                raise RetryableError(
-                    f"spool {self.path} has format {version}, which a newer siemlite wrote; use that one"
-                )
-            if version == 0:
-                self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-                self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("BEGIN IMMEDIATE")
-            for script in _FORMATS[self._format() :]:  # Another process may have been quicker.
-                for statement in _statements(script):
-                    self._db.execute(statement)
-            self._db.execute(f"PRAGMA user_version = {len(_FORMATS)}")
-            self._db.execute("COMMIT")
-
-    def _format(self) -> int:
-        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+            prepare(self._db, path)
 
     def append(self, chunks: Sequence[Chunk], positions: Mapping[str, str], now_ms: int) -> None:
         """Make `chunks` and `positions` durable together; an empty position is forgotten.
@@ -306,29 +250,3 @@ def _forget_turns() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_turns)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    # The file is there: a database that was removed meanwhile must not come to life again.
-    address = f"{path.absolute().as_uri()}?mode=rw"
-    try:
-        db = sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    except sqlite3.OperationalError:
-        if not path.exists():
-            raise FileNotFoundError(f"{path} was removed") from None
-        raise
-    db.execute("PRAGMA page_size = 16384")
-    db.execute("PRAGMA journal_size_limit = 16777216")
-    # What is settled lies in pages that are free: to overwrite them too, as some builds do, would write all twice.
-    db.execute("PRAGMA secure_delete = FAST").fetchall()
-    db.execute("PRAGMA cache_size = -4096")
-    return db
-
-
-def _statements(script: str) -> Iterator[str]:
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""

@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
+from pipeline.shipping.database import _FORMATS
 from pipeline.shipping.locks import FileLock
 from pipeline.shipping.reserve import Reserve
-from pipeline.shipping.spool import _FORMATS, Chunk, Spool, SpoolFullError
+from pipeline.shipping.spool import Chunk, Spool, SpoolFullError
 from pipeline.shipping.spools import Spools
 
 MEGABYTE = 1024 * 1024

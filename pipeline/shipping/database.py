@@ -1,0 +1,100 @@
+"""The database behind a spool: its tables, how an older one becomes today's, and how it is opened.
+
+Invariants: a database has one of the formats, whole, or none; one that a newer siemlite wrote is left alone; a
+database that was removed meanwhile does not come to life again.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.errors import RetryableError
+
+_FIRST_FORMAT = """
+CREATE TABLE chunk (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    spooled_ms INTEGER NOT NULL,
+    events INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    rank INTEGER NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE TABLE position (source TEXT PRIMARY KEY, data TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE held (one INTEGER PRIMARY KEY CHECK (one = 1), events INTEGER NOT NULL, bytes INTEGER NOT NULL);
+INSERT INTO held VALUES (1, 0, 0);
+CREATE TRIGGER chunk_added AFTER INSERT ON chunk BEGIN
+    UPDATE held SET events = events + new.events, bytes = bytes + new.bytes;
+END;
+CREATE TRIGGER chunk_removed AFTER DELETE ON chunk BEGIN
+    UPDATE held SET events = events - old.events, bytes = bytes - old.bytes;
+END;
+"""
+_SECOND_FORMAT = """
+ALTER TABLE held ADD COLUMN spooled INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE held ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
+UPDATE held SET spooled = events;
+DROP TRIGGER chunk_added;
+DROP TRIGGER chunk_removed;
+CREATE TRIGGER chunk_added AFTER INSERT ON chunk BEGIN
+    UPDATE held SET events = events + new.events, bytes = bytes + new.bytes, spooled = spooled + new.events;
+END;
+CREATE TRIGGER chunk_removed AFTER DELETE ON chunk BEGIN
+    UPDATE held SET events = events - old.events, bytes = bytes - old.bytes, settled = settled + old.events;
+END;
+"""
+_FORMATS = (_FIRST_FORMAT, _SECOND_FORMAT)
+"""How a database becomes one of each format, from the one before it."""
+
+_BUSY_SECONDS = 30.0
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the database at `path`. Raises `FileNotFoundError` where its file is gone."""
+    # The file is there: a database that was removed meanwhile must not come to life again.
+    address = f"{path.absolute().as_uri()}?mode=rw"
+    try:
+        db = sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    except sqlite3.OperationalError:
+        if not path.exists():
+            raise FileNotFoundError(f"{path} was removed") from None
+        raise
+    db.execute("PRAGMA page_size = 16384")
+    db.execute("PRAGMA journal_size_limit = 16777216")
+    # What is settled lies in pages that are free: to overwrite them too, as some builds do, would write all twice.
+    db.execute("PRAGMA secure_delete = FAST").fetchall()
+    db.execute("PRAGMA cache_size = -4096")
+    return db
+
+
+def prepare(db: sqlite3.Connection, path: Path) -> None:
+    """Bring the database at `path` to the last of the formats.
+
+    Raises `RetryableError`, and changes nothing, where a newer siemlite wrote it.
+    """
+    version = _format(db)
+    if version == len(_FORMATS):
+        return
+    if not 0 <= version < len(_FORMATS):
+        raise RetryableError(f"spool {path} has format {version}, which a newer siemlite wrote; use that one")
+    if version == 0:
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        db.execute("PRAGMA journal_mode = WAL")
+    db.execute("BEGIN IMMEDIATE")
+    for script in _FORMATS[_format(db) :]:  # Another process may have been quicker.
+        for statement in _statements(script):
+            db.execute(statement)
+    db.execute(f"PRAGMA user_version = {len(_FORMATS)}")
+    db.execute("COMMIT")
+
+
+def _format(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _statements(script: str) -> Iterator[str]:
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
