@@ -8,31 +8,25 @@ has one and fits, else under `siemlite.data`; fields that are siemlite's own can
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pipeline.events import values
-from pipeline.events.catalogue import BY_CODE
+from pipeline.events.describe import describe
 from pipeline.events.fields import (
     ALIASES,
-    DATA_KEY_MAX,
-    DATA_LEAF_MAX,
     FIELDS,
     GEO_ALIASES,
-    LEVEL_NAMES,
     OURS,
     OURS_PREFIXES,
     PATHS,
     ROOTS,
 )
-
-Plain = Any
-"""A JSON-safe tree: dicts with text keys, lists, text, numbers, booleans and None."""
+from pipeline.events.metadata import Plain, clean_key, clean_tree
 
 FUTURE_MS = 86_400_000
 """How far ahead of its receipt an event's own time is believed: one day."""
 
 _NUMBER_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
-_KEY_CACHE_MAX = 20_000
 _COERCE: dict[str, Callable[[object], object | None]] = {
     "keyword": values.keyword,
     "text": values.text,
@@ -41,17 +35,6 @@ _COERCE: dict[str, Callable[[object], object | None]] = {
 }
 _COORDINATES = frozenset({"lat", "latitude", "lon", "lng", "longitude"})
 _ECS_DEPTH = 4
-_LEVEL_CACHE_MAX = 100
-_levels: dict[str, str] = {}
-_SCALARS = frozenset({int, float, bool})
-_clean_keys: dict[str, str] = {}
-
-_NO_KIND: dict[str, Plain] = {"kind": "event"}
-_KINDS: dict[str, dict[str, Plain]] = {
-    kind.code: {"kind": "event", "action": kind.action, "category": kind.category, "type": kind.type}
-    | ({} if kind.outcome is None else {"outcome": kind.outcome})
-    for kind in BY_CODE.values()
-}
 
 
 class Document(NamedTuple):
@@ -253,7 +236,7 @@ class Shaper:
             body["event"]["created"] = own.text
             own = values.instant_of(received_ms)
         body["@timestamp"] = own.text
-        level = _describe(body)
+        level = describe(body)
         if self.locate is not None and "source" in body:
             _add_place(body["source"], self.locate)
         if self.pseudonym is not None:
@@ -266,32 +249,6 @@ class Shaper:
             if draft.data:
                 ours["data"] = draft.data
         return Document(body, own, level)
-
-
-def _describe(body: dict[str, Plain]) -> str:
-    """Add what the catalogue knows of the event's code; return the level."""
-    event = body["event"]
-    code = event.get("code")
-    kind = BY_CODE.get(code) if type(code) is str else None
-    body["event"] = {**(_NO_KIND if kind is None else _KINDS[kind.code]), **event}
-    log = body.setdefault("log", {})
-    level = log.get("level")
-    if type(level) is not str:
-        level = kind.level if kind is not None else "info"
-    log["level"] = level = level_of(level)
-    return level
-
-
-def level_of(word: str) -> str:
-    """Return a level by the name that it has in documents."""
-    return _levels.get(word) or _level(word)
-
-
-def _level(word: str) -> str:
-    level = LEVEL_NAMES.get(word.lower(), word.lower())
-    if len(_levels) < _LEVEL_CACHE_MAX:
-        _levels[word] = level
-    return level
 
 
 def _add_place(source: dict[str, Plain], locate: Callable[[str], Mapping[str, Mapping[str, Plain]] | None]) -> None:
@@ -317,46 +274,3 @@ def _replace(body: dict[str, Plain], name: str, pseudonym: Callable[[str, str], 
         place[leaf] = pseudonym(name, str(value))
         if name == "source.address":
             place.pop("ip", None)
-
-
-def clean_key(key: str) -> str:
-    """Return `key` in a form that a `flattened` field accepts, the same for the same key."""
-    clean = _clean_keys.get(key)
-    if clean is None:
-        clean = _clean(key)
-        if len(_clean_keys) >= _KEY_CACHE_MAX:
-            _clean_keys.clear()
-        if len(key) <= DATA_KEY_MAX:
-            _clean_keys[key] = clean
-    return clean
-
-
-def _clean(key: str) -> str:
-    parts = [part for part in key.replace("\0", "\ufffd").split(".") if part.strip()]
-    return values.shortened(".".join(parts) or "_", DATA_KEY_MAX)
-
-
-def clean_tree(value: Plain) -> Plain:
-    """Return metadata with every key clean and every long text shortened; unchanged trees are not copied."""
-    kind = type(value)
-    if kind is str:
-        return value if len(value) <= DATA_LEAF_MAX else values.shortened(value, DATA_LEAF_MAX)
-    if kind is dict:
-        return _clean_dict(value)
-    if kind is list:
-        return [clean_tree(item) for item in value]
-    return value
-
-
-def _clean_dict(tree: dict[str, Plain]) -> dict[str, Plain]:
-    result: dict[str, Plain] = {}
-    for key, value in tree.items():
-        name = _clean_keys.get(key) or clean_key(key)
-        while name in result:
-            name += "_"
-        kind = type(value)
-        if kind is str and len(value) <= DATA_LEAF_MAX:
-            result[name] = value
-        else:
-            result[name] = value if kind in _SCALARS else clean_tree(value)
-    return result

@@ -11,8 +11,9 @@ whatever it has not been taught to judge by itself ends it, and the event takes 
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.events.document import Document, Plain, Shaper, Unfinished, clean_key
+from pipeline.events.document import Document, Shaper, Unfinished
 from pipeline.events.fields import ALIASES, DATA_KEY_MAX, FIELDS, OURS, OURS_PREFIXES, PATHS, ROOTS
+from pipeline.events.metadata import Plain, clean_key
 from pipeline.events.redaction import MARKER, Redactor
 from pipeline.events.redaction.names import PLAIN, SENSITIVE
 from pipeline.events.redaction.objects import LONG_MAX, LONG_MIN

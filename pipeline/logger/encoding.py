@@ -23,7 +23,8 @@ import orjson
 
 from pipeline.clock import SystemClock
 from pipeline.events import values
-from pipeline.events.document import Shaper, level_of
+from pipeline.events.describe import level_of
+from pipeline.events.document import Shaper
 from pipeline.events.encoded import INGESTED, Encoded, index_of
 from pipeline.events.quick import SHORT_BYTES, QuickShaper
 from pipeline.events.redaction import Redactor

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from pipeline.events.catalogue import CATALOGUE, EventType
-from pipeline.events.document import FUTURE_MS, Shaper, clean_key, clean_tree
+from pipeline.events.document import FUTURE_MS, Shaper
+from pipeline.events.metadata import clean_key, clean_tree
 from pipeline.events.values import instant_text
 
 NOW = 1_795_485_600_000

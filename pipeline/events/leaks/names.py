@@ -1,0 +1,43 @@
+"""Which names are those of secrets, listed once more for the second opinion.
+
+Invariant: nothing is shared with the redactor's own list.
+"""
+
+from collections.abc import Iterator
+
+NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
+"""What a name is made of."""
+
+NAME_MAX = 64
+"""Characters of a name that are looked at."""
+
+_ANYWHERE = (
+    *("password", "passwd", "passphrase", "passcode", "secret", "token", "creditcard", "cardnumber", "apikey"),
+    *("authorization", "cookie", "privatekey", "sessionid", "accesskey", "signingkey", "encryptionkey"),
+)
+_AS_A_WORD = frozenset({"ssn", "pin", "pwd", "cvv", "cvc", "otp", "jwt"})
+
+
+def is_secret_name(name: str) -> bool:
+    """Return whether a value named `name` is a secret."""
+    letters = "".join(character for character in name.lower() if character.isalnum())
+    if letters.endswith(("keyid", "keyids")):
+        letters = letters.rpartition("key")[0]
+    return any(part in letters for part in _ANYWHERE) or any(word in _AS_A_WORD for word in _words(name))
+
+
+def _words(name: str) -> Iterator[str]:
+    """Yield the words of a name in lower case: a change from lower to upper case begins one."""
+    word = ""
+    for at, character in enumerate(name):
+        upper = character.isupper()
+        after_lower = at > 0 and name[at - 1].islower()
+        ends_capitals = at > 0 and name[at - 1].isupper() and name[at + 1 : at + 2].islower()
+        if not character.isalpha() or (upper and (after_lower or ends_capitals)):
+            if word:
+                yield word
+            word = ""
+        if character.isalpha():
+            word += character.lower()
+    if word:
+        yield word
