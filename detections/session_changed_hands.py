@@ -1,13 +1,14 @@
 """A session's browser changed: a stolen session.
 
-The same session id comes with another user agent than before. A browser does not change within a session.
+The same session comes with another user agent than before. A browser does not change within a session. A session's
+id is a secret and is redacted: give a keyed hash of it as `session_hash`, which is kept as `session.id`.
 
 Triage: end the session. Compare address and country before and after; look for malware on the owner's device, or
 for a link that gave the cookie away.
 False positives: a browser that updated itself; a switch between the mobile and the desktop view.
 """
 
-from pipeline.detection import Change, Severity, event, hours, minutes
+from pipeline.detection import Change, Severity, event, hours, minutes, not_
 
 FIREFOX = {"user_agent.original": "Mozilla/5.0 Firefox/140.0"}
 CURL = {"user_agent.original": "curl/8.9.1"}
@@ -15,7 +16,7 @@ CURL = {"user_agent.original": "curl/8.9.1"}
 detection = Change(
     severity=Severity.HIGH,
     attack=("T1539", "T1550.004"),
-    where={},
+    where={"session.id": not_("[REDACTED]")},
     group_by="session.id",
     field="user_agent.original",
     within=hours(12),
@@ -28,5 +29,6 @@ detection = Change(
         event(FIREFOX) + event(FIREFOX, at=minutes(1)),
         event(FIREFOX) + event(CURL, at=hours(12)),
         event(FIREFOX) + event({**CURL, "session.id": "another"}, at=minutes(1)),
+        event({**FIREFOX, "session.id": "[REDACTED]"}) + event({**CURL, "session.id": "[REDACTED]"}, at=minutes(1)),
     ],
 )

@@ -112,7 +112,9 @@ class Settings(BaseSettings):
     )
     siemlite_redact_keys: Words = Field((), description="further keys to redact, comma-separated")
     siemlite_pseudonymise: Words = Field((), description="fields replaced by a keyed hash that still groups and joins")
-    siemlite_measure: Words = Field((), description="metadata whose numbers are also kept as `siemlite.number.*`")
+    siemlite_measure: Words = Field(
+        ("rows",), description="metadata whose numbers are also kept as `siemlite.number.*`"
+    )
     siemlite_geoip: Words = Field(
         (), description="MaxMind DB files (City or Country, ASN) that fill `source.geo.*` and `source.as.*`"
     )

@@ -1,10 +1,13 @@
 """`siemlite coverage`: what each detection has really evaluated."""
 
+import sys
 from typing import Annotated
 
 import typer
 
 LATE_MS = 300_000
+_WIDTH = 200
+"""Columns of the table where it goes to no terminal: wide enough for whole ids."""
 
 
 def coverage(json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False) -> int:
@@ -51,7 +54,8 @@ def coverage(json: Annotated[bool, typer.Option("--json", help="Print JSON lines
         ago = "never" if age is None else f"{duration_text(_seconds(age))} ago"
         table.add_row(printable(detection.id), *(f"{count:,}" for count in counts), ago, longest)
     if not json:
-        Console(highlight=False, markup=False, emoji=False).print(table)
+        width = None if sys.stdout.isatty() else _WIDTH
+        Console(highlight=False, markup=False, emoji=False, width=width).print(table)
     return 1 if late else 0
 
 

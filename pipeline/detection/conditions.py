@@ -7,6 +7,7 @@ written, with the repair.
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Protocol
 
 from pipeline.detection.timeline import Scalar
@@ -167,7 +168,9 @@ def below(limit: float) -> Range:
 
 def between(low: float, high: float) -> Range:
     """Return the test for a number from `low` to `high`, both included."""
-    return Range(gte=_number(low), lte=_number(high))
+    if _number(low) > _number(high):
+        raise ConfigurationError(f"between({low}, {high}) holds no number; give the smaller one first")
+    return Range(gte=low, lte=high)
 
 
 def prefix(*values: str) -> Prefix:
@@ -225,8 +228,8 @@ def _scalars(values: tuple[Any, ...]) -> tuple[Scalar, ...]:
 
 
 def _number(limit: Any) -> float:
-    if isinstance(limit, bool) or not isinstance(limit, int | float):
-        raise ConfigurationError(f"{limit!r} is no number; give a limit such as 1000")
+    if isinstance(limit, bool) or not isinstance(limit, int | float) or not isfinite(limit):
+        raise ConfigurationError(f"{limit!r} is no number that a field can be compared with; give a limit such as 1000")
     return limit
 
 

@@ -229,6 +229,23 @@ class Kind(ABC):
         `now_ms` bounds the kinds that follow the clock.
         """
 
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Return the fields that must hold numbers."""
+        return ()
+
+    def crossings_in(
+        self,
+        timeline: Timeline,
+        spans: Sequence[tuple[int, int]],  # noqa: ARG002 - for kinds whose judgement is dear
+        now_ms: int | None = None,
+    ) -> Iterator[Crossing]:
+        """Yield at least the crossings within `spans`: first and last instants, both included, in rising order.
+
+        `timeline` and `now_ms` are as in `crossings`.
+        """
+        return self.crossings(timeline, now_ms)
+
     def mutations(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield changes of fields, beyond `counts`, `windows` and `where`, that examples must tell apart."""
         yield from ()

@@ -1,8 +1,8 @@
 """What a detection has evaluated: sequence numbers, per index and shard.
 
 Invariants: a sequence number is counted as evaluated only when its event was; what was skipped to look at
-the present first is kept as a gap until it is evaluated too; an index is known by its UUID, so that one
-that was deleted and made again starts from nothing.
+the present first is kept as a gap until it is evaluated too; an index is known by its UUID, and a shard by the
+history of its operations, so that one that was made again, empty or from a snapshot, starts from nothing.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,10 +13,14 @@ from pipeline.errors import PermanentError
 
 
 class ShardId(NamedTuple):
-    """A shard of an index, by the index's UUID."""
+    """A shard of an index, by the index's UUID, and the UUID of the history that its sequence numbers belong to.
+
+    `history` is empty in checkpoints from before it was noted.
+    """
 
     uuid: str
     shard: int
+    history: str = ""
 
 
 class SeqRange(NamedTuple):
@@ -70,11 +74,16 @@ class Checkpoint:
         """Return how many sequence numbers were passed over and are still to be evaluated."""
         return sum(gap.size for position in self.positions.values() for gap in position.gaps)
 
+    def position(self, shard: ShardId) -> Position:
+        """Return where the detection stands in `shard`."""
+        known = self.positions.get(shard)
+        return known or self.positions.get(ShardId(shard.uuid, shard.shard), Position())
+
     def to_json(self) -> dict[str, Any]:
         """Return the checkpoint as a JSON-safe value."""
         return {
             "shards": {
-                f"{shard.uuid}/{shard.shard}": [position.seen, [list(gap) for gap in position.gaps]]
+                _name(shard): [position.seen, [list(gap) for gap in position.gaps]]
                 for shard, position in sorted(self.positions.items())
             },
             "caught_up_ms": self.caught_up_ms,
@@ -88,14 +97,25 @@ class Checkpoint:
         try:
             positions = {}
             for name, (seen, gaps) in document["shards"].items():
-                uuid, _, shard = name.rpartition("/")
                 position = Position(int(seen), tuple(SeqRange(int(after), int(upto)) for after, upto in gaps))
-                positions[ShardId(uuid, int(shard))] = position
+                positions[_shard(name)] = position
             instants = (document["caught_up_ms"], document["clock_ms"], document.get("hold_ms"))
             caught_up, clock, hold = (None if instant is None else int(instant) for instant in instants)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise PermanentError(f"a stored checkpoint cannot be read: {error!r}") from None
         return cls(positions, caught_up, clock, hold)
+
+
+def _name(shard: ShardId) -> str:
+    return f"{shard.uuid}/{shard.shard}/{shard.history}" if shard.history else f"{shard.uuid}/{shard.shard}"
+
+
+def _shard(name: str) -> ShardId:
+    place, _, last = name.rpartition("/")
+    if last.isdigit():
+        return ShardId(place, int(last))
+    uuid, _, shard = place.rpartition("/")
+    return ShardId(uuid, int(shard), last)
 
 
 def _without(whole: SeqRange, part: SeqRange) -> tuple[SeqRange, ...]:

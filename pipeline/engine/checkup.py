@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from elasticsearch import Elasticsearch
 
-from pipeline.detection.conditions import Cidr, Inverse, OneOf, Range, Test
+from pipeline.detection.conditions import Cidr, Inverse, OneOf, Prefix, Range, Test
 from pipeline.detection.detection import Detection
-from pipeline.detection.where import All, AnyOf, Clause, Field
+from pipeline.detection.where import All, AnyOf, Clause, Field, NoneOf
 from pipeline.elastic.client import translated
 from pipeline.elastic.search import Answer, Search, Searcher
 from pipeline.engine.indices import PREFIX, look
@@ -43,10 +43,14 @@ def examine(client: Elasticsearch, detections: Sequence[Detection]) -> Iterator[
     names = [index.name for index in look(client).all]
     types = _types(client, detections) if names else {name: {kind} for name, kind in _template().items()}
     sound = []
+    known = {detection.id for detection in detections}
     for detection in detections:
-        wrong = list(_wrong(detection, types))
-        yield from wrong
-        if not wrong:
+        doubts = list(_wrong(detection, types))
+        yield from doubts
+        for name in detection.kind.inhibits:
+            if name not in known:
+                yield Doubt(detection.id, "note", f"it speaks for {name}, and there is no such detection")
+        if not any(doubt.verdict == "wrong" for doubt in doubts):
             sound.append(detection)
     if names:
         yield from _unseen(client, names, sound)
@@ -84,21 +88,34 @@ def _wrong(detection: Detection, types: Mapping[str, set[str]]) -> Iterator[Doub
             yield Doubt(
                 detection.id, "wrong", f"the field {name} is {what} and cannot be grouped by; use a keyword field"
             )
-    for name, test in _tests(kind.clause):
+    for name in kind.numbers:
+        if name.startswith(_FLATTENED):
+            what = "is metadata, which is text; name it in SIEMLITE_MEASURE and use siemlite.number.…"
+            yield Doubt(detection.id, "wrong", f"the field {name} {what}")
+        elif types.get(name) and not types[name] & _NUMBERS:
+            yield Doubt(detection.id, "wrong", f"the field {name} is no number and cannot be measured")
+    for name, test, _ in (found for clause in (kind.clause, *kind.streams) for found in _tests(clause)):
         found = types.get(name, set())
+        if isinstance(test, OneOf | Prefix) and found == {"text"}:
+            yield Doubt(detection.id, "note", f"the field {name} is text and is compared word by word, in lower case")
         if isinstance(test, Cidr) and found and "ip" not in found:
             yield Doubt(detection.id, "wrong", f"cidr(…) needs an ip field and {name} is none; use source.ip")
         if isinstance(test, Range) and found and not found & _NUMBERS:
             yield Doubt(detection.id, "wrong", f"a range needs a number and {name} is none")
 
 
-def _tests(clause: Clause) -> Iterator[tuple[str, Test]]:
+def _tests(clause: Clause, *, wanted: bool = True) -> Iterator[tuple[str, Test, bool]]:
+    """Yield each field of `clause` with a test, and whether values that fit the test are wanted, or excluded."""
     if isinstance(clause, Field):
-        test = clause.test.test if isinstance(clause.test, Inverse) else clause.test
-        yield clause.name, test
+        test = clause.test
+        while isinstance(test, Inverse):
+            test, wanted = test.test, not wanted
+        yield clause.name, test, wanted
+    elif isinstance(clause, NoneOf):
+        yield from _tests(clause.clause, wanted=not wanted)
     elif isinstance(clause, All | AnyOf):
         for part in clause.clauses:
-            yield from _tests(part)
+            yield from _tests(part, wanted=wanted)
 
 
 def _unseen(client: Elasticsearch, names: Sequence[str], detections: Sequence[Detection]) -> Iterator[Doubt]:
@@ -116,18 +133,24 @@ def _body(detection: Detection) -> dict[str, Any]:
     clauses = [kind.clause.query()]
     grouped = [*clauses, *({"exists": {"field": name}} for name in kind.group)]
     filters: dict[str, Any] = {"all": {"bool": {"filter": clauses}}, "grouped": {"bool": {"filter": grouped}}}
-    for number, (name, value) in enumerate(_values(kind.clause)):
+    for number, (name, value) in enumerate(_values(detection)):
         filters[f"v{number}"] = {"term": {name: {"value": value}}}
     return {"size": 0, "aggs": {"seen": {"filters": {"filters": filters}}}}
 
 
-def _values(clause: Clause) -> list[tuple[str, Any]]:
-    return [(name, value) for name, test in _tests(clause) if isinstance(test, OneOf) for value in test.values]
+def _values(detection: Detection) -> list[tuple[str, Any]]:
+    """Return the values that the detection's events, or those it counts among them, are to have."""
+    clauses = (detection.kind.clause, *detection.kind.streams)
+    tests = [found for clause in clauses for found in _tests(clause)]
+    found = (
+        (name, value) for name, test, wanted in tests if wanted and isinstance(test, OneOf) for value in test.values
+    )
+    return list(dict.fromkeys(found))
 
 
 def _seen_nothing(detection: Detection, answer: Answer) -> Iterator[Doubt]:
     seen = {name: bucket["doc_count"] for name, bucket in answer["aggregations"]["seen"]["buckets"].items()}
-    values = _values(detection.kind.clause)
+    values = _values(detection)
     unseen = [f"{name}: {value}" for number, (name, value) in enumerate(values) if not seen[f"v{number}"]]
     if seen["all"] and not seen["grouped"]:
         fields = " and ".join(detection.group_by)

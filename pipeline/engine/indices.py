@@ -20,18 +20,25 @@ PREFIX = "security-logs-"
 DAY_MS = 86_400_000
 _DAY = re.compile(r"(\d{4})\.(\d\d)\.(\d\d)(?=$|-)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_STATS_FILTER = "indices.*.uuid,indices.*.shards.*.routing.primary,indices.*.shards.*.seq_no.global_checkpoint"
+_STATS_FILTER = (
+    "indices.*.uuid,indices.*.shards.*.routing.primary,indices.*.shards.*.seq_no.global_checkpoint,"
+    "indices.*.shards.*.commit.user_data.history_uuid"
+)
 _HEALTH_FILTER = "indices.*.number_of_shards,indices.*.active_primary_shards"
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index: its shards' global checkpoints by number, and the first instant of the day it holds."""
+    """An index: its shards' global checkpoints by number, and the first instant of the day it holds.
+
+    `histories` are the UUIDs of the shards' histories, by number, where the server tells them.
+    """
 
     name: str
     uuid: str
     checkpoints: tuple[tuple[int, int], ...]
     day_ms: int | None
+    histories: tuple[tuple[int, str], ...] = ()
 
     def overlaps(self, first_ms: int, last_ms: int) -> bool:
         """Return whether events of `[first_ms, last_ms]` can be in it."""
@@ -68,8 +75,9 @@ class Indices:
     def shards(self) -> Iterable[tuple[Index, ShardId, int]]:
         """Yield each shard with its index and its global checkpoint."""
         for index in self.all:
+            histories = dict(index.histories)
             for number, checkpoint in index.checkpoints:
-                yield index, ShardId(index.uuid, number), checkpoint
+                yield index, ShardId(index.uuid, number, histories.get(number, "")), checkpoint
 
 
 def look(client: Elasticsearch, prefix: str = PREFIX) -> Indices:
@@ -93,13 +101,19 @@ def look(client: Elasticsearch, prefix: str = PREFIX) -> Indices:
     found = []
     for name, state in sorted(stats.get("indices", {}).items()):
         checkpoints = []
+        histories = []
         for number, copies in state.get("shards", {}).items():
             primary = next((copy for copy in copies if copy.get("routing", {}).get("primary")), None)
             if primary is None or "seq_no" not in primary:
                 missing.append(f"{name} has no primary for shard {number}")
                 continue
             checkpoints.append((int(number), int(primary["seq_no"]["global_checkpoint"])))
-        found.append(Index(name, state["uuid"], tuple(sorted(checkpoints)), day_of(name.removeprefix(prefix))))
+            histories.append((int(number), str(primary.get("commit", {}).get("user_data", {}).get("history_uuid", ""))))
+        shards = health.get("indices", {}).get(name, {}).get("number_of_shards", 0)
+        if len(state.get("shards", {})) < shards:
+            missing.append(f"{name} tells of {len(state.get('shards', {}))} of its {shards} shards")
+        day_ms = day_of(name.removeprefix(prefix))
+        found.append(Index(name, state["uuid"], tuple(sorted(checkpoints)), day_ms, tuple(sorted(histories))))
     return Indices(tuple(found), "; ".join(missing[:3]))
 
 

@@ -52,7 +52,7 @@ def plan(since: Checkpoint, indices: Indices, now_ms: int, late_horizon_ms: int,
     shards = sorted(indices.shards(), key=lambda entry: (-_day(entry[0]), entry[0].name, entry[1].shard))
     present = past = step
     for index, shard, upto in shards:
-        position = since.positions.get(shard, Position())
+        position = since.position(shard)
         newest = SeqRange(max(position.seen, upto - present), upto)
         if upto <= position.seen:
             continue
@@ -65,16 +65,14 @@ def plan(since: Checkpoint, indices: Indices, now_ms: int, late_horizon_ms: int,
             evaluated[shard] = [newest]
             portions.append(Portion(index, shard.shard, newest))
     for index, shard, upto in shards:
-        position = since.positions.get(shard, Position()).after(evaluated.get(shard, ()), upto)
+        position = since.position(shard).after(evaluated.get(shard, ()), upto)
         for gap in reversed(position.gaps):
             part = SeqRange(max(gap.after, gap.upto - past), gap.upto)
             if part.size:
                 past -= part.size
                 evaluated.setdefault(shard, []).append(part)
                 portions.append(Portion(index, shard.shard, part))
-    positions = {
-        shard: since.positions.get(shard, Position()).after(evaluated.get(shard, ()), upto) for _, shard, upto in shards
-    }
+    positions = {shard: since.position(shard).after(evaluated.get(shard, ()), upto) for _, shard, upto in shards}
     if indices.trouble:
         positions = {**since.positions, **positions}
     behind = sum(gap.size for position in positions.values() for gap in position.gaps)

@@ -5,6 +5,7 @@ from typing import Any
 
 from pipeline.detection.conditions import Query
 from pipeline.engine.steps import Bucket
+from pipeline.events.fields import FIELDS
 
 TIME = "@timestamp"
 GroupValues = tuple[str, ...]
@@ -46,7 +47,7 @@ def column_sources(columns: Sequence[str], order: str = "asc") -> list[dict[str,
 
 
 def _column(name: str, order: str) -> dict[str, Any]:
-    if name.endswith(".location"):
+    if FIELDS.get(name) == "geo_point":
         return {"geotile_grid": {"field": name, "precision": 29, "missing_bucket": True, "order": order}}
     return {"terms": {"field": name, "missing_bucket": True, "order": order}}
 

@@ -10,6 +10,7 @@ small.
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from time import thread_time
 from typing import Any, TypeVar
 
 from pipeline.elastic.search import Answer, Search, Searcher
@@ -29,7 +30,8 @@ def run(
 ) -> Iterator[tuple[K, T | SiemliteError]]:
     """Run `steps` and yield what becomes of each, under its key, in the order in which they end.
 
-    `spent_ms` is told the longest that the server took for one search of each. Raises what `Searcher.many`
+    `spent_ms` is told the longest that the server took for one search of each, or that judging an answer took of
+    this thread's processor time. Raises what `Searcher.many`
     raises where the server as a whole does not answer.
     """
     waiting: deque[_Turn[K, T]] = deque()
@@ -55,9 +57,11 @@ def run(
             answers = iter(future.result())
             for key, step, searches in turn:
                 own = [next(answers) for _ in searches]
-                if spent_ms is not None:
-                    spent_ms[key] = max(spent_ms.get(key, 0), *(_took(answer) for answer in own))
+                before = thread_time()
                 ended, outcome, following = _advance(step, own)
+                if spent_ms is not None:
+                    judging = round((thread_time() - before) * 1000)
+                    spent_ms[key] = max(spent_ms.get(key, 0), judging, *(_took(answer) for answer in own))
                 if ended:
                     yield key, outcome  # type: ignore[misc]
                 else:

@@ -20,6 +20,8 @@ from pipeline.engine.view import View
 from pipeline.errors import PermanentError, SiemliteError
 
 GROUPS_PER_READ = 500
+_CLAUSES_PER_READ = 900
+"""Elasticsearch takes at least 1,024 clauses in a query; a group has one for each field."""
 
 
 @dataclass(slots=True)
@@ -46,10 +48,11 @@ class Judge:
     def _batches(self, suspects: Sequence[Suspect]) -> Iterator[list[Suspect]]:
         """Yield suspects that are read together: near one another in time, and not too many events."""
         gap = era_gap(self.view)
+        groups = min(GROUPS_PER_READ, _CLAUSES_PER_READ // max(1, len(self.view.group_by)))
         batch: list[Suspect] = []
         events = last_ms = 0
         for suspect in sorted(suspects, key=lambda suspect: suspect.first_ms):
-            full = events + suspect.events > self.view.rows_together or len(batch) >= GROUPS_PER_READ
+            full = events + suspect.events > self.view.rows_together or len(batch) >= groups
             if batch and (full or suspect.first_ms - last_ms > gap):
                 yield batch
                 batch, events = [], 0
@@ -104,7 +107,7 @@ class Judge:
         judged = merged([(first + earliest, last + self.influence_ms) for first, last in spans], 0)
         own = self.found.get(group, {})
         span = 0
-        for crossing in self._crossings(timeline):
+        for crossing in self._crossings(timeline, judged):
             while span < len(judged) and judged[span][1] < crossing.time_ms:
                 span += 1
             if span == len(judged):
@@ -114,10 +117,10 @@ class Judge:
         if own:
             self.found[group] = own
 
-    def _crossings(self, timeline: Timeline) -> Iterator[Crossing]:
+    def _crossings(self, timeline: Timeline, judged: Sequence[tuple[int, int]]) -> Iterator[Crossing]:
         try:
-            yield from self.view.kind.crossings(timeline, self.now_ms)
+            yield from self.view.kind.crossings_in(timeline, judged, self.now_ms)
         except SiemliteError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PermanentError(f"its condition failed: {type(error).__name__}: {error}") from error

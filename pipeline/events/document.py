@@ -242,6 +242,9 @@ class Shaper:
         if self.pseudonym is not None:
             for name in self.pseudonymise:
                 _replace(body, name, self.pseudonym)
+        user = body.get("user")
+        if user is not None and "id" not in user and "email" in user:
+            self._name_account(user)
         if draft.numbers or draft.data:
             ours = body["siemlite"] = {}
             if draft.numbers:
@@ -249,6 +252,18 @@ class Shaper:
             if draft.data:
                 ours["data"] = draft.data
         return Document(body, own, level)
+
+    def _name_account(self, user: dict[str, Plain]) -> None:
+        """Let the e-mail address, in lower case, name an account that nothing else names.
+
+        Before a login succeeds an application often knows nothing but what was typed.
+        """
+        email = user["email"]
+        if type(email) is str:
+            account = email.lower()
+            if self.pseudonym is not None and "user.id" in self.pseudonymise:
+                account = self.pseudonym("user.id", account)
+            user["id"] = account
 
 
 def _add_place(source: dict[str, Plain], locate: Callable[[str], Mapping[str, Mapping[str, Plain]] | None]) -> None:

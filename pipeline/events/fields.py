@@ -98,6 +98,8 @@ OURS = frozenset({"siemlite", "integrity", "event.id", "event.ingested"})
 
 ALIASES: dict[str, str] = {
     "timestamp": "@timestamp",
+    "sessionHash": "session.id",
+    "session_hash": "session.id",
     "level": "log.level",
     "event": "event.code",
     "service": "service.name",

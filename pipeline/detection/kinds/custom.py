@@ -6,7 +6,7 @@ reads no clock and keeps nothing, because it is asked again whenever a late even
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, ClassVar
@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 from pipeline.detection.durations import duration_text
 from pipeline.detection.kind import ByCount, Kind, duration, field_name, whole, wrong
 from pipeline.detection.timeline import Crossing, Row, Scalar, Timeline
+
+_EVER_MS = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +96,32 @@ class Custom(Kind):
         """See `Kind.least_events`."""
         return self.at_least
 
-    def crossings(self, timeline: Timeline, now_ms: int | None = None) -> Iterator[Crossing]:  # noqa: ARG002
+    def crossings(self, timeline: Timeline, now_ms: int | None = None) -> Iterator[Crossing]:
         """See `Kind.crossings`. The count is that of the events in the window."""
+        return self.crossings_in(timeline, ((-_EVER_MS, _EVER_MS),), now_ms)
+
+    def crossings_in(
+        self,
+        timeline: Timeline,
+        spans: Sequence[tuple[int, int]],
+        now_ms: int | None = None,  # noqa: ARG002 - it does not follow the clock
+    ) -> Iterator[Crossing]:
+        """See `Kind.crossings_in`: outside of `spans` nothing is judged."""
         rows: deque[Row] = deque()
-        events = 0
+        events = span = 0
         for instant, here in groupby(timeline, key=lambda row: row.time_ms):
             for row in here:
                 rows.append(row)
                 events += row.count
             while instant - rows[0].time_ms >= self.within:
                 events -= rows.popleft().count
-            if events >= self.at_least and self.judge(Window(instant, tuple(rows), self.columns)):
+            while span < len(spans) and spans[span][1] < instant:
+                span += 1
+            if span == len(spans):
+                return
+            if instant < spans[span][0] or events < self.at_least:
+                continue
+            if self.judge(Window(instant, tuple(rows), self.columns)):
                 yield Crossing(instant, rows[0].time_ms, events)
 
     def mutations(self) -> Iterator[tuple[str, dict[str, Any]]]:

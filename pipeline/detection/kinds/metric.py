@@ -51,6 +51,8 @@ class Metric(Kind):
         for name, limit in (("above", self.above), ("below", self.below)):
             if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float)):
                 raise wrong(name, limit, "give a number")
+            if limit is not None and not isfinite(limit):
+                raise wrong(name, limit, "give a limit that a measure can pass")
         if isinstance(self.percent, bool) or not isinstance(self.percent, int | float) or not 0 < self.percent <= 100:
             raise wrong("percent", self.percent, "give a number above 0 and at most 100")
         whole("at_least", self.at_least)
@@ -64,6 +66,11 @@ class Metric(Kind):
     @property
     def columns(self) -> tuple[str, ...]:
         """See `Kind.columns`."""
+        return (self.field,)
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """See `Kind.numbers`."""
         return (self.field,)
 
     @property

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from math import inf
 from typing import Any, ClassVar
 
 from pipeline.detection.durations import duration_text
@@ -35,7 +36,7 @@ class Spike(Kind):
         if isinstance(self.severity, ByCount):
             raise wrong("severity", self.severity, "a ratio is no count; use Severity.HIGH")
         whole("at_least", self.at_least)
-        if isinstance(self.ratio, bool) or not isinstance(self.ratio, int | float) or self.ratio <= 1:
+        if isinstance(self.ratio, bool) or not isinstance(self.ratio, int | float) or not 1 < self.ratio < inf:
             raise wrong("ratio", self.ratio, "give a number above 1")
         duration("within", self.within)
         duration("compared_with", self.compared_with, zero=True)
