@@ -40,7 +40,8 @@ def coverage(json: Annotated[bool, typer.Option("--json", help="Print JSON lines
         "last pass",
         "longest delay",
     ):
-        table.add_column(heading, justify="left" if heading == "detection" else "right")
+        is_name = heading == "detection"
+        table.add_column(heading, justify="left" if is_name else "right", overflow="fold" if is_name else "ellipsis")
     for detection in app.loaded.detections:
         own = known.get(detection.id, Ledger())
         age = None if own.at_ms is None else max(0, now_ms - own.at_ms)

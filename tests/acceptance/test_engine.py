@@ -1,8 +1,10 @@
 """The engine on a real Elasticsearch: what it promises to the alerts."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from elasticsearch import Elasticsearch
 
 from pipeline.app.watching import App
 from pipeline.detection import (
@@ -20,6 +22,7 @@ from pipeline.detection import (
 )
 from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.engine import Limits
+from pipeline.engine.indices import look
 from pipeline.settings import load_settings
 from tests.acceptance.engine_world import DAY, HOUR, MINUTE, NOON, World, detection, failure, instants
 
@@ -387,6 +390,43 @@ def test_a_judgement_that_crashes_fails_alone(world: World) -> None:
     assert not results["broken"].complete
     assert "its condition failed: ValueError" in str(results["broken"].error)
     assert results["five"].findings
+
+
+def test_a_judgement_that_wants_to_end_the_program_fails_alone(world: World) -> None:
+    def leaves(_: Window) -> bool:
+        raise SystemExit(0)
+
+    broken = detection(Custom(severity=Severity.LOW, judge=leaves), "broken")
+    world.write(failure(NOON + n) for n in range(5))
+    results = {result.detection.id: result for result in world.step([broken, FIVE], NOON + MINUTE)}
+    assert "its condition failed: SystemExit" in str(results["broken"].error)
+    assert results["five"].findings
+
+
+def test_an_answer_that_leaves_out_a_shard_is_not_taken_for_whole(es_url: str) -> None:
+    world = World(es_url)
+    name = "security-logs-2026.01.01"
+    world.client.indices.create(index=name, settings={"index.number_of_shards": 2})
+    world.write(failure(NOON + n) for n in range(20))
+    whole = look(world.client)
+    assert (whole.trouble, len(whole.all[0].checkpoints)) == ("", 2)
+
+    class Partial(Elasticsearch):
+        def perform_request(self, method: str, path: str, **options: Any) -> Any:
+            answer = super().perform_request(method, path, **options)
+            if "_stats" in path:
+                del answer.body["indices"][name]["shards"]["1"]
+            return answer
+
+    partial = look(Partial(es_url))
+    assert partial.trouble == f"{name} tells of 1 of its 2 shards"
+
+
+def test_a_shard_is_known_by_the_history_that_the_server_tells(world: World) -> None:
+    world.write(failure(NOON + n) for n in range(5))
+    (result,) = world.step([FIVE], NOON + MINUTE)
+    assert result.checkpoint.positions
+    assert all(shard.history for shard in result.checkpoint.positions)
 
 
 def test_a_slow_detection_is_evaluated_beside_the_passes_and_loses_nothing(es_url: str) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.detection import Metric, Severity, Threshold, at_least, cidr, not_, raw
+from pipeline.detection import Metric, Severity, Share, Threshold, all_of, at_least, cidr, none_of, not_, raw
 from pipeline.engine.checkup import Doubt, examine
 from pipeline.engine.loader import BUILT_IN, load_detections
 from tests.acceptance.engine_world import NOON, World, detection, failure
@@ -47,6 +47,36 @@ def test_fields_that_cannot_work_are_named(world: World) -> None:
         ("refused", "wrong", "searching: 400 unknown query [nonsense]"),
         ("dynamic", "note", "no event has matched its where so far"),
         ("flattened", "note", "no event has matched its where so far"),
+    ]
+
+
+def test_conditions_are_looked_at_wherever_they_stand(world: World) -> None:
+    world.write([failure(NOON, message="Failed password")])
+    world.client.indices.refresh(index="security-logs-*")
+    address = {"source.address": cidr("10.0.0.0/8")}
+    among = {"event.code": "LOGIN_FALIURE"}
+    detections = [
+        detection(threshold(where=none_of(address)), "excluded"),
+        detection(threshold(where={"source.address": not_(not_(cidr("10.0.0.0/8")))}), "twice"),
+        detection(Share(severity=LOW, of=address, percent=50, at_least=1, within=1), "share"),
+        detection(Share(severity=LOW, of=among, where={"user.id": "u1"}, percent=50, at_least=1, within=1), "misspelt"),
+        detection(Metric(severity=LOW, field="user.id", measure="sum", above=1, within=1), "words"),
+        detection(Metric(severity=LOW, field="siemlite.data.rows", measure="sum", above=1, within=1), "metadata"),
+        detection(threshold(inhibits=("brute_force_by_adress",)), "speaks"),
+        detection(threshold(where=all_of({"message": "Failed password"}, {"user.id": "u1"})), "text"),
+    ]
+    found = [(doubt.detection_id, doubt.verdict, doubt.text) for doubt in examine(world.client, detections)]
+    no_ip = "cidr(…) needs an ip field and source.address is none; use source.ip"
+    metadata = "is metadata, which is text; name it in SIEMLITE_MEASURE and use siemlite.number.…"
+    assert found[:8] == [
+        ("excluded", "wrong", no_ip),
+        ("twice", "wrong", no_ip),
+        ("share", "wrong", no_ip),
+        ("words", "wrong", "the field user.id is no number and cannot be measured"),
+        ("metadata", "wrong", f"the field siemlite.data.rows {metadata}"),
+        ("speaks", "note", "it speaks for brute_force_by_adress, and there is no such detection"),
+        ("text", "note", "the field message is text and is compared word by word, in lower case"),
+        ("misspelt", "note", "no event has had event.code: LOGIN_FALIURE"),
     ]
 
 

@@ -19,6 +19,12 @@ from pipeline.detection import (
     Share,
     Spike,
     Threshold,
+    Window,
+    above,
+    at_least,
+    at_most,
+    below,
+    between,
     burst,
     by_count,
     minutes,
@@ -171,3 +177,35 @@ def test_a_wrong_definition_names_the_field_and_the_repair(
     with pytest.raises(ConfigurationError) as error:
         kind(**{"severity": HIGH, **arguments})
     assert words in str(error.value)
+
+
+def test_a_function_is_asked_only_about_the_instants_that_are_judged() -> None:
+    asked: list[int] = []
+
+    def judge(window: Window) -> bool:
+        asked.append(window.time_ms)
+        return window.count > 1
+
+    kind = Custom(severity=HIGH, judge=judge, within=10)
+    found = list(kind.crossings_in(rows(*range(0, 100, 5)), [(20, 24), (50, 55)]))
+    assert asked == [20, 50, 55]
+    assert [crossing.time_ms for crossing in found] == [20, 50, 55]
+    everything = list(kind.crossings(rows(*range(0, 100, 5))))
+    assert [crossing for crossing in everything if crossing.time_ms in (20, 50, 55)] == found
+
+
+@pytest.mark.parametrize("limit", [float("nan"), float("inf"), -float("inf")])
+def test_a_limit_that_nothing_can_pass_is_refused(limit: float) -> None:
+    for make in (above, below, at_most, at_least):
+        with pytest.raises(ConfigurationError, match="is no number"):
+            make(limit)
+    with pytest.raises(ConfigurationError, match="above is"):
+        Metric(severity=LOW, field="siemlite.number.rows", measure="sum", above=limit, within=1)
+    with pytest.raises(ConfigurationError, match="ratio is"):
+        Spike(severity=LOW, ratio=limit, at_least=1, within=minutes(1))
+
+
+def test_limits_the_wrong_way_round_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="give the smaller one first"):
+        between(500, 400)
+    assert between(400, 400).accepts([400])

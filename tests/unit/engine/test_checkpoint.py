@@ -24,6 +24,8 @@ def test_a_checkpoint_survives_being_written_down() -> None:
     checkpoint = Checkpoint({shard: Position(17, (SeqRange(2, 5), SeqRange(9, 11)))}, 5, 6, 7)
     assert Checkpoint.from_json(checkpoint.to_json()) == checkpoint
     assert checkpoint.behind == 5
+    of_a_history = Checkpoint({ShardId("abc/def", 3, "hist-ory_1"): Position(17)}, 5, 6, 7)
+    assert Checkpoint.from_json(of_a_history.to_json()) == of_a_history
     broken: list[dict[str, Any]] = [{}, {"shards": {"x": 1}, "caught_up_ms": 0, "clock_ms": 0}, {"shards": []}]
     for wrong in broken:
         with pytest.raises(PermanentError):
@@ -87,3 +89,24 @@ def test_the_day_of_an_index_is_in_its_name() -> None:
     assert index(0).overlaps(TODAY - 5, TODAY)
     assert not index(0).overlaps(TODAY - 5, TODAY - 1)
     assert index(0, day_ms=None).overlaps(0, 1)
+
+
+def test_a_shard_whose_history_begins_anew_is_evaluated_from_its_beginning() -> None:
+    def restored(upto: int, history: str) -> Indices:
+        return Indices((Index("security-logs-u", "u", ((0, upto),), TODAY, ((0, history),)),))
+
+    since = Checkpoint({ShardId("u", 0, "old"): Position(50)}, NOON)
+    for upto in (40, 60):
+        step = plan(since, restored(upto, "new"), NOON, DAY_MS, 100)
+        assert [portion.range for portion in step.portions] == [SeqRange(-1, upto)]
+        assert step.positions == {ShardId("u", 0, "new"): Position(upto)}
+    assert [portion.range for portion in plan(since, restored(60, "old"), NOON, DAY_MS, 100).portions] == [
+        SeqRange(50, 60)
+    ]
+
+
+def test_a_checkpoint_from_before_histories_were_noted_goes_on_where_it_stood() -> None:
+    since = Checkpoint({ShardId("u", 0): Position(50)}, NOON)
+    step = plan(since, Indices((Index("security-logs-u", "u", ((0, 60),), TODAY, ((0, "h"),)),)), NOON, DAY_MS, 100)
+    assert [portion.range for portion in step.portions] == [SeqRange(50, 60)]
+    assert step.positions == {ShardId("u", 0, "h"): Position(60)}

@@ -1,6 +1,7 @@
 """The driver: many evaluations share requests, and one that fails fails alone."""
 
 from collections.abc import Generator, Sequence
+from time import thread_time
 from typing import Any
 
 from pipeline.elastic.search import Answer, Search, Searcher
@@ -96,3 +97,17 @@ def test_only_so_many_steps_are_under_way_at_a_time() -> None:
     next(ended)
     assert len(begun) < 10
     assert len(list(ended)) == 49
+
+
+def test_the_time_that_judging_takes_counts_as_spent() -> None:
+    def judges() -> Generator[list[Search], list[Answer], str]:
+        yield [search("a")]
+        began = thread_time()
+        while thread_time() - began < 0.05:
+            pass
+        return "done"
+
+    spent: dict[str, int] = {}
+    assert dict(run(searcher(), [("judges", judges()), ("quick", talk("a"))], spent))["judges"] == "done"
+    assert spent["judges"] >= 49
+    assert spent["quick"] < 49

@@ -172,6 +172,26 @@ def test_a_pseudonym_replaces_the_value_everywhere_it_stands() -> None:
     assert body["source"] == {"address": "source.address:9"}
 
 
+def test_an_account_that_only_an_address_names_is_counted_by_it() -> None:
+    assert shape({"email": "Alice@Example.org"})["user"] == {"email": "Alice@Example.org", "id": "alice@example.org"}
+    assert shape({"email": "a@example.org", "userId": "7"})["user"] == {"email": "a@example.org", "id": "7"}
+    hidden = shape(
+        {"email": "A@example.org"},
+        pseudonymise=("user.id", "user.email"),
+        pseudonym=lambda field, value: f"{field}:{len(value)}",
+    )
+    assert hidden["user"] == {"email": "user.email:13", "id": "user.id:13"}
+    only_mail = shape(
+        {"email": "A@example.org"}, pseudonymise=("user.email",), pseudonym=lambda field, value: f"{field}:{len(value)}"
+    )
+    assert "example.org" not in str(only_mail)
+
+
+def test_a_hash_of_a_session_is_its_id() -> None:
+    assert shape({"session_hash": "9f86d081"})["session"] == {"id": "9f86d081"}
+    assert shape({"sessionHash": "9f86d081"})["session"] == {"id": "9f86d081"}
+
+
 def test_a_place_on_the_globe_is_a_point_and_garbage_is_not() -> None:
     assert shape({"geoLocation": {"lat": 52.5, "lon": 13.4, "country": "DE"}})["source"]["geo"] == {
         "location": {"lat": 52.5, "lon": 13.4},
