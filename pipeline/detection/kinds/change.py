@@ -2,7 +2,8 @@
 
 Semantics: an instant `t` is a crossing where one of its events has another value of `field` than the event
 before it, which may be up to `within` (exclusive) earlier. Events of the same instant are in the order of
-their values. Events without the field are not looked at.
+their values, and so are several values of one event: watch a field that has one. Events without the field are not
+looked at.
 """
 
 from collections.abc import Iterator
