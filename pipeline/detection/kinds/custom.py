@@ -50,9 +50,10 @@ class Window:
 class Custom(Kind):
     """Fires when `judge` says so of a group's events `within` so many milliseconds, or of one instant.
 
-    `fields` are those whose values the function needs: an event with several values of one has a row for each. A field of type `geo_point` comes as its finest tile,
-    which `pipeline.detection.geo` turns into a latitude and a longitude. Say `time_of_day` where the function looks
-    at the time of day: a drill then plays an example of the first day at the time, in UTC, that the example names.
+    `fields` are those whose values the function needs: an event with several values of one has a row for each, and a
+    field of type `geo_point` comes as its finest tile, which `pipeline.detection.geo` turns into a latitude and a
+    longitude. Say `time_of_day` where the function looks at the time of day: a drill then plays an example of the
+    first day at the time, in UTC, that the example names.
     """
 
     judge: Callable[[Window], bool]
