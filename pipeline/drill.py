@@ -115,6 +115,9 @@ def drill_line(result: DrillResult) -> str:
     return f"{result.detection_id}: NOT PASSED: {result.reason}"
 
 
+_SPOKEN = {"session.id": "session_hash"}
+"""What an application says for a field whose own name is that of a secret."""
+
 _NUMBER, _DATA, _OWN = "siemlite.number.", "siemlite.data.", "siemlite."
 _PROVED = "proved"
 _NEXT = (
@@ -188,7 +191,7 @@ def _draft(detection: Detection, event: RealEvent, event_id: str, drill_id: str)
         elif name.startswith(_OWN):
             own[name.removeprefix(_OWN)] = value
         else:
-            raw[name] = value
+            raw[_SPOKEN.get(name, name)] = value
     if numbers:
         raw["numbers"] = numbers
     return Draft(raw, event_id, drill_id, own)

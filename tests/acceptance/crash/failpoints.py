@@ -15,7 +15,7 @@ from typing import Any
 
 import urllib3.connection
 
-from pipeline.shipping import bulk, home, shipper, spools
+from pipeline.shipping import bulk, home, shipper, spool, spools
 from pipeline.shipping.letters import DeadLetters
 from pipeline.shipping.spool import Spool
 
@@ -94,7 +94,7 @@ class Failpoints:
         put(sqlite3, "connect", functools.partial(sqlite3.connect, factory=Connection))
         self._doing(Spool, "append", "append")
         self._doing(Spool, "_settle", "settle")
-        self._doing(Spool, "_prepare", "prepare")
+        self._doing(spool, "prepare", "prepare")
 
     def _patch_sending(self) -> None:
         send, answer = bulk.send, urllib3.connection.HTTPConnection.getresponse
@@ -117,7 +117,7 @@ class Failpoints:
         put(shipper, "send", send_and_die)
         put(urllib3.connection.HTTPConnection, "getresponse", answer_or_die)
 
-    def _doing(self, owner: type, name: str, doing: str) -> None:
+    def _doing(self, owner: object, name: str, doing: str) -> None:
         original = getattr(owner, name)
 
         def marked(*given: Any, **options: Any) -> Any:
