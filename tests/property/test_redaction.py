@@ -391,6 +391,13 @@ ADVERSARIAL = (
     ),
 )
 SIZE = 100_000
+BEHIND = (
+    *(("a=", "\\"), ("password=", "\\"), ("password={", "\\"), ("--password ", "\\"), ("name=", "\\")),
+    *(("password=x ", "\\\\u0070"), ("password=x ", "\\u0070"), ("a=", "\\u"), ("name=password\n\n", "\\")),
+    *(("password='x' ", "\\"), ('password="', "\\"), ("authorization: digest a=", "\\"), ("cookie: a=", "\\")),
+)
+"""What an adversary repeats behind a name."""
+
 ALLOWED = 60
 """Times the work of splitting a text of the same length into its words; the worst input needs about 15."""
 
@@ -408,6 +415,21 @@ def _split(text: str) -> object:
 @pytest.mark.parametrize("unit", ADVERSARIAL)
 def test_the_work_on_an_adversarial_text_is_bounded(unit: str) -> None:
     text = (unit * (SIZE // len(unit) + 1))[:SIZE]
+    base = min(_seconds(_split, "ab, cd: 12 " * (SIZE // 11)) for _ in range(3))
+    assert min(_seconds(redactor.text, text) for _ in range(2)) < ALLOWED * base
+
+
+@pytest.mark.parametrize(("head", "unit"), BEHIND)
+@pytest.mark.parametrize("tail", ["", '"', "n "])
+def test_the_work_on_what_is_repeated_behind_a_name_is_bounded(head: str, unit: str, tail: str) -> None:
+    text = head + (unit * (SIZE // len(unit) + 1))[:SIZE] + tail
+    base = min(_seconds(_split, "ab, cd: 12 " * (SIZE // 11)) for _ in range(3))
+    assert min(_seconds(redactor.text, text) for _ in range(2)) < ALLOWED * base
+
+
+@pytest.mark.parametrize("element", ["<password{0}>x", "</password{0}><password{0}>x"])
+def test_the_work_on_elements_that_are_not_closed_is_bounded(element: str) -> None:
+    text = "".join(element.format(number) for number in range(SIZE // 13))
     base = min(_seconds(_split, "ab, cd: 12 " * (SIZE // 11)) for _ in range(3))
     assert min(_seconds(redactor.text, text) for _ in range(2)) < ALLOWED * base
 

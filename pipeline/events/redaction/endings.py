@@ -10,6 +10,7 @@ QUOTE = re.compile(r"(?:[bBuUrR]{1,2}(?=\\*[\"'`])|string\([0-9]{1,9}\)\s{0,4})?
 """The opening quote of a value, escaped or encoded, after the prefix that some languages print before it."""
 
 _NEXT_NAME = r"[\w.\-\[\]%]{1,64}"
+_LINE_END = rf"[nrt](?:\s|\Z|\\|{_NEXT_NAME}[=:])"
 _BARE = re.compile(
     r"(?:[^\s,;&|<>()\[\]{}\"'`\\%]++"
     rf"|[,;](?!\s|\Z|\\*[\"'`{{\[]|{_NEXT_NAME}[=:])"
@@ -19,7 +20,8 @@ _BARE = re.compile(
     r"|[(\[{]"
     r"|[)\]}>](?!\s|\Z|[,;:.&)\]}>\"'`]|\\+[\"'`nrt])"
     r"|[\"'`](?!\s|\Z|[,;:&)\]}>])"
-    rf"|\\(?!\\*[\"'`]|[nrt](?:\s|\Z|\\|{_NEXT_NAME}[=:]))"
+    rf"|\\++(?![\"'`]|{_LINE_END})"
+    rf"|(?:\\(?=\\))++(?=\\{_LINE_END})"
     r"|%(?!26|3[bB]|0[aAdD])"
     r")++"
 )
@@ -27,7 +29,7 @@ _BARE = re.compile(
 
 _OUTER_END = re.compile(r"\s*+[,}\])](?:\s*+(?:\\*+[\"'{}\[\]]|\Z))")
 _AFTER_STRING = re.compile(r"[\s,}\])&;:>]|\Z")
-_STRUCTURE = re.compile(r"\\*+[\"'`]|[{}\[\]]")
+_STRUCTURE = re.compile(r"(?<!\\)\\*+[\"'`]|[{}\[\]]")
 
 
 def bare_end(text: str, at: int) -> int:

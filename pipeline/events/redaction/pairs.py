@@ -24,11 +24,17 @@ from pipeline.events.redaction.wording import is_about_code, is_ordinary, joins_
 
 Judge = Callable[[str], bool]
 
+_ESCAPE = r"(?<!\\)\\++u[0-9a-fA-F]{4}"
+_NAME = rf"(?:[\w.\-$]|{_ESCAPE})++"
 _PAIR = re.compile(
-    r"(?<![\w.\-$])((?:[\w.\-$]|\\++u[0-9a-fA-F]{4})++)"
+    rf"(?<![\w.\-$])(?:({_NAME})"
     r"((?:[\])]|\\*+[\"'`]|&quot;|&\#34;|%5[dD]|%22){0,3}+)[ \t]*+"
     r"(=>|:=|=(?![=~>])|:(?![:=]|//)|%3[aAdD])"
+    rf"|[\w.\-$]*+{_ESCAPE}{_NAME})"
 )
+"""A name and the mark behind it; or, with no group set, an escape and what follows it as a name without a mark:
+they are passed over as a whole, since a name may begin behind any backslash."""
+
 _PREVIOUS_WORD = re.compile(r"([A-Za-z]{2,16})[ ]\Z")
 _OBJECT = re.compile(r"\s{0,20}\{")
 _HEX_PAIR = re.compile(r"[0-9A-Fa-f]{2}")
@@ -49,12 +55,13 @@ _NAMED = re.compile(
     r")",
     re.IGNORECASE,
 )
-_PART_END = re.compile(r"(?:\r?\n|(?:\\+r)?\\+n)--")
+_PART_END = re.compile(r"(?:\r?\n|(?<!\\)(?:\\++r)?+\\++n)--")
 
 _OPTION = re.compile(r"-(?:(?<![\w-]-)|(?<=\\[nrt]-))-?([A-Za-z][\w-]{1,60})[ \t]++(?![-|&;<>])")
 _ELEMENT = re.compile(r"<((?:[\w.-]{1,60}:)?+[\w.-]{1,100}+)(?:\s[^<>]{0,500}+)?>")
+_CLOSING = re.compile(r"</((?:[\w.-]{1,60}:)?+[\w.-]{1,100}+)")
 _QUOTED_NAME = re.compile(
-    r"(\(\s{0,4})?+(?:(?<![A-Za-z])b)?(\\*+[\"'])([\w.-]{2,64})\2\s{0,4},\s{0,4}(?=b?(\\*+[\"']))"
+    r"(\(\s{0,4})?+(?:(?<![A-Za-z])b)?(\\{0,128}+[\"'])([\w.-]{2,64})\2\s{0,4},\s{0,4}(?=b?(\\*+[\"']))"
 )
 _CLAUSE = re.compile(r"(?:\b|(?<=\\[nrt]))(?:identified by|password|passwd|passphrase)[ ]{1,4}(?=')", re.IGNORECASE)
 _HEADER_NAMES = frozenset({"authorization", "cookie"})
@@ -87,9 +94,9 @@ class Pairs:
         out = _Splice(text)
         around, closed = "", 0  # the name of the object that the text is in, and where that ends
         for found in _PAIR.finditer(text):
-            if found.start() < out.done:
-                continue
             name, closers, mark = found.groups()
+            if name is None or found.start() < out.done:
+                continue
             at = found.end()
             completes = at < closed and joins_next_word(name) and self._is_sensitive(f"{around}_{name}")
             if completes or self._names_a_secret(text, found.start(), name, mark):
@@ -196,14 +203,16 @@ class Pairs:
 
     def _elements(self, text: str) -> str:
         out = _Splice(text)
-        unclosed: set[str] = set()
+        closings: dict[str, int] | None = None  # where the last closing tag of each name stands
         for found in _ELEMENT.finditer(text):
             name = found[1]
             if found.start() < out.done or not self._is_sensitive(name.rpartition(":")[2]):
                 continue
-            end = -1 if name in unclosed else text.find(f"</{name}", found.end())
-            if end < 0:
-                unclosed.add(name)
+            if closings is None:
+                closings = {closing[1]: closing.start() for closing in _CLOSING.finditer(text)}
+            if closings.get(name, -1) >= found.end():
+                end = text.find(f"</{name}", found.end())
+            else:
                 if text[found.end() : found.end() + 1].isspace():
                     continue
                 end = text.find("<", found.end())
