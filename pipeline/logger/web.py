@@ -1,15 +1,18 @@
 """One request and its response as a security event: what the ASGI and the WSGI middleware share.
 
 Invariants: a request is logged once, when its response is complete or has failed; an unfinished one says
-so; nothing here can fail the request.
+so; nothing here can fail the request. A query is redacted parameter by parameter, as the application decodes
+it; one that holds no secret stays as it was.
 """
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote_plus
 
 from pipeline.clock import Clock
 from pipeline.events.catalogue import EventType
+from pipeline.events.redaction import MARKER, Redactor
 from pipeline.logger.body import BodyCopy
 from pipeline.logger.notices import LOG
 from pipeline.logger.proxies import X_FORWARDED_FOR, TrustedProxies, trace_id_of
@@ -22,6 +25,7 @@ HTTP_REQUEST = EventType("HTTP_REQUEST", "info", ("web",), ("access",))
 
 _BODY_BYTES = 16 * 1024
 _NS = 1_000_000_000
+_DECODINGS = 2
 
 
 class Watch:
@@ -45,6 +49,7 @@ class Watch:
         trusted = security.settings.siemlite_trusted_proxies if trusted_proxies is None else trusted_proxies
         self.security = security
         self.proxies = TrustedProxies(trusted, forwarded_header)
+        self._redactor = Redactor(security.settings.siemlite_redact_keys)
         self._body_bytes = body_bytes if body else None
         self._exclude = frozenset(exclude)
 
@@ -63,6 +68,7 @@ class Watch:
             method,
             path,
             query,
+            self._redactor,
             logged=path in self._exclude,
             body=None if self._body_bytes is None else BodyCopy(self._body_bytes),
             content_type=_first(header("content-type")) or "",
@@ -79,6 +85,7 @@ class Exchange:
     method: str
     path: str
     query: str
+    redactor: Redactor
     logged: bool
     body: BodyCopy | None
     content_type: str
@@ -124,7 +131,7 @@ class Exchange:
             **self.context.fields(),
         }
         if self.query:
-            fields["url.query"] = self.query
+            fields["url.query"] = redacted_query(self.query, self.redactor)
         if status is not None:
             fields["http.response.status_code"] = status
         if cancelled:
@@ -134,6 +141,29 @@ class Exchange:
         if self.body is not None:
             fields.update(self.body.fields(self.content_type, self.content_length))
         return fields
+
+
+def redacted_query(query: str, redactor: Redactor) -> str:
+    """Return `query` with the whole value of each parameter that holds a secret replaced.
+
+    A name or value that was encoded again, as within an address to go on to, is decoded twice.
+    """
+    parameters = query.split("&")
+    for at, parameter in enumerate(parameters):
+        name, mark, value = parameter.partition("=")
+        if value and any(map(redactor.is_sensitive, _decoded(name))):
+            parameters[at] = f"{name}={MARKER}"
+        elif any(redactor.text(text) != text for text in _decoded(value if mark else name)[1:]):
+            parameters[at] = f"{name}={MARKER}" if mark else MARKER
+    return "&".join(parameters)
+
+
+def _decoded(raw: str) -> list[str]:
+    """Return `raw`, and what it is when decoded once and twice, where that makes a difference."""
+    found = [raw]
+    while len(found) <= _DECODINGS and ("%" in found[-1] or "+" in found[-1]):
+        found.append(unquote_plus(found[-1]))
+    return found
 
 
 def _outcome(status: int | None, error: BaseException | None, cancelled: bool) -> str:

@@ -90,6 +90,60 @@ def test_a_request_becomes_an_event(security: SecurityLogger) -> None:
 
 
 @pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("password=a%26S3CR3T&b=2", "password=#&b=2"),
+        ("password=a%3BS3CR3T", "password=#"),
+        ("password=a%0AS3CR3T", "password=#"),
+        ("password=%22a%22S3CR3T", "password=#"),
+        ("password={a}S3CR3T", "password=#"),
+        ("password=a,b=S3CR3T", "password=#"),
+        ("password=~S3CR3T", "password=#"),
+        ("password[]=S3CR3T&a=1", "password[]=#&a=1"),
+        ("password%5B%5D=S3CR3T", "password%5B%5D=#"),
+        ("user[password][]=S3CR3T", "user[password][]=#"),
+        ("api%5Fkey=S3CR3T", "api%5Fkey=#"),
+        ("x-api%2Dkey=S3CR3T", "x-api%2Dkey=#"),
+        ("p%61ssword=S3CR3T", "p%61ssword=#"),
+        ("p%2561ssword=S3CR3T", "p%2561ssword=#"),
+        ("api+key=S3CR3T", "api+key=#"),
+        ("a=%20b&api%20key=S3CR3T", "a=%20b&api%20key=#"),
+        ("u=https%3A%2F%2Fbob%3AS3CR3T%40x%2F&b=%C3%A9", "u=#&b=%C3%A9"),
+        ("next=%252Fa%253Ftoken%253DS3CR3T", "next=#"),
+        ("cmd=mysql%20--password%20S3CR3T", "cmd=#"),
+        ("mysql+--password+S3CR3T", "#"),
+        ("filter=%7B%22pin%22%3A%22S3CR3T%22%7D", "filter=#"),
+        ("card=4111%201111%201111%201111", "card=#"),
+    ],
+)
+def test_a_secret_in_the_query_is_redacted_as_the_application_decodes_it(
+    security: SecurityLogger, query: str, expected: str
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send)
+
+    (event,), _ = serve(security, app, scope=scope_of(query_string=query.encode()))
+    assert event["url"]["query"] == expected.replace("#", "[REDACTED]")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "q=a+b%20c&page=2&&x&=&y=&password=&token=",
+        "next=%252Fa%253Fb%253Dc%2526d&sort[]=name&sort%5B%5D=age",
+        "filter=%7B%22a%22%3A%201.50%7D&q=%zz%&e=%ff&u=https%3A%2F%2Fx%2F",
+        "q=password+changed;a=1&api_key_id=3",
+    ],
+)
+def test_a_query_without_a_secret_stays_as_it_was(security: SecurityLogger, query: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send)
+
+    (event,), _ = serve(security, app, scope=scope_of(query_string=query.encode()))
+    assert event["url"]["query"] == query
+
+
+@pytest.mark.parametrize(
     ("status", "outcome"), [(204, "success"), (302, "success"), (401, "failure"), (403, "failure"), (503, "failure")]
 )
 def test_the_outcome_follows_the_status(security: SecurityLogger, status: int, outcome: str) -> None:
