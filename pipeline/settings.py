@@ -207,9 +207,14 @@ def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Set
 
     Raises `ConfigurationError` that names the variable and the repair.
     """
-    _refuse_unknown_names(env_file)
     try:
+        _refuse_unknown_names(env_file)
         return Settings(_env_file=env_file, **overrides)
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{env_file} cannot be read: it is not UTF-8; save it as UTF-8") from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise ConfigurationError(f"{env_file} cannot be read: {reason}; let this user read it, or move it") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         name = str(first["loc"][0]).upper() if first["loc"] else "settings"
