@@ -140,7 +140,9 @@ class TwoSteps:
         document: dict[str, Any] = {}
         try:
             document = orjson.loads(b"{" + event.body[len(INGESTED) :])
-            return event._replace(body=_dump(self._redactor.values(document)))
+            redacted = self._redactor.values(document)
+            redacted["event"]["id"] = event.event_id  # random enough to look like a token once in a long while
+            return event._replace(body=_dump(redacted))
         except Exception as error:  # noqa: BLE001 - fails closed: what cannot be redacted is left out
             safe = {
                 "event": {"code": document.get("event", {}).get("code")},

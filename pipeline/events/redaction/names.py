@@ -133,7 +133,10 @@ class Names:
 
     def stems(self) -> Stems:
         """Return what a text must hold to name a secret."""
-        return Stems((*self._fragments, *self._extra_words, *STATEMENTS), (*WORDS, *LAST_WORDS))
+        nested = (
+            (first, rest.replace(" ", "")) for first, _, rest in (one.partition(" ") for one in FRAGMENTS) if rest
+        )
+        return Stems((*self._fragments, *self._extra_words, *STATEMENTS), (*WORDS, *LAST_WORDS), nested)
 
     def opens(self, key: str) -> bool:
         """Return whether a key nested under `key` may complete a fragment."""

@@ -87,7 +87,7 @@ def _exception(value: BaseException) -> object:
         message = OSError.__str__(value)
     else:
         message = next((arg for arg in args if type(arg) is str), "")
-    return {"type": type(value).__name__, "message": message, "args": list(args)}
+    return {"type": type(value).__name__, "message": message, "args": tuple(args)}
 
 
 _NAMESPACE_FIELDS: Any = vars(SimpleNamespace)["__dict__"]

@@ -63,6 +63,9 @@ _CLOSING = re.compile(r"</((?:[\w.-]{1,60}:)?+[\w.-]{1,100}+)")
 _QUOTED_NAME = re.compile(
     r"(\(\s{0,4})?+(?:(?<![A-Za-z])b)?(\\{0,128}+[\"'])([\w.-]{2,64})\2\s{0,4},\s{0,4}(?=b?(\\*+[\"']))"
 )
+_MEMBER = re.compile(r"\\*+[\"']\s{0,4}:")
+"""What closes a string that is itself the name of a member: `'name': 'X-Api-Key', 'value': …`."""
+
 _CLAUSE = re.compile(r"(?:\b|(?<=\\[nrt]))(?:identified by|password|passwd|passphrase)[ ]{1,4}(?=')", re.IGNORECASE)
 _HEADER_NAMES = frozenset({"authorization", "cookie"})
 
@@ -229,7 +232,9 @@ class Pairs:
             bracket, _, name, opener = found.groups()
             apart = "-" in name or name.casefold() in _HEADER_NAMES
             if (bracket or apart) and self._is_sensitive(name):
-                out.replace(found.end(4), string_end(text, found.end(4), opener), self._marker)
+                end = string_end(text, found.end(4), opener)
+                if _MEMBER.match(text, end) is None:
+                    out.replace(found.end(4), end, self._marker)
         return out.text()
 
     def _clauses(self, text: str) -> str:

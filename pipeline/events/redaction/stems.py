@@ -15,11 +15,15 @@ _OPTION = re.compile(rb"-(?:-|(?<![A-Za-z0-9_]-)[A-Za-z]|(?<=\\[nrt]-)[A-Za-z])"
 
 
 class Stems:
-    """Stems. `fragments` are sensitive wherever they stand in a name, `words` as whole words; both joined."""
+    """Stems. `fragments` are sensitive wherever they stand in a name, `words` as whole words; both joined.
 
-    __slots__ = ("_find_any", "_find_fragment", "_find_whole_word")
+    `nested` are fragments of several words: the first may name an object, and the rest a member of it.
+    """
 
-    def __init__(self, fragments: Iterable[str], words: Iterable[str]) -> None:
+    __slots__ = ("_find_any", "_find_fragment", "_find_whole_word", "_nested")
+
+    def __init__(self, fragments: Iterable[str], words: Iterable[str], nested: Iterable[tuple[str, str]] = ()) -> None:
+        self._nested = tuple((first.encode(), rest.encode()) for first, rest in nested)
         spelled = sorted(word.encode() for word in words)
         parts = [fragment.encode() for fragment in fragments]
         self._find_any = _any_of([*spelled, *parts]).search
@@ -38,6 +42,8 @@ class Stems:
                 return True
             string = text.encode()
         joined = string.lower().translate(None, _SEPARATORS)
+        if b"{" in joined and self._may_nest(joined):
+            return True
         if self._find_any(joined) is None:
             return False
         found = self._find_fragment(joined)
@@ -45,6 +51,12 @@ class Stems:
             return True
         found = self._find_whole_word(string)
         return found is not None and bool(_BEHIND_NAME.search(string, found.start()) or _OPTION.search(string))
+
+    def _may_nest(self, joined: bytes) -> bool:
+        """Return whether an object may stand in the text whose name and a member's are that of a secret together."""
+        return any(
+            (at := joined.find(first)) >= 0 and joined.find(rest, at + len(first)) >= 0 for first, rest in self._nested
+        )
 
 
 def _any_of(words: Iterable[bytes]) -> re.Pattern[bytes]:

@@ -5,6 +5,7 @@ text, broken JSON included, is searched as it stands. Invariants: a tree or text
 as it is, not as a copy; the input is never changed; redacting twice changes nothing more.
 """
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -78,7 +79,7 @@ class Texts:
         except ValueError:
             return None
         redacted = self._tree(self._plain(tree), "", 0, nesting)
-        if redacted is tree or redacted == tree:
+        if (redacted is tree or redacted == tree) and not _repeats_members(text):
             return text
         return orjson.dumps(redacted).decode()
 
@@ -172,4 +173,18 @@ def _is_deep(text: str) -> bool:
                 return True
         elif mark in "}]":
             depth -= 1
+    return False
+
+
+def _repeats_members(text: str) -> bool:
+    """Return whether an object in the JSON `text` has a member twice, of which a parser shows only the last."""
+
+    def note(members: list[tuple[str, object]]) -> None:
+        if len({name for name, _ in members}) < len(members):
+            raise ValueError("a member stands twice")
+
+    try:
+        json.loads(text, object_pairs_hook=note)
+    except ValueError:
+        return True
     return False
