@@ -106,6 +106,7 @@ def test_any_short_event_gets_the_document_that_the_long_way_gives(event: dict[s
         {"a.": 1, "a": 2},
         {"": 1, "..": 2},
         {"value": 1},
+        {"loc": ["password"], "input": "hidden"},
         {"session": {"id": "s"}},
         ["--password", "hidden"],
         ["X-Api-Key", "hidden"],

@@ -388,6 +388,9 @@ ADVERSARIAL = (
         "cookie: a=b; expires=Wed, 21",
         '"{\\"a\\":',
         "password=a;b",
+        "[type=a, input_value=",
+        "'loc':['password'",
+        "'loc':['password'],'input':'",
     ),
 )
 SIZE = 100_000

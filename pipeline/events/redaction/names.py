@@ -80,6 +80,9 @@ NAME_SLOTS: tuple[str, ...] = ("name", "key", "header", "field", "param", "param
 VALUE_SLOTS: frozenset[str] = frozenset({"value", "values", "val", "content", "v"})
 """Keys under which such objects hold the value; both are compared without regard to case."""
 
+LOCATION = "loc"
+"""The key under which a validation error says which input it is about: `{"loc": ["password"], "input": …}`."""
+
 LONG_KEY = 200
 """Characters from which a key is not remembered, and is searched for secrets before it can be shortened."""
 
@@ -114,8 +117,8 @@ class Names:
     """The table with a user's additions, and `verdicts`: a mapping from every name to its verdict.
 
     A verdict is `SPECIAL` for a name that is not sensitive by itself but that cannot be passed over: it is a
-    value slot, opens a fragment that a nested key may complete (`session`), is so long that it may be shortened
-    later, or cannot be encoded as UTF-8.
+    value slot or the location of an error, opens a fragment that a nested key may complete (`session`), is so
+    long that it may be shortened later, or cannot be encoded as UTF-8.
     """
 
     __slots__ = ("_extra_words", "_fragments", "_openers", "verdicts")
@@ -147,7 +150,9 @@ class Names:
         """Return the verdict for `key`, without remembering it."""
         if self._matches(key):
             return SENSITIVE
-        if len(key) >= LONG_KEY or key.casefold() in VALUE_SLOTS or self.opens(key) or not _encodable(key):
+        if len(key) >= LONG_KEY or key == LOCATION or key.casefold() in VALUE_SLOTS:
+            return SPECIAL
+        if self.opens(key) or not _encodable(key):
             return SPECIAL
         return PLAIN
 

@@ -11,7 +11,7 @@ Invariants of `Plainer.plain`:
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.events.redaction.names import LONG_KEY, NAME_SLOTS, PLAIN, SENSITIVE, VALUE_SLOTS, Names
+from pipeline.events.redaction.names import LOCATION, LONG_KEY, NAME_SLOTS, PLAIN, SENSITIVE, VALUE_SLOTS, Names
 from pipeline.events.redaction.objects import LONG_MAX, LONG_MIN, Fields, ObjectReader, real_number, whole_number
 
 MARKER = "[REDACTED]"
@@ -35,6 +35,7 @@ Plain = Any
 """A JSON-safe tree."""
 
 _NAME_MAX = 100
+_INPUT_SLOTS = frozenset({"input", "ctx"})
 _HEADER_NAMES = frozenset({"authorization", "cookie"})
 
 
@@ -119,13 +120,14 @@ class Plainer:
         """Make plain a dict with keys that are no text, or that need a look at what stands around them."""
         out: dict[str, Any] = {}
         inner = (*above, tree)
+        refused = self._refuses_a_secret(tree)
         for key, value in tree.copy().items():
             name = self._key(key)
             verdict = self._verdicts[key if type(key) is str else name]
             while name in out:
                 name += "_"
             if verdict == PLAIN:
-                out[name] = self._any(value, inner)
+                out[name] = MARKER if refused and name in _INPUT_SLOTS else self._any(value, inner)
             elif verdict == SENSITIVE or (name.casefold() in VALUE_SLOTS and self._names_a_secret(tree)):
                 out[name] = MARKER
             else:
@@ -140,6 +142,15 @@ class Plainer:
                 word = self._name_of(value)
                 if word is not None and self._names.is_sensitive(word):
                     return True
+        return False
+
+    def _refuses_a_secret(self, tree: dict[Any, Any]) -> bool:
+        """Return whether a validation error such as `{"loc": ("body", "password"), …}` is about a secret."""
+        for key, value in tree.copy().items():
+            if self._key(key) == LOCATION:
+                steps = value if isinstance(value, list | tuple) else (value,)
+                words = [word for word in map(self._name_of, steps) if word is not None]
+                return any(map(self._names.is_sensitive, [*words, "_".join(words)]))
         return False
 
     def _completed(self, opener: str, tree: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from functools import partial
 
 from pipeline.events.encoded import INGESTED
 from pipeline.events.redaction.digits import numbered
+from pipeline.events.redaction.inputs import MARK as INPUT
 from pipeline.events.redaction.lines import Lines, match_of
 from pipeline.events.redaction.stems import Stems
 
@@ -78,6 +79,7 @@ class Scan:
         found = set(lines.behind(b"J", b"ey"))
         found.update(lines.behind(b"~", b"Q"))
         found.update(lines.each(partial(joined.find, b"ya29.")))
+        found.update(lines.each(partial(joined.find, INPUT)))
         for pattern in _SURE:
             found.update(lines.each(match_of(pattern, joined)))
         found.update(numbered(parts, joined))

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from pipeline.events.redaction.cards import is_card, redact_cards, redact_ssns
+from pipeline.events.redaction.inputs import Inputs
 from pipeline.events.redaction.pairs import Pairs
 from pipeline.events.redaction.plain import MAX_DEPTH as PLAIN_DEPTH
 from pipeline.events.redaction.shapes import redact_key_blocks, redact_shapes, redact_userinfo
@@ -42,11 +43,12 @@ _JSON_ENDS = {"{": "}", "[": "]", '"': '"'}
 class Texts:
     """Redacts texts and the values of trees. `plain` redacts the keys of what JSON in a text holds."""
 
-    __slots__ = ("_harmless", "_marker", "_pairs", "_plain", "_safe_keys", "_truncated")
+    __slots__ = ("_harmless", "_inputs", "_marker", "_pairs", "_plain", "_safe_keys", "_truncated")
 
     def __init__(
         self, is_sensitive: Callable[[str], bool], plain: Callable[[object], Any], marker: str, truncated: str
     ) -> None:
+        self._inputs = Inputs(is_sensitive, marker)
         self._pairs = Pairs(is_sensitive, marker)
         self._plain = plain
         self._marker = marker
@@ -89,7 +91,7 @@ class Texts:
             text = redact_key_blocks(text, marker)
         if "://" in text:
             text = redact_userinfo(text, marker)
-        text = self._pairs.redact(text)
+        text = self._pairs.redact(self._inputs.redact(text))
         if len(text) >= _SHAPE_MIN:
             text = redact_shapes(text, marker)
         if _NINE_DIGITS.search(text) is not None:

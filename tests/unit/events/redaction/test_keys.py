@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import orjson
 import pytest
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from pipeline.events.redaction import CYCLE, MARKER, TRUNCATED, Redactor
 from pipeline.events.redaction import plain as plain_module
@@ -477,3 +477,30 @@ def test_a_dict_that_changes_while_it_is_read_does_not_break_the_event() -> None
     finally:
         stop.set()
         thread.join()
+
+
+@pytest.mark.parametrize("location", [["password"], ("body", "user", "pin"), ["api", 0, "key"], "body.password"])
+def test_a_validation_error_about_a_secret_does_not_repeat_its_input(location: object) -> None:
+    error = {"type": "short", "loc": location, "msg": "m", "input": "hidden", "ctx": {"was": "hidden"}}
+    (found,) = keys([error])
+    assert (found["type"], found["msg"], found["input"], found["ctx"]) == ("short", "m", MARKER, MARKER)
+    assert keys({"loc": ["body", "age"], "input": "kept"}) == {"loc": ["body", "age"], "input": "kept"}
+
+
+def test_what_pydantic_says_of_a_refused_secret_does_not_hold_it() -> None:
+    class Form(BaseModel):
+        password: int
+        age: int
+
+    with pytest.raises(ValidationError) as refused:
+        Form.model_validate({"password": "hidden7", "age": "x"})
+    for said in (
+        refused.value.errors(),
+        refused.value.json(),
+        f"refused: {refused.value.errors()}",
+        str(refused.value),
+    ):
+        body = orjson.dumps(keys({"e": said}))
+        if redactor.suspects([body]):
+            body = orjson.dumps(redactor.values(orjson.loads(body)))
+        assert b"hidden7" not in body

@@ -72,6 +72,24 @@ REDACTED: list[tuple[str, str]] = [
     ('form-data; name="pin"\r\n\r\nS3CR3T\r\n--b--', 'form-data; name="pin"\r\n\r\n#\r\n--b--'),
     ("mysql --password S3CR3T -e x", "mysql --password # -e x"),
     ("CREATE ROLE x WITH PASSWORD 'S3CR3T' VALID", "CREATE ROLE x WITH PASSWORD '#' VALID"),
+    # inputs that a validation error repeats
+    ("x\n  Short [type=a, input_value='S3CR3T', input_type=str]", "x\n  Short [type=a, input_value=#, input_type=str]"),
+    (
+        "[type=a, input_value='S3CR3T, input_type=S3CR3T', input_type=str] b",
+        "[type=a, input_value=#, input_type=str] b",
+    ),
+    (
+        "[type=a.b, input_value={'u': 'b', 'em...word': 'S3CR3T'}, input_type=dict] [type=b, input_value='S3CR3T",
+        "[type=a.b, input_value=#, input_type=dict] [type=b, input_value=#",
+    ),
+    (
+        "e: [{'loc': ('body', 'password'), 'msg': 'm', 'input': 'S3CR3T', 'ctx': {'a': 'S3CR3T'}, 'url': 'u'}]",
+        "e: [{'loc': ('body', 'password'), 'msg': 'm', 'input': '#', 'ctx': '#', 'url': 'u'}]",
+    ),
+    (
+        r"e: {\"input\":\"S3CR3T\",\"loc\":[\"pin\"]},{\"loc\":[\"age\"],\"input\":\"a\"}",
+        r"e: {\"input\":\"#\",\"loc\":[\"pin\"]},{\"loc\":[\"age\"],\"input\":\"a\"}",
+    ),
     # shapes
     ("t eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.S3CR3T x", "t # x"),
     ("with Bearer 0S3CR3T0abcdef.x end", "with Bearer # end"),
@@ -94,6 +112,8 @@ INTACT = """
     password changed
     token expired
     token: expired
+    solved with input_value=5, input_type=int
+    e: {'loc': ('body', 'age'), 'input': 'a'}, {'location': ['password'], 'input': 'a'}
     Password: must contain eight characters
     Failed password for root from 1.2.3.4 port 22 ssh2
     Failed password for invalid user x from 2001:db8::1 port 22 ssh2
