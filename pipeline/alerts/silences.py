@@ -38,6 +38,8 @@ from pipeline.events.values import instant_text
 
 _PREFIX = "silence:"
 _MAX = 10_000
+MAX_DAYS = 3_660
+"""How far away a silence's end may be: ten years, beyond which nobody remembers why."""
 FRESH_S = 1.0
 """How long the silences that were read are used."""
 
@@ -105,10 +107,12 @@ class Silences:
         values: Group = (),
         cidr: str | None = None,
     ) -> Silence:
-        """Add a silence. Raises `ConfigurationError` for one that has no end, no reason or no condition."""
+        """Add a silence. Raises `ConfigurationError` for one without a near end, a reason or a condition."""
         now = self._clock.now_ms()
         if until_ms <= now:
             raise ConfigurationError("the silence ends before it begins; give a later time")
+        if until_ms - now > MAX_DAYS * 86_400_000:
+            raise ConfigurationError(f"the silence would last more than {MAX_DAYS} days; give an earlier end")
         if not reason.strip() or not author.strip():
             raise ConfigurationError("a silence needs an author and a reason")
         if detection is None and not values and cidr is None:

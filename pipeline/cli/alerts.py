@@ -58,14 +58,16 @@ def list_(
     )
     client = application().client
     found = listed(client, which, limit)
+    total = matching(client, which)
     if json:
         for _, source in found:
             show_json(source)
-        return 0
-    alerts = [alert for alert, _ in found]
-    _table(alerts)
-    total = matching(client, which)
-    say(f"{len(alerts)} of {total} alerts" if total > len(alerts) else f"{total} alerts")
+    else:
+        _table([alert for alert, _ in found])
+    if total > len(found):
+        say(f"{len(found)} of {total} alerts; --limit shows more")
+    elif not json:
+        say(f"{total} alerts")
     return 0
 
 
@@ -92,7 +94,8 @@ def ack(ids: Ids, by: By = None, note: Note = "", json: Json = False) -> int:
     from pipeline.cli.start import application
 
     actions = application().alert_actions
-    return _report([actions.acknowledge(actions.find(prefix), person(by), note) for prefix in ids], json)
+    found = [actions.find(prefix) for prefix in ids]  # All of them first: an unknown one leaves the others alone.
+    return _report([actions.acknowledge(alert_id, person(by), note) for alert_id in found], json)
 
 
 @app.command()
@@ -101,7 +104,8 @@ def close(ids: Ids, by: By = None, note: Note = "", json: Json = False) -> int:
     from pipeline.cli.start import application
 
     actions = application().alert_actions
-    return _report([actions.close(actions.find(prefix), person(by), note) for prefix in ids], json)
+    found = [actions.find(prefix) for prefix in ids]  # All of them first: an unknown one leaves the others alone.
+    return _report([actions.close(alert_id, person(by), note) for alert_id in found], json)
 
 
 @app.command()

@@ -57,6 +57,7 @@ def test_alerts_are_listed_shown_acknowledged_and_closed(env: dict[str, str]) ->
     assert r"source.address=\x1b[2J\x1b]0;owned\x07[bold red]x[/] \u202e<!channel>\n evil" in listed.stdout
     assert len(listed.stdout.splitlines()) == 4
     [seven] = ids(env, "--value", "203.0.113.7")
+    [eight] = ids(env, "--value", "203.0.113.8")
     assert len(ids(env)) == 3
     assert ids(env, "--severity", "critical") == []
     assert ids(env, "--detection", "password_spraying") == []
@@ -73,6 +74,11 @@ def test_alerts_are_listed_shown_acknowledged_and_closed(env: dict[str, str]) ->
     assert ids(env, "--state", "acknowledged") == [seven]
     assert siemlite(env, "alerts", "close", seven, "-m", "a pentest").returncode == 0
     assert len(ids(env)) == 2
+    for action in ("ack", "close"):
+        half = siemlite(env, "alerts", action, eight, "ffffffffff")
+        assert (half.returncode, half.stdout) == (1, "")
+        assert "there is no alert" in half.stderr
+        assert eight in ids(env, "--state", "open"), "nothing is done where not all are known"
     closed = siemlite(env, "alerts", "show", seven).stdout
     assert "by kim on it" in closed
     assert "a pentest" in closed
@@ -91,6 +97,14 @@ def test_alerts_are_listed_shown_acknowledged_and_closed(env: dict[str, str]) ->
         (("silence", "add", "-m", "x", "--for", "1h"), 2, "nothing silences everything"),
         (("silence", "add", "-m", "x", "--detection", "a"), 2, "give the end of the silence"),
         (("silence", "add", "-m", "x", "--detection", "a", "--for", "soon"), 2, "--for 'soon'"),
+        (
+            ("silence", "add", "-m", "x", "--detection", "a", "--for", "9999999d"),
+            *(2, "the silence would last more than 3660 days; give an earlier end"),
+        ),
+        (
+            ("silence", "add", "-m", "x", "--detection", "a", "--for", "9" * 400 + "d"),
+            *(2, "the silence would last more than 3660 days; give an earlier end"),
+        ),
         (("silence", "add", "-m", "x", "--for", "1h", "--value", "nonsense"), 2, "is not FIELD=VALUE"),
         (("silence", "expire", "nothing"), 1, "there is no silence 'nothing'"),
     ],
