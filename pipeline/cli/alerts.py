@@ -57,7 +57,7 @@ def list_(
         undelivered=undelivered,
     )
     client = application().client
-    found = listed(client, which, limit)
+    found = list(listed(client, which, limit))
     total = matching(client, which)
     if json:
         for _, source in found:

@@ -26,6 +26,7 @@ def add(
     json: Json = False,
 ) -> int:
     """Silence the alerts that meet all conditions. They are recorded all the same, with the silence on them."""
+    from pipeline.alerts.silences import MAX_DAYS
     from pipeline.cli.alerts import person
     from pipeline.cli.arguments import instant_argument
     from pipeline.cli.start import application
@@ -48,6 +49,8 @@ def add(
             until_ms = app_.clock.now_ms() + int(str(duration_ms(duration)))
         except ValueError as error:
             raise ConfigurationError(f"--for {duration!r} {error}") from None
+        except OverflowError:
+            raise ConfigurationError(f"the silence would last more than {MAX_DAYS} days; give an earlier end") from None
     silence = app_.silences.add(
         author=person(by),
         reason=reason,

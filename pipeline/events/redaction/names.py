@@ -54,11 +54,31 @@ FRAGMENTS: tuple[str, ...] = (
     "recovery code",
     "security code",
     "verification code",
+    # what else lets somebody in; in one word, so that an object named `code` or `auth` needs no second look
+    "authcode",
+    "clientassertion",
+    "codeverifier",
+    "functionskey",
+    "hmackey",
+    "mfacode",
+    "recoverykey",
+    "samlresponse",
+    "securityanswer",
+    "seedphrase",
+    "sshkey",
+    "subscriptionkey",
+    "twofactorcode",
+    # as other languages say it
+    "contrasena",
+    "contraseña",
+    "motdepasse",
+    "wachtwoord",
 )
 """Contained anywhere. Two words are joined, also over a nested object: `{"api": {"key": …}}`."""
 
 WORDS: frozenset[str] = frozenset(
     {"ssn", "ssns", "pin", "pwd", "pwds", "pswd", "cvv", "cvc", "otp", "totp", "jwt", "bearer"}
+    | {"csrf", "passkey", "psk", "senha", "xsrf"}
 )
 """Whole words."""
 
