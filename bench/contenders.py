@@ -22,7 +22,7 @@ SIEMLITE_FILE = "siemlite file"
 SIEMLITE_API = "siemlite API"
 RSYSLOG = "rsyslog"
 PARALLEL_BULK = "parallel_bulk"
-PARALLEL_BULK_TUNED = "parallel_bulk tuned"
+PARALLEL_BULK_PLAIN = "parallel_bulk as it comes"
 WINSTON = "winston"
 
 
@@ -64,11 +64,11 @@ def _ceiling(workload: Workload, url: str, _folder: Path) -> list[Command]:
     return [_python("peers.ceiling", url, str(workload.requests), str(REQUEST_BYTES))]
 
 
-def _parallel_bulk(workload: Workload, url: str, _folder: Path) -> list[Command]:
+def _parallel_bulk_plain(workload: Workload, url: str, _folder: Path) -> list[Command]:
     return [_python("peers.parallel_bulk", url, str(workload.documents), INDEX)]
 
 
-def _parallel_bulk_tuned(workload: Workload, url: str, _folder: Path) -> list[Command]:
+def _parallel_bulk(workload: Workload, url: str, _folder: Path) -> list[Command]:
     return [_python("peers.parallel_bulk", url, str(workload.documents), INDEX, parallel_bulk.TUNED)]
 
 
@@ -106,8 +106,10 @@ def _no_winston() -> str | None:
 
 CONTENDERS = (
     Contender(CEILING, "siemlite's own requests, made beforehand, over 2 connections", _ceiling),
-    Contender(PARALLEL_BULK, "elasticsearch.helpers.parallel_bulk as it comes: 4 threads, json", _parallel_bulk),
-    Contender(PARALLEL_BULK_TUNED, "the same with 2 threads and orjson", _parallel_bulk_tuned),
+    Contender(PARALLEL_BULK, "elasticsearch.helpers.parallel_bulk, 2 threads, orjson", _parallel_bulk),
+    Contender(
+        PARALLEL_BULK_PLAIN, "the same as it comes: 4 threads, the standard library's JSON", _parallel_bulk_plain
+    ),
     Contender(RSYSLOG, "imfile and omelasticsearch, 2 workers, queue in memory", _rsyslog, _no_rsyslog),
     Contender(WINSTON, "winston-elasticsearch 0.19 behind a recursive redaction by key", _winston, _no_winston),
     Contender(SIEMLITE_FILE, "siemlite ship FILE, everything on", _siemlite_file, ours=True),

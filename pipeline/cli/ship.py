@@ -28,6 +28,7 @@ def ship(
     from pipeline.sources.files import FileSource
     from pipeline.sources.formats.format import FormatOptions, format_factory
     from pipeline.sources.record import Source
+    from pipeline.sources.stdin import StreamSource
 
     stop = stop_on_signals()
     app = shipping_application()
@@ -60,6 +61,9 @@ def ship(
     problems = source.problems if isinstance(source, FileSource) else []
     for problem in problems:
         say(f"siemlite: {problem}")
+    unread = source.unread_lines if isinstance(source, FileSource | StreamSource) else 0
+    if unread:
+        say(f"siemlite: {unread} of {result.read} events come from lines that are no JSON; is it --format authlog?")
     if json:
         show_json({"read": result.read, "stored": result.stored, "refused": result.refused, "waiting": result.waiting})
     else:

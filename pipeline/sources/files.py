@@ -40,6 +40,7 @@ class FileSource:
         self._positions = positions
         self.problems: list[str] = []
         self.blank_lines = 0
+        self.unread_lines = 0
         self.bytes_read = 0
         self.bytes_total = sum(_size(path) for path in self._paths)
 
@@ -88,6 +89,7 @@ class FileSource:
         for records, _ in maker.batches(cutter.finish(), cutter):
             yield Batch(records, received_ms=received_ms)
         self.blank_lines += maker.blank
+        self.unread_lines += maker.format.unread
         if identity is not None:
             yield Batch((), {key: FORGET})
 

@@ -35,6 +35,11 @@ class StreamSource:
         """The lines that held nothing."""
         return self._maker.blank
 
+    @property
+    def unread_lines(self) -> int:
+        """The lines that are not of the format at all."""
+        return self._maker.format.unread
+
     def batches(self) -> Iterator[Batch]:
         """See `Source.batches`."""
         cutter = LineCutter()

@@ -69,6 +69,18 @@ def test_elasticsearch_killed_in_the_middle_of_ship_is_waited_for_and_nothing_is
 _SETUP, _SHIP, _SCHEDULER, _UP = ("setup",), ("ship", "-"), ("scheduler",), ("up",)
 
 
+def test_lines_that_are_not_of_the_format_are_said_to_be_so(es_url: str, tmp_path: Path) -> None:
+    log = tmp_path / "auth.log"
+    log.write_text("Nov 26 10:00:00 host sshd[1]: Failed password for root from 192.0.2.7 port 1 ssh2\n" * 3 + "{}\n")
+    env = environment(tmp_path, ELASTICSEARCH_URL=es_url)
+    assert siemlite(env, "setup").returncode == 0
+    done = siemlite(env, "ship", str(log))
+    assert "3 of 4 events come from lines that are no JSON; is it --format authlog?" in done.stderr
+    other = tmp_path / "copy.log"
+    other.write_text(log.read_text())
+    assert "no JSON" not in siemlite(env, "ship", "--format", "authlog", str(other)).stderr
+
+
 @pytest.mark.parametrize(
     ("url", "command"),
     [

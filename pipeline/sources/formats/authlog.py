@@ -30,11 +30,12 @@ class AuthLog:
 
     name = "authlog"
 
-    __slots__ = ("_clock", "_last")
+    __slots__ = ("_clock", "_last", "unread")
 
     def __init__(self, options: FormatOptions, latest: Latest) -> None:
         self._clock = LogClock(options.timezone, options.year, latest)
         self._last: Event | None = None
+        self.unread = 0
 
     def parse(self, line: bytes) -> Sequence[Event]:
         """See `Format.parse`."""

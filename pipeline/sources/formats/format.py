@@ -21,6 +21,8 @@ class Format(Protocol):
     """Turns lines into events."""
 
     name: str
+    unread: int
+    """Lines so far that are not of the format at all; each became an event that holds it."""
 
     def parse(self, line: bytes) -> Sequence[Event]:
         """Return the events of a line that is not blank, without its line ending."""

@@ -31,9 +31,10 @@ class JsonLines:
 
     name = "json"
 
-    __slots__ = ("_time",)
+    __slots__ = ("_time", "unread")
 
     def __init__(self) -> None:
+        self.unread = 0
         self._time: str | int | None = None
 
     def parse(self, line: bytes) -> Sequence[Event]:
@@ -74,6 +75,7 @@ class JsonLines:
         self._time = time if isinstance(time, str | int) else None
 
     def _failed(self, line: bytes) -> Event:
+        self.unread += 1
         event: Event = {"message": decoded(line), "tags": [FAILURE]}
         if self._time is not None:
             event["timestamp"] = self._time

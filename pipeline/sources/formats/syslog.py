@@ -35,10 +35,11 @@ class Syslog:
 
     name = "syslog"
 
-    __slots__ = ("_clock",)
+    __slots__ = ("_clock", "unread")
 
     def __init__(self, options: FormatOptions, latest: Latest) -> None:
         self._clock = LogClock(options.timezone, None, latest)
+        self.unread = 0
 
     def parse(self, line: bytes) -> Sequence[Event]:
         """See `Format.parse`."""
