@@ -5,6 +5,7 @@ for another reason is one line and exit 1; Ctrl-C ends a command quietly with ex
 """
 
 import sys
+from io import TextIOWrapper
 
 import typer
 
@@ -40,6 +41,9 @@ app.command("test")(examples)
 
 def run() -> None:
     """Run `siemlite` with the process's arguments and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # what a terminal's encoding lacks is shown as an escape
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(main(sys.argv[1:]))
 
 

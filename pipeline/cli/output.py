@@ -4,6 +4,7 @@ Invariants: with `--json` stdout holds JSON and nothing else; a line written her
 characters from outside; siemlite's own log passes the redactor before it is written.
 """
 
+import json
 import logging
 import sys
 from collections.abc import Iterable, Mapping
@@ -38,8 +39,11 @@ def show(text: str = "") -> None:
 
 
 def show_json(document: Mapping[str, Any]) -> None:
-    """Write one JSON document as a line to stdout."""
-    sys.stdout.write(orjson.dumps(document, default=str).decode() + "\n")
+    """Write one JSON document as a line to stdout, in ASCII where stdout is not UTF-8."""
+    text = orjson.dumps(document, default=str).decode()
+    if not text.isascii() and (sys.stdout.encoding or "").lower().replace("-", "") != "utf8":
+        text = json.dumps(orjson.loads(text))
+    sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 

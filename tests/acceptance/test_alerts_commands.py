@@ -48,6 +48,14 @@ def ids(env: Mapping[str, str], *arguments: str) -> list[str]:
     return [str(line["event"]["id"]) for line in json_of(env, "alerts", "list", *arguments)]  # type: ignore[index]
 
 
+def test_what_the_terminals_encoding_lacks_is_shown_as_an_escape(env: dict[str, str]) -> None:
+    ascii_only = env | {"PYTHONIOENCODING": "ascii", "COLUMNS": "60"}
+    listed = siemlite(ascii_only, "alerts", "list")
+    assert (listed.returncode, listed.stdout.isascii()) == (0, True), listed.stderr
+    assert json_of(ascii_only, "alerts", "list") == json_of(env, "alerts", "list")
+    assert "\u202e" in json.dumps(json_of(ascii_only, "alerts", "list"), ensure_ascii=False)
+
+
 def test_alerts_are_listed_shown_acknowledged_and_closed(env: dict[str, str]) -> None:
     listed = siemlite(env, "alerts", "list")
     assert listed.returncode == 0
