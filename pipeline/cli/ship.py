@@ -63,7 +63,10 @@ def ship(
         say(f"siemlite: {problem}")
     unread = source.unread_lines if isinstance(source, FileSource | StreamSource) else 0
     if unread:
-        say(f"siemlite: {unread} of {result.read} events come from lines that are no JSON; is it --format authlog?")
+        other = "authlog" if format_ == "json" else "json"
+        say(
+            f"siemlite: {unread} of {result.read} events come from lines that are no {format_}; is it --format {other}?"
+        )
     if json:
         show_json({"read": result.read, "stored": result.stored, "refused": result.refused, "waiting": result.waiting})
     else:

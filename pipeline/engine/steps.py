@@ -31,8 +31,7 @@ def run(
     """Run `steps` and yield what becomes of each, under its key, in the order in which they end.
 
     `spent_ms` is told the longest that the server took for one search of each, or that judging an answer took of
-    this thread's processor time. Raises what `Searcher.many`
-    raises where the server as a whole does not answer.
+    this thread's processor time. Raises what `Searcher.many` raises where the server as a whole does not answer.
     """
     waiting: deque[_Turn[K, T]] = deque()
     coming = iter(steps)

@@ -239,12 +239,12 @@ class Shaper:
         level = describe(body)
         if self.locate is not None and "source" in body:
             _add_place(body["source"], self.locate)
+        hidden = self.pseudonymise
+        if "user" in body and _name_account(body["user"]) and "user.email" in hidden:
+            hidden = tuple(dict.fromkeys((*hidden, "user.id")))
         if self.pseudonym is not None:
-            for name in self.pseudonymise:
+            for name in hidden:
                 _replace(body, name, self.pseudonym)
-        user = body.get("user")
-        if user is not None and "id" not in user and "email" in user:
-            self._name_account(user)
         if draft.numbers or draft.data:
             ours = body["siemlite"] = {}
             if draft.numbers:
@@ -253,17 +253,17 @@ class Shaper:
                 ours["data"] = draft.data
         return Document(body, own, level)
 
-    def _name_account(self, user: dict[str, Plain]) -> None:
-        """Let the e-mail address, in lower case, name an account that nothing else names.
 
-        Before a login succeeds an application often knows nothing but what was typed.
-        """
-        email = user["email"]
-        if type(email) is str:
-            account = email.lower()
-            if self.pseudonym is not None and "user.id" in self.pseudonymise:
-                account = self.pseudonym("user.id", account)
-            user["id"] = account
+def _name_account(user: dict[str, Plain]) -> bool:
+    """Let the e-mail address, in lower case, be the id of an account without one; return whether it was done.
+
+    Before a login succeeds an application often knows nothing but what was typed.
+    """
+    email = user.get("email")
+    if "id" in user or type(email) is not str:
+        return False
+    user["id"] = email.lower()
+    return True
 
 
 def _add_place(source: dict[str, Plain], locate: Callable[[str], Mapping[str, Mapping[str, Plain]] | None]) -> None:

@@ -75,10 +75,13 @@ def test_lines_that_are_not_of_the_format_are_said_to_be_so(es_url: str, tmp_pat
     env = environment(tmp_path, ELASTICSEARCH_URL=es_url)
     assert siemlite(env, "setup").returncode == 0
     done = siemlite(env, "ship", str(log))
-    assert "3 of 4 events come from lines that are no JSON; is it --format authlog?" in done.stderr
+    assert "3 of 4 events come from lines that are no json; is it --format authlog?" in done.stderr
     other = tmp_path / "copy.log"
     other.write_text(log.read_text())
-    assert "no JSON" not in siemlite(env, "ship", "--format", "authlog", str(other)).stderr
+    done = siemlite(env, "ship", "--format", "authlog", str(other))
+    assert "1 of 4 events come from lines that are no authlog; is it --format json?" in done.stderr
+    log.write_text("{}\n")
+    assert "come from lines" not in siemlite(env, "ship", str(log)).stderr
 
 
 @pytest.mark.parametrize(

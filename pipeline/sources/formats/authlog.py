@@ -79,8 +79,8 @@ class AuthLog:
             return
         self._clock.resume(previous if isinstance(previous, int) else None)
 
-    @staticmethod
-    def _failed(text: str, before: int | None) -> Event:
+    def _failed(self, text: str, before: int | None) -> Event:
+        self.unread += 1
         event: Event = {"message": text, "tags": [FAILURE]}
         if before is not None:
             event["timestamp"] = before
