@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.detection import hours
-from pipeline.drill import example_to_play
+from pipeline.detection import Detection, hours
+from pipeline.detection.realise import realised
+from pipeline.drill import _draft, example_to_play
 from pipeline.engine.loader import load_detections
+from pipeline.events.redaction import MARKER, Redactor
 
 MIDNIGHT = 1_795_478_400_000
 """2026-11-24T00:00:00Z, a Tuesday."""
@@ -24,3 +26,10 @@ def test_an_example_that_goes_by_the_time_of_day_is_played_at_its_own(now: int, 
 def test_any_other_example_ends_now() -> None:
     detection = LOADED["brute_force_by_address"]
     assert example_to_play(detection, MIDNIGHT) == (detection.kind.fires[0], MIDNIGHT)
+
+
+@pytest.mark.parametrize("detection", LOADED.detections, ids=lambda detection: detection.id)
+def test_no_group_of_a_drill_is_redacted(detection: Detection) -> None:
+    example, last_ms = example_to_play(detection, MIDNIGHT)
+    for event in realised(detection, example, last_ms - example.end_ms, "drill"):
+        assert MARKER not in str(Redactor().keys(_draft(detection, event, "an-id", "drill").event))

@@ -77,12 +77,11 @@ FRAGMENTS: tuple[str, ...] = (
 """Contained anywhere. Two words are joined, also over a nested object: `{"api": {"key": …}}`."""
 
 WORDS: frozenset[str] = frozenset(
-    {"ssn", "ssns", "pin", "pwd", "pwds", "pswd", "cvv", "cvc", "otp", "totp", "jwt", "bearer"}
-    | {"csrf", "passkey", "psk", "senha", "xsrf"}
+    {"ssn", "ssns", "pin", "pwd", "pwds", "pswd", "cvv", "cvc", "otp", "totp", "jwt", "bearer"} | {"psk", "senha"}
 )
 """Whole words."""
 
-LAST_WORDS: frozenset[str] = frozenset({"pass", "pw", "credential", "credentials", "creds"})
+LAST_WORDS: frozenset[str] = frozenset({"pass", "pw", "credential", "credentials", "creds", "csrf", "xsrf"})
 """Whole words, where they end the name."""
 
 STATEMENTS: tuple[str, ...] = ("identifiedby",)

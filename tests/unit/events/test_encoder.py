@@ -42,6 +42,32 @@ def test_secrets_are_gone_before_there_are_bytes(encoder: Encoder) -> None:
     assert document(encoded)["siemlite"]["data"]["body"] == [{"apiKey": "[REDACTED]", "n": 1}]
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ('config {"api": {"key": "hunter2x"}}', 'config {"api": {"key": "[REDACTED]"}}'),
+        ('{"session":{"id":"hunter2x"}}', '{"session":{"id":"[REDACTED]"}}'),
+        ('x {"private":{"a":1,"key":"hunter2x"}}', 'x {"private":{"a":1,"key":"[REDACTED]"}}'),
+        ("[{'name': 'X-Api-Key', 'value': 'hunter2x'}]", "[{'name': 'X-Api-Key', 'value': '[REDACTED]'}]"),
+        ('h: [{"name": "Cookie", "value": "hunter2x"}]', 'h: [{"name": "Cookie", "value": "[REDACTED]"}]'),
+        ("('X-Api-Key', 'hunter2x')", "('X-Api-Key', '[REDACTED]')"),
+        ('{"password":"hunter2x","password":"[REDACTED]"}', '{"password":"[REDACTED]"}'),
+        ('{"note":"Bearer hunterhunterZ9","note":"ok"}', '{"note":"ok"}'),
+        ('{"note":"fine","other":{"note":"ok"}}', '{"note":"fine","other":{"note":"ok"}}'),
+    ],
+)
+@pytest.mark.parametrize("short", [True, False])
+def test_a_secret_in_a_text_is_found_by_what_stands_around_it(
+    encoder: Encoder, text: str, kept: str, short: bool
+) -> None:
+    assert document(encode(encoder, {"message": text}, short=short))["message"] == kept
+
+
+def test_a_secret_beside_its_name_in_an_exceptions_arguments_is_redacted(encoder: Encoder) -> None:
+    encoded = encode(encoder, {"error": ValueError("password", "hunter2x")})
+    assert document(encoded)["siemlite"]["data"]["error.args"] == ["password", "[REDACTED]"]
+
+
 @pytest.mark.parametrize("short", [True, False])
 def test_an_id_stays_what_it_is_even_where_it_looks_like_a_token(encoder: Encoder, short: bool) -> None:
     event_id = "AAAGAVxoxx-y8o7DJNdqBrhiAy6N"

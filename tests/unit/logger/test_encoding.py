@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -114,3 +115,10 @@ def test_arguments_may_change_after_the_call() -> None:
     order["id"] = 2
     order["lines"] = []
     assert b'"id":1,"lines":[{"sku":"a"}]' in steps.second([way])[0].body
+
+
+def test_an_id_that_looks_like_a_token_stays_as_it_is() -> None:
+    event_id = "sk-A1b2C3d4E5f6G7h8I9j0K1L2"
+    body = orjson.loads(steps.both({"message": f"of {event_id}"}, event_id, 1_795_485_600_000).body)
+    assert body["event"]["id"] == event_id
+    assert event_id not in body["message"]

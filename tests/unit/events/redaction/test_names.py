@@ -16,12 +16,17 @@ SENSITIVE = """
     passphrase passcode db_pass DB_PASS smtp.pass aws.credentials credentials x-amz-credential secret_id token_id
     aws_secret_access_key accessKey card_number ｐａｓｓｗｏｒｄ pass\u200bword authorization_url
     password_changed otp jwt
+    auth_code authCode client_assertion code_verifier codeVerifier x-functions-key hmacKey mfa_code recovery_key
+    SAMLResponse security_answer seedPhrase ssh_key Ocp-Apim-Subscription-Key two_factor_code csrf _csrf xsrf psk
+    wifi_psk senha contraseña contrasena mot_de_passe wachtwoord
 """.split()  # noqa: SIM905 - read as words
 
 PLAIN = """
     class_name process_name shipping mapping spinning compass bypass pass_rate passed api_key_id apiKeyId access_key_id
     private_key_id user_id trace.id event.code message username email key keys key_id pins_needle spin ping opinion
     credential_type author authority auth session card cardholder monkey
+    compass_key bypass_keys csrf_failed status_code country_code mfa_method response seed tasks desenhar
+    passkey_registered
 """.split()  # noqa: SIM905 - read as words
 
 
