@@ -3,6 +3,7 @@
 Invariant: what is wrong with a path is said once, and again only after it was well in between.
 """
 
+import fnmatch
 import glob
 import os
 import stat
@@ -53,6 +54,10 @@ class Discovery:
                 continue
             yield path, status
 
+    def leads_to(self, path: str) -> bool:
+        """Return whether a file at `path`, which may be gone, would be found."""
+        return path in self._literal or any(_matches(path.split("/"), pattern.split("/")) for pattern in self._globs)
+
     def complain(self, path: Path, text: str) -> None:
         """Say what is wrong with `path`, once."""
         name = str(path)
@@ -66,3 +71,12 @@ class Discovery:
     def well(self, path: Path) -> None:
         """Note that nothing is wrong with `path`."""
         self._said.pop(str(path), None)
+
+
+def _matches(path: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Return whether the names of `path` match those of `pattern`, of which `**` stands for any number."""
+    if not pattern:
+        return not path
+    if pattern[0] == "**":
+        return any(_matches(path[start:], pattern[1:]) for start in range(len(path) + 1))
+    return bool(path) and fnmatch.fnmatchcase(path[0], pattern[0]) and _matches(path[1:], pattern[1:])

@@ -62,13 +62,15 @@ class FileSource:
             self.bytes_read = before
 
     def _file(self, file: LogFile, before: int) -> Iterator[Batch]:
-        key = _PREFIX + file.real_path
         head = file.read_at(0, BLOCK_BYTES)
         mark = self._marks.of(first_line(head, complete=len(head) < BLOCK_BYTES) or b"")
-        identity = FileIdentity(self._key, source_name(stem_of(file.real_path), mark)) if file.regular else None
         changed_ms = file.status().st_mtime_ns // 1_000_000
         received_ms = changed_ms if file.regular else None
-        maker = RecordMaker(self._make_format(lambda: changed_ms), identity)
+        line_format = self._make_format(lambda: changed_ms)
+        name = source_name(stem_of(file.real_path), mark, line_format.name)
+        identity = FileIdentity(self._key, name) if file.regular else None
+        maker = RecordMaker(line_format, identity)
+        key = f"{_PREFIX}{line_format.name}:{file.real_path}"
         start = self._resumed(file, key, mark) or Position(mark, 0)
         if start.state:
             maker.format.restore(start.state)

@@ -26,13 +26,11 @@ from pipeline.sources.formats.format import FormatFactory
 from pipeline.sources.lineage import Lineage
 from pipeline.sources.logfile import UnreadableError
 from pipeline.sources.openfiles import GRACE_SECONDS, OpenFiles
+from pipeline.sources.position import FORGET
 from pipeline.sources.record import Batch, Record
 from pipeline.sources.tail import Tail, TruncatedError
 
 POLL_SECONDS = 0.25
-OPEN_MAX = 256
-"""Files held open; beyond, those that have been quiet longest are closed until they change."""
-
 WAITING_MAX = 32 * 1024 * 1024
 """Bytes in memory of lines that are not complete; beyond, the same."""
 
@@ -103,6 +101,9 @@ class FollowSource:
             if lineage.dirty:
                 yield self._batch(lineage, ())
         self._close_quiet()
+        forgotten = {self._files.key_of(lineage): FORGET for lineage in self._files.gone(started)}
+        if forgotten:
+            yield Batch((), forgotten)
 
     def _read(self, lineage: Lineage, tail: Tail) -> Iterator[Batch]:
         try:
@@ -119,7 +120,7 @@ class FollowSource:
 
     def _batch(self, lineage: Lineage, records: Sequence[Record]) -> Batch:
         lineage.dirty = False
-        return Batch(records, {OpenFiles.key_of(lineage): lineage.as_text()})
+        return Batch(records, {self._files.key_of(lineage): lineage.as_text()})
 
     def _truncated(self, tail: Tail) -> Iterator[Batch]:
         """Go on in a copy of what was cut off, where there is one; else give out what was incomplete."""
@@ -163,9 +164,9 @@ class FollowSource:
         """Close, of the files that are current and read to their end, as many as are too many."""
         tails = self._files.tails()
         waiting = sum(tail.waiting for tail in tails)
-        if len(tails) <= OPEN_MAX and waiting <= WAITING_MAX:
+        surplus = self._files.surplus
+        if surplus <= 0 and waiting <= WAITING_MAX:
             return
-        surplus = len(tails) - OPEN_MAX
         for tail in sorted(tails, key=lambda tail: tail.quiet_since):
             if surplus <= 0 and waiting <= WAITING_MAX:
                 return

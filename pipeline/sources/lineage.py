@@ -5,6 +5,8 @@ what lies before the offset; a part that is done is remembered as long as rotati
 the parts are bounded in number; a sibling that is no known part and changed at or after `since_ns` is new.
 """
 
+from collections.abc import Callable, Mapping
+
 from pipeline.sources.logfile import LogFile
 from pipeline.sources.origin import Marks
 from pipeline.sources.position import Position, from_text, to_text
@@ -39,15 +41,17 @@ class Part:
 
 
 class Lineage:
-    """The parts of the log `stem`.
+    """The parts of the log `stem`, to which the path `path` of those that are followed leads.
 
     `parked` are siblings that need no look until they change, `newborn` those whose first line is not complete,
     with the monotonic second since when they look so. `unsettled` says that rotation is under way and
-    the siblings are to be looked at; `dirty`, that there is something new to remember.
+    the siblings are to be looked at; `dirty`, that there is something new to remember. `gone_since` is the
+    monotonic second since when nothing is left of it.
     """
 
-    def __init__(self, stem: str, since_ns: int) -> None:
+    def __init__(self, stem: str, since_ns: int, path: str) -> None:
         self.stem = stem
+        self._path = path
         self._since_ns = since_ns
         self.parts: list[Part] = []
         self.parked: dict[Inode, Signature] = {}
@@ -55,6 +59,7 @@ class Lineage:
         self.unsettled = True
         self.dirty = True
         self.looked_at = 0.0
+        self.gone_since: float | None = None
 
     @classmethod
     def from_text(cls, stem: str, text: str) -> "Lineage | None":
@@ -62,14 +67,24 @@ class Lineage:
         plain = from_text(text)
         if not isinstance(plain, dict) or not isinstance(plain.get("parts"), list):
             return None
-        since_ns = plain.get("since")
-        if not isinstance(since_ns, int):
+        since_ns, path = plain.get("since"), plain.get("path")
+        if not isinstance(since_ns, int) or not isinstance(path, str):
             return None
-        lineage = cls(stem, since_ns)
+        lineage = cls(stem, since_ns, path)
         positions = [Position.of(value) for value in plain["parts"]]
         lineage.parts = [Part(position) for position in positions if position is not None]
         lineage.dirty = False
         return lineage
+
+    @property
+    def path(self) -> str:
+        """The path that leads to it, as people named it: it goes on where links may have changed."""
+        return self._path
+
+    @path.setter
+    def path(self, path: str) -> None:
+        self.dirty = self.dirty or path != self._path
+        self._path = path
 
     @property
     def since_ns(self) -> int:
@@ -78,7 +93,8 @@ class Lineage:
 
     def as_text(self) -> str:
         """Return what to remember."""
-        return to_text({"since": self.since_ns, "parts": [part.position.as_plain() for part in self.parts]})
+        parts = [part.position.as_plain() for part in self.parts]
+        return to_text({"since": self.since_ns, "path": self._path, "parts": parts})
 
     def match(self, file: LogFile, mark: str, marks: Marks) -> Part | None:
         """Return the part that `file`, whose first line has `mark`, is or continues."""
@@ -122,3 +138,16 @@ class Lineage:
         lost = [part for part in closed if not part.position.done]
         dropped = {*done[DONE_KEPT:], *lost[LOST_KEPT:]}
         self.parts = [part for part in self.parts if part not in dropped]
+
+
+def remembered(positions: Mapping[str, str], prefix: str, leads_to: Callable[[str], bool]) -> dict[str, Lineage]:
+    """Return, by stem, the logs of the positions that begin with `prefix` and whose path is followed still.
+
+    Other followers of the home, of other paths or with another format, have theirs among them.
+    """
+    found = {}
+    for name, text in positions.items():
+        lineage = Lineage.from_text(name.removeprefix(prefix), text) if name.startswith(prefix) else None
+        if lineage is not None and leads_to(lineage.path):
+            found[lineage.stem] = lineage
+    return found

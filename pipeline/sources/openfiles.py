@@ -2,19 +2,21 @@
 
 Invariants: an inode is open at most once; a file is opened where its log left off if its first line and what
 lies before that place are the same, else at its beginning; what lay beside a log when it was followed for
-the first time stays closed.
+the first time stays closed; no log is looked at to which no followed path leads, whoever else follows it. About
+`OPEN_MAX` files are open; those that find no room wait in line.
 """
 
 import os
+import resource
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.sources.discovery import Discovery
-from pipeline.sources.formats.format import FormatFactory
-from pipeline.sources.lineage import Lineage, Part
+from pipeline.sources.formats.format import FormatFactory, name_of
+from pipeline.sources.lineage import Lineage, Part, remembered
 from pipeline.sources.logfile import LogFile, UnreadableError
-from pipeline.sources.origin import Marks, siblings_of, stem_of
+from pipeline.sources.origin import Folders, Marks, siblings_of, stem_of
 from pipeline.sources.position import Position
 from pipeline.sources.tail import Inode, Signature, Tail
 
@@ -23,8 +25,14 @@ RETRY_SECONDS = 2.0
 GRACE_SECONDS = 5.0
 """How long a file that rotation took away must be quiet before nothing more is expected of it."""
 
+OPEN_MAX = min(256, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+"""Files held open; beyond, those that have been quiet longest are closed until they change."""
+
+GONE_SECONDS = 86_400.0
+"""How long nothing must be left of a log before it is forgotten."""
+
 _REMEMBERED_MAX = 1_000
-_PREFIX = "follow:"
+_PREFIX = "follow"
 
 
 class OpenFiles:
@@ -41,16 +49,19 @@ class OpenFiles:
         self._live: dict[Inode, Lineage | None] = {}
         self._parked: dict[Inode, Signature] = {}
         self._failed: dict[Inode, tuple[Signature, float]] = {}
-        self.lineages: dict[str, Lineage] = {}
-        for name, text in positions.items():
-            lineage = Lineage.from_text(name.removeprefix(_PREFIX), text) if name.startswith(_PREFIX) else None
-            if lineage is not None:
-                self.lineages[lineage.stem] = lineage
+        self._waiting: dict[Inode, float] = {}
+        self._folders = Folders()
+        self._prefix = f"{_PREFIX}:{name_of(make_format)}:"
+        self.lineages = remembered(positions, self._prefix, discovery.leads_to)
 
-    @staticmethod
-    def key_of(lineage: Lineage) -> str:
+    def key_of(self, lineage: Lineage) -> str:
         """Return the name of a log's position."""
-        return _PREFIX + lineage.stem
+        return self._prefix + lineage.stem
+
+    @property
+    def surplus(self) -> int:
+        """How many files are too many: open beyond the limit, or waiting until others are closed."""
+        return len(self._owners) + len(self._waiting) - OPEN_MAX
 
     def tails(self) -> list[Tail]:
         """Return all open files."""
@@ -58,16 +69,27 @@ class OpenFiles:
 
     def look(self, now: float) -> None:
         """Open what is new, and note what rotation took away."""
+        self._folders.look_again()
         before, self._live = self._live, {}
+        new: list[tuple[float, Path, Inode]] = []
         for path, status in self._discovery.files(now):
             inode = (status.st_dev, status.st_ino)
             lineage = before.get(inode)
             if inode in self._owners:
                 lineage = self._owners[inode][0]
             elif not self._resting(self._parked, inode, status, now):
-                self._parked.pop(inode, None)
-                inode, lineage = self._open(path, now) or (inode, lineage)
+                new.append((self._waiting.get(inode, now), path, inode))
             self._live[inode] = lineage
+        self._waiting.clear()
+        for since, path, inode in sorted(new, key=lambda entry: entry[0]):
+            if len(self._owners) >= OPEN_MAX:
+                self._waiting[inode] = since
+                self._live[inode] = self._lineage_of(path, os.path.realpath(path), inode)
+                continue
+            self._parked.pop(inode, None)
+            opened = self._open(path, now)
+            if opened is not None:
+                self._live[opened[0]] = opened[1]
         for inode in [inode for inode in self._parked if inode not in self._live]:
             del self._parked[inode]
         for inode, lineage in before.items():
@@ -79,19 +101,35 @@ class OpenFiles:
                 tail.current = not tail.current
                 tail.quiet_since = now
         for lineage in self.lineages.values():
+            if len(self._owners) >= 2 * OPEN_MAX:
+                break
             if lineage.unsettled:
                 lineage.parked.clear()
             if lineage.unsettled or now - lineage.looked_at >= SIBLINGS_SECONDS:
-                self.look_at_siblings(lineage, now)
+                self._look_at(self._folders.siblings_of(lineage.stem), lineage, now)
 
     def look_at_siblings(self, lineage: Lineage, now: float) -> None:
         """Open what rotation made of parts that are not read to their end, and what came and went unseen."""
+        self._look_at(siblings_of(lineage.stem), lineage, now)
+
+    def gone(self, now: float) -> list[Lineage]:
+        """Forget the logs of which nothing has been left for long, and return them."""
+        gone = [
+            lineage
+            for lineage in self.lineages.values()
+            if lineage.gone_since is not None and now - lineage.gone_since >= GONE_SECONDS
+        ]
+        for lineage in gone:
+            del self.lineages[lineage.stem]
+        return gone
+
+    def _look_at(self, siblings: Sequence[Path], lineage: Lineage, now: float) -> None:
         lineage.unsettled = False
         lineage.looked_at = now
         found = []
         seen = set()
         lost = lineage.lost()
-        for path in siblings_of(lineage.stem):
+        for path in siblings:
             try:
                 status = path.stat()
             except OSError:
@@ -104,6 +142,10 @@ class OpenFiles:
                 lineage.parked, inode, status, now
             ):
                 found.append((status.st_mtime_ns, path.suffix == ".gz", path, status))
+        if seen or lineage.tails():
+            lineage.gone_since = None
+        elif lineage.gone_since is None:
+            lineage.gone_since = now
         for inode in [inode for inode in lineage.newborn if inode not in seen or inode in self._live]:
             del lineage.newborn[inode]
         for _, _, path, status in sorted(found, key=lambda entry: entry[:3]):
@@ -168,7 +210,7 @@ class OpenFiles:
         taken = False
         lineage = None
         try:
-            lineage = self._lineage_of(file)
+            lineage = self._lineage_of(path, file.real_path, inode)
             taken = inode not in self._owners and self._begin(lineage, file, now, current=True)
             self._discovery.well(path)
         except (OSError, UnreadableError) as error:
@@ -208,15 +250,21 @@ class OpenFiles:
             return False
         return now - known[1] >= GRACE_SECONDS
 
-    def _lineage_of(self, file: LogFile) -> Lineage:
-        stem = stem_of(file.real_path)
+    def _lineage_of(self, path: Path, real_path: str, inode: Inode) -> Lineage:
+        """Return the log to which `path` leads, new where it was not known."""
+        stem = stem_of(real_path)
         lineage = self.lineages.get(stem)
         if lineage is None:
-            old = [path.stat() for path in siblings_of(stem) if path.is_file()]
-            others = [
-                status.st_mtime_ns for status in old if (status.st_dev, status.st_ino) != (file.device, file.inode)
-            ]
-            lineage = self.lineages[stem] = Lineage(stem, max(others, default=-1) + 1)
+            newest = -1
+            for other in self._folders.siblings_of(stem):
+                try:
+                    status = other.stat()
+                except OSError:
+                    continue
+                if stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) != inode:
+                    newest = max(newest, status.st_mtime_ns)
+            lineage = self.lineages[stem] = Lineage(stem, newest + 1, str(path))
+        lineage.path = str(path)
         return lineage
 
     def _begin(self, lineage: Lineage, file: LogFile, now: float, *, current: bool) -> bool:

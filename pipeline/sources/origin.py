@@ -38,12 +38,40 @@ def stem_of(path: str) -> str:
 def siblings_of(stem: str) -> list[Path]:
     """Return the files beside `stem` that rotation may have made of it, and itself; none where it is unreadable."""
     folder, _, name = stem.rpartition("/")
+    return _by_stem(folder or "/", name).get(name, [])
+
+
+class Folders:
+    """What lies in the folders of logs; each is read once until `look_again`."""
+
+    __slots__ = ("_read",)
+
+    def __init__(self) -> None:
+        self._read: dict[str, dict[str, list[Path]]] = {}
+
+    def look_again(self) -> None:
+        """Forget what was read."""
+        self._read.clear()
+
+    def siblings_of(self, stem: str) -> list[Path]:
+        """Return the files beside `stem` that rotation may have made of it, and itself; none where unreadable."""
+        folder, _, name = stem.rpartition("/")
+        if folder not in self._read:
+            self._read[folder] = _by_stem(folder or "/")
+        return self._read[folder].get(name, [])
+
+
+def _by_stem(folder: str, beginning: str = "") -> dict[str, list[Path]]:
+    """Return the files in `folder` whose names begin so, by stem; none where it cannot be read now."""
     try:
-        with os.scandir(folder or "/") as entries:
-            names = [entry.name for entry in entries if entry.name.startswith(name)]
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.name.startswith(beginning)]
     except OSError:
-        return []
-    return [Path(folder or "/", other) for other in names if stem_of(other) == name]
+        return {}
+    found: dict[str, list[Path]] = {}
+    for name in names:
+        found.setdefault(stem_of(name), []).append(Path(folder, name))
+    return found
 
 
 def first_line(head: bytes, *, complete: bool = False) -> bytes | None:
@@ -72,6 +100,9 @@ class Marks:
         return digest.hexdigest()
 
 
-def source_name(stem: str, first_mark: str) -> str:
-    """Return the name that the ids of a file's events hash."""
-    return f"{stem}\0{first_mark}"
+def source_name(stem: str, first_mark: str, format_name: str) -> str:
+    """Return the name that the ids of a file's events hash.
+
+    What a line is read as belongs to it: read again in the right format, its events are others than the wrong one's.
+    """
+    return f"{stem}\0{first_mark}\0{format_name}"

@@ -74,7 +74,7 @@ class Tail:
         line_format = make_format(lambda: self.position.changed_ns // 1_000_000)
         if start.state:
             line_format.restore(start.state)
-        self._maker = RecordMaker(line_format, FileIdentity(key, source_name(stem, start.first)))
+        self._maker = RecordMaker(line_format, FileIdentity(key, source_name(stem, start.first, line_format.name)))
 
     @property
     def inode(self) -> Inode:

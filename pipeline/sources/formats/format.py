@@ -63,6 +63,11 @@ FormatFactory = Callable[[Latest], Format]
 """Makes the format of one source of lines."""
 
 
+def name_of(make_format: FormatFactory) -> str:
+    """Return the name of what `make_format` makes."""
+    return make_format(lambda: 0).name
+
+
 def format_factory(name: str, options: FormatOptions | None = None) -> FormatFactory:
     """Return what makes formats called `name`; raises `ConfigurationError` where there is none."""
     from pipeline.sources.formats.authlog import AuthLog

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.clock import SystemClock
 from pipeline.errors import ConfigurationError
-from pipeline.sources import follow
+from pipeline.sources import follow, openfiles
 from pipeline.sources.discovery import Discovery
 from pipeline.sources.follow import FollowSource
 from pipeline.sources.formats.format import TOO_LONG, FormatOptions, format_factory
@@ -405,7 +405,7 @@ def test_the_year_goes_on_across_rotation_and_restart(log: Path) -> None:
 
 
 def test_few_files_stay_open_and_none_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follow, "OPEN_MAX", 2)
+    monkeypatch.setattr(openfiles, "OPEN_MAX", 2)
     paths = [tmp_path / f"{number}.log" for number in range(6)]
     for path in paths:
         append(path, f"{path.name} a\nhalf")
@@ -417,11 +417,137 @@ def test_few_files_stay_open_and_none_is_forgotten(tmp_path: Path, monkeypatch: 
     assert sorted(map(str, follower.settle())) == [f"half {path.name}" for path in paths]
 
 
+def test_files_beyond_those_that_may_be_open_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openfiles, "OPEN_MAX", 3)
+    paths = [tmp_path / f"{number:02}.log" for number in range(20)]
+    for path in paths:
+        append(path, f"{path.stem} 0\n")
+    follower = Follower(tmp_path / "*.log")
+    said: list[object] = []
+    for turn in range(1, 60):
+        said += follower.look()
+        assert held(*paths) <= 3
+        for path in paths[:5]:  # Those that come first have always something new, and the others their turn.
+            append(path, f"{path.stem} {turn}\n")
+    said += [message for _ in range(20) for message in follower.look(3.0)]
+    assert sorted(map(str, said)) == sorted(
+        [f"{path.stem} {turn}" for path in paths[:5] for turn in range(60)] + [f"{path.stem} 0" for path in paths[5:]]
+    )
+    first = {str(message).split()[0]: said.index(message) for message in reversed(said)}
+    assert max(first.values()) < 40
+
+
+def test_a_file_that_is_rotated_while_it_waits_for_its_turn_is_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openfiles, "OPEN_MAX", 1)
+    paths = [tmp_path / f"{number}.log" for number in range(4)]
+    for path in paths:
+        append(path, f"{path.stem} a\n")
+    follower = Follower(tmp_path / "*.log")
+    said = follower.look()
+    for path in paths:
+        path.rename(path.with_name(f"{path.name}.1"))
+        append(path, f"{path.stem} b\n")
+    said += [message for _ in range(30) for message in follower.look(3.0)]
+    assert sorted(map(str, said)) == sorted(f"{path.stem} {part}" for path in paths for part in "ab")
+
+
+def test_the_logs_of_another_follower_of_the_home_are_left_to_it(tmp_path: Path) -> None:
+    events, auth = tmp_path / "events" / "app.log", tmp_path / "auth" / "auth.log"
+    for path in (events, auth):
+        path.parent.mkdir()
+    append(events, '{"message":"a"}\n')
+    append(auth, "Jan  1 00:00:00 h sshd[1]: first\n")
+    one, other = Follower(events), Follower(auth, name="authlog", year=2015)
+    one.settle()
+    other.settle()
+    one.positions.update(other.positions)
+    other.source.close()
+    append(auth, "Jan  1 00:00:01 h sshd[1]: second\n")
+    auth.rename(auth.with_name("auth.log.1"))
+    append(auth, "Jan  1 00:00:02 h sshd[1]: third\n")
+    append(events, '{"message":"b"}\n')
+    one.restart()
+    assert one.settle() == ["b"]
+    other.source = other._new()
+    assert other.settle() == ["second", "third"]
+
+
+def test_a_log_goes_on_whoever_followed_it_with_another_format(log: Path) -> None:
+    append(log, "Jan  1 00:00:00 h sshd[1]: first\n")
+    wrong, right = Follower(log), Follower(log, name="authlog", year=2015)
+    wrong.settle()
+    right.positions.update(wrong.positions)
+    right.restart()
+    assert right.settle() == ["first"]
+    assert not wrong.events.keys() & right.events.keys()
+
+
+def test_a_log_that_is_gone_while_nobody_looks_is_found_by_its_path_alone(tmp_path: Path) -> None:
+    log = tmp_path / "deep" / "er" / "app.log"
+    log.parent.mkdir(parents=True)
+    append(log, "a\n")
+    follower = Follower(tmp_path / "**" / "*.log")
+    assert follower.look() == ["a"]
+    follower.source.close()
+    append(log, "b\n")
+    log.rename(log.with_name("app.log.1"))
+    follower.restart()
+    assert follower.settle() == ["b"]
+
+
+def test_a_log_that_is_gone_for_long_is_forgotten(log: Path) -> None:
+    append(log, "a\n")
+    follower = Follower(log)
+    follower.look()
+    log.unlink()
+    follower.settle()
+    follower.look(openfiles.GONE_SECONDS / 2)
+    assert any(follower.positions.values())
+    follower.look(openfiles.GONE_SECONDS)
+    follower.settle()
+    assert not any(follower.positions.values())
+    append(log, "b\n")
+    assert follower.settle() == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "leads"),
+    [
+        ("/var/log/a.log", "/var/log/a.log", True),
+        ("/var/log/a.log", "/var/log/b.log", False),
+        ("/var/log/*.log", "/var/log/a.log", True),
+        ("/var/log/*.log", "/var/log/deep/a.log", False),
+        ("/var/*/a.log", "/var/log/a.log", True),
+        ("/var/**/a.log", "/var/a.log", True),
+        ("/var/**/a.log", "/var/x/y/a.log", True),
+        ("/var/**/a.log", "/var/x/y/b.log", False),
+        ("/var/log/**", "/var/log/x/y", True),
+        ("/var/log/[ab].log", "/var/log/b.log", True),
+        ("/var/log/[ab].log", "/var/log/c.log", False),
+    ],
+)
+def test_a_pattern_leads_to_files_that_are_gone_as_to_those_that_are_there(
+    pattern: str, path: str, *, leads: bool
+) -> None:
+    assert Discovery([pattern], print).leads_to(path) is leads
+
+
 def test_a_senseless_position_is_ignored(log: Path) -> None:
     append(log, "a\n")
-    for text in ("", "[]", "{}", '{"since":"x","parts":[]}', '{"since":0,"parts":[1,{"offset":3}]}', "?"):
+    path = orjson.dumps(str(log)).decode()
+    for text in (
+        "",
+        "[]",
+        "{}",
+        f'{{"since":"x","path":{path},"parts":[]}}',
+        f'{{"since":0,"path":{path},"parts":[1,{{"offset":3}}]}}',
+        '{"since":0,"path":1,"parts":[]}',
+        "?",
+    ):
         follower = Follower(log)
-        follower.positions[f"follow:{log.resolve()}"] = text
+        follower.positions[f"follow:json:{log.resolve()}"] = text
         follower.restart()
         assert follower.settle() == ["a"]
 
