@@ -50,6 +50,8 @@ def _spools(app: App) -> Iterator[Finding]:
     spools = survey(app.spools)
     yield Finding("ok", "spools", f"{len(spools)} in {app.spools.folder}")
     for spool in spools:
+        if spool.trouble:
+            yield Finding("wrong", f"spool {spool.name}", spool.trouble)
         if spool.oldest_ms is not None and now_ms - spool.oldest_ms > OLD_MS:
             age = (now_ms - spool.oldest_ms) // 1000
             repair = "" if spool.sent else "; nobody sends them: run `siemlite ship` or `siemlite up`"

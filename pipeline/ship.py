@@ -15,6 +15,7 @@ from pipeline.errors import ConfigurationError
 from pipeline.scheduler.health import Report, parse_address
 from pipeline.shipping.shipper import Shipper
 from pipeline.shipping.spool import Spool
+from pipeline.shipping.spools import AdoptedSpool, Spools
 from pipeline.sources.record import Source
 
 Progress = Callable[[int, int, int], None]
@@ -26,7 +27,10 @@ _END_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class ShipResult:
-    """What became of a run's events: those not stored or refused wait in the spool."""
+    """What became of a run's events: those not stored or refused wait in the spool.
+
+    `stored` counts what left the spool whole, whichever process sent it.
+    """
 
     read: int
     stored: int
@@ -112,9 +116,7 @@ def ship_sources(
     owned = app.spools.for_reader()
     watch = app.leak_watch(lambda: owned.spool)
     shipper = app.shipper(watch)
-    adopted = app.spools.adopt(owned.spool.path)
-    if adopted is not None:
-        shipper.add(adopted.spool)
+    sending = _Sending(app.spools, owned.spool, shipper)
     intake = app.intake(owned.spool, live=live)
     failures: list[Exception] = []
 
@@ -134,7 +136,8 @@ def ship_sources(
                 reading = reader.is_alive()
                 watched = watch.idle  # Asked for first: an alarm is in the spool before the watch is idle.
                 waiting = owned.spool.depth().events
-                progress(source.bytes_read, shipper.shipped().stored, waiting)
+                sending.see_to_it()
+                progress(source.bytes_read, sending.stored(), waiting)
                 if not reading and (stop.is_set() or (waiting == 0 and watched)):
                     break
                 app.clock.wait(stop, _LOOK_SECONDS) if not stop.is_set() else reader.join(_LOOK_SECONDS)
@@ -144,10 +147,37 @@ def ship_sources(
             waiting = owned.spool.depth().events
             while waiting == 0 and owned.spool.give_back():
                 pass
-            if adopted is not None:
-                adopted.close()
+            stored = sending.stored()
+            sending.close()
             owned.close()
     if failures:
         raise failures[0]
-    done = shipper.shipped()
-    return ShipResult(intake.events, done.stored, done.refused, waiting)
+    return ShipResult(intake.events, stored, shipper.shipped().refused, waiting)
+
+
+class _Sending:
+    """Sees to it that `spool` is sent from: by this process, unless another does so already."""
+
+    def __init__(self, spools: Spools, spool: Spool, shipper: Shipper) -> None:
+        self._spools = spools
+        self._spool = spool
+        self._shipper = shipper
+        self._adopted: AdoptedSpool | None = None
+        self._settled = spool.depth().settled
+        self.see_to_it()
+
+    def see_to_it(self) -> None:
+        """Send from the spool if nobody does; asked again and again, for another sender may end."""
+        if self._adopted is None:
+            self._adopted = self._spools.adopt(self._spool.path)
+            if self._adopted is not None:
+                self._shipper.add(self._adopted.spool)
+
+    def stored(self) -> int:
+        """Return how many events left the spool whole since this began."""
+        return max(0, self._spool.depth().settled - self._settled - self._shipper.shipped().refused)
+
+    def close(self) -> None:
+        """Send no more."""
+        if self._adopted is not None:
+            self._adopted.close()

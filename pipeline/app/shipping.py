@@ -5,7 +5,6 @@ Kept apart from `watching`, so that a command that only ships loads neither the 
 
 import logging
 import os
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -41,7 +40,7 @@ from pipeline.sources.files import FileSource
 from pipeline.sources.follow import FollowSource
 from pipeline.sources.formats.format import FormatFactory, FormatOptions
 from pipeline.sources.record import Source
-from pipeline.sources.stdin import StreamSource
+from pipeline.sources.stdin import stdin_source
 
 if TYPE_CHECKING:
     from pipeline.sources.syslog import Listen, SyslogSource
@@ -159,7 +158,7 @@ class ShippingApp:
         """Return what reads `files` (`-` is standard input) once, or follows them until `stop`."""
         positions = self.spools.positions()
         if list(files) == ["-"]:
-            return StreamSource(sys.stdin.fileno(), lines, stop, self.clock)
+            return stdin_source(lines, stop, self.clock)
         if follow:
             return FollowSource(
                 files, lines, self.keys.identity, positions, clock=self.clock, stop=stop, notify=self.notify
@@ -204,7 +203,7 @@ class ShippingApp:
 
     def collector(self, shipper: Shipper) -> Collector:
         """Return what brings this home's spools to `shipper`."""
-        return Collector(self.spools, shipper, self.clock)
+        return Collector(self.spools, shipper, self.clock, self.notify)
 
 
 _sending: set[tuple[int, Path]] = set()

@@ -37,7 +37,9 @@ def replay(json: Annotated[bool, typer.Option("--json", help="Print one JSON doc
     app_ = shipping_application()
     result = replay_letters(app_.client, app_.settings.siemlite_home, app_.clock.now_ms())
     if json:
-        show_json({"stored": result.stored, "refused": result.refused})
+        show_json({"stored": result.stored, "refused": result.refused, "reason": result.reason})
     else:
         show(f"{result.stored} stored, {result.refused} still refused")
+        if result.reason:
+            show(f"one of them is {result.reason}")
     return 1 if result.refused else 0

@@ -29,6 +29,9 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print one JSON doc
         return 0
     now_ms = app.clock.now_ms()
     for spool in found.spools:
+        if spool.trouble:
+            show(f"{spool.name}: cannot be looked into: {spool.trouble}")
+            continue
         age = f", the oldest for {(now_ms - spool.oldest_ms) / 1000:.0f} s" if spool.oldest_ms is not None else ""
         roles = f"{'written' if spool.written else 'no writer'}, {'sent from' if spool.sent else 'no sender'}"
         show(f"{spool.name}: {spool.events} events ({spool.bytes} bytes) wait{age}; {roles}")

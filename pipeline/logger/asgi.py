@@ -3,8 +3,9 @@
     app.add_middleware(SecurityASGIMiddleware, security=security)          # Starlette, FastAPI
     application = SecurityASGIMiddleware(get_asgi_application(), security=security)   # Django
 
-Invariants: messages pass unchanged and in order, and are never held back (streaming, websockets, lifespan);
-an exception is logged and raised again; no framework is imported.
+Invariants: messages pass unchanged and in order, and are never held back (streaming, websockets), but for the one
+that says that the application has ended, which waits until its last events are on disk: some servers end by a signal
+then, and no exit function runs; an exception is logged and raised again; no framework is imported.
 """
 
 import asyncio
@@ -30,10 +31,14 @@ class SecurityASGIMiddleware:
     def __init__(self, app: App, *, security: SecurityLogger, **options: Unpack[WatchOptions]) -> None:
         """See the class. Raises `ConfigurationError` for a wrong option."""
         self._app = app
+        self._security = security
         self._watch = Watch(security, **options)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, self._last_send(send))
+            return
         exchange = self._begin(scope)
         if exchange is None:
             await self._app(scope, receive, send)
@@ -46,6 +51,14 @@ class SecurityASGIMiddleware:
                 await self._app(scope, receive, send)
         finally:
             CURRENT.reset(token)
+
+    def _last_send(self, send: Send) -> Send:
+        async def flushing_send(message: Message) -> None:
+            if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
+                await asyncio.to_thread(self._security.flush)
+            await send(message)
+
+        return flushing_send
 
     async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         async def watched_send(message: Message) -> None:

@@ -10,6 +10,7 @@ import atexit
 import importlib
 import os
 import sys
+import threading
 from pathlib import Path
 
 from pipeline.clock import Clock
@@ -195,12 +196,21 @@ def _send_in_process(settings: Settings) -> None:
     """Let the application send what it logs. Found by name, because a logger knows no Elasticsearch."""
     module, function = _SENDING
     try:
-        getattr(importlib.import_module(module), function)(settings)
+        with _importing:
+            begin = getattr(importlib.import_module(module), function)
+        begin(settings)
     except Exception as error:  # noqa: BLE001 - told, whatever it is; the spool keeps the events
         LOG.error("SIEMLITE_SHIP_IN_PROCESS: sending does not start: %s", error)
 
 
+_importing = threading.Lock()
+"""Held while modules are imported: what a fork leaves half-imported, a child waits for at its own import."""
+
+_waited = threading.local()
+
+
 def _before_fork() -> None:
+    _waited.importing = _importing.acquire(timeout=_FORK_SECONDS)
     for writer in list(_writers.values()):
         writer.before_fork()
 
@@ -208,9 +218,13 @@ def _before_fork() -> None:
 def _after_fork_in_parent() -> None:
     for writer in list(_writers.values()):
         writer.after_fork_in_parent()
+    if _waited.importing:
+        _importing.release()
 
 
 def _after_fork_in_child() -> None:
+    if _waited.importing:
+        _importing.release()
     for writer in list(_writers.values()):
         writer.renew()
 

@@ -1,16 +1,19 @@
 """The collector: brings every spool of a home to the shipper, and removes those that are done.
 
 Invariants: a spool is sent from by the process that holds its sender's lock; a spool whose writer is gone
-is adopted, sent and removed; one that still has a writer, or positions, stays.
+is adopted, sent and removed; one that still has a writer, or positions, stays; one that is damaged, or not ours to
+use, is named once and keeps no other from being sent.
 """
 
 import logging
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.clock import Clock
 from pipeline.errors import SiemliteError
+from pipeline.shipping.database import UnusableSpoolError
 from pipeline.shipping.shipper import Shipper
 from pipeline.shipping.spools import AdoptedSpool, Spools
 
@@ -20,35 +23,60 @@ LOOK_SECONDS = 0.5
 
 
 class Collector:
-    """Watches `spools` on behalf of `shipper`; `start` runs it in a thread of its own."""
+    """Watches `spools` on behalf of `shipper`; `start` runs it in a thread of its own. `tell` is told of trouble."""
 
-    def __init__(self, spools: Spools, shipper: Shipper, clock: Clock) -> None:
+    def __init__(self, spools: Spools, shipper: Shipper, clock: Clock, tell: Callable[[str], None]) -> None:
         self._spools = spools
         self._shipper = shipper
         self._clock = clock
+        self._tell = tell
         self._adopted: dict[Path, AdoptedSpool] = {}
+        self._said: dict[Path, str] = {}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def look(self) -> None:
         """Adopt what is new and remove what is done."""
         self._spools.sweep()
-        for path in self._spools.paths():
-            if path not in self._adopted:
-                adopted = self._spools.adopt(path)
-                if adopted is not None:
-                    self._adopted[path] = adopted
-                    self._shipper.add(adopted.spool)
-        for path, adopted in list(self._adopted.items()):
-            if (
-                adopted.spool.depth().events == 0
-                and self._spools.orphaned(path)
-                and self._shipper.remove(adopted.spool)
-            ):
-                if self._spools.discard(adopted):
-                    del self._adopted[path]
+        paths = self._spools.paths()
+        for path in {*paths, *self._adopted}:
+            try:
+                if path in self._adopted:
+                    self._end(path)
                 else:
-                    self._shipper.add(adopted.spool)
+                    self._begin(path)
+            except (SiemliteError, OSError, sqlite3.Error) as error:
+                self._complain(path, error)
+            else:
+                self._said.pop(path, None)
+        for path in self._said.keys() - set(paths):
+            del self._said[path]
+
+    def _begin(self, path: Path) -> None:
+        adopted = self._spools.adopt(path)
+        if adopted is not None:
+            self._adopted[path] = adopted
+            self._shipper.add(adopted.spool)
+
+    def _end(self, path: Path) -> None:
+        adopted = self._adopted[path]
+        if adopted.spool.depth().events or not self._spools.orphaned(path) or not self._shipper.remove(adopted.spool):
+            return
+        if self._spools.discard(adopted):
+            del self._adopted[path]
+        else:
+            self._shipper.add(adopted.spool)
+
+    def _complain(self, path: Path, error: Exception) -> None:
+        """Say, once, that a spool cannot be sent from; set it aside where nothing can come of it."""
+        text = f"{error}; the other spools are sent"
+        if isinstance(error, UnusableSpoolError) and error.damaged:
+            aside = self._spools.set_aside(path)
+            if aside is not None:
+                text = f"{error}; it is now {aside}, and what it holds is not sent: `sqlite3 {aside} .recover` may help"
+        if self._said.get(path) != text:
+            self._said[path] = text
+            self._tell(text)
 
     def start(self) -> None:
         """Look again and again until `stop`."""
@@ -69,5 +97,5 @@ class Collector:
             try:
                 self.look()
             except (SiemliteError, OSError, sqlite3.Error):
-                _log.exception("a spool cannot be adopted now; trying again")
+                _log.exception("the spools cannot be looked at now; trying again")
             self._clock.wait(self._stop, LOOK_SECONDS)

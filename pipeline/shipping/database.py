@@ -42,40 +42,78 @@ CREATE TRIGGER chunk_removed AFTER DELETE ON chunk BEGIN
     UPDATE held SET events = events - old.events, bytes = bytes - old.bytes, settled = settled + old.events;
 END;
 """
-_FORMATS = (_FIRST_FORMAT, _SECOND_FORMAT)
+_THIRD_FORMAT = """
+ALTER TABLE position ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
+"""
+_FORMATS = (_FIRST_FORMAT, _SECOND_FORMAT, _THIRD_FORMAT)
 """How a database becomes one of each format, from the one before it."""
 
 _BUSY_SECONDS = 30.0
+_DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+
+
+class UnusableSpoolError(RetryableError):
+    """A file that is no spool for this siemlite; `damaged` says that it is none for any."""
+
+    def __init__(self, text: str, *, damaged: bool) -> None:
+        super().__init__(text)
+        self.damaged = damaged
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the database at `path`. Raises `FileNotFoundError` where its file is gone."""
-    # The file is there: a database that was removed meanwhile must not come to life again.
-    address = f"{path.absolute().as_uri()}?mode=rw"
+    """Open the database at `path` and bring it to the last of the formats.
+
+    Raises `FileNotFoundError` where its file is gone, and `UnusableSpoolError`, changing nothing, where it is damaged,
+    or not ours to read, or of a newer siemlite.
+    """
+    db = _opened(path)
     try:
-        db = sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    except sqlite3.OperationalError:
-        if not path.exists():
-            raise FileNotFoundError(f"{path} was removed") from None
+        db.execute("PRAGMA page_size = 16384")
+        db.execute("PRAGMA journal_size_limit = 16777216")
+        # What is settled lies in pages that are free: to overwrite them too, as some builds do, would write all twice.
+        db.execute("PRAGMA secure_delete = FAST").fetchall()
+        db.execute("PRAGMA cache_size = -4096")
+        _prepare(db, path)
+    except sqlite3.DatabaseError as error:
+        db.close()
+        if is_damage(error):
+            raise UnusableSpoolError(f"spool {path} is damaged: {error}", damaged=True) from None
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY:
+            raise _unreadable(path, error) from None
         raise
-    db.execute("PRAGMA page_size = 16384")
-    db.execute("PRAGMA journal_size_limit = 16777216")
-    # What is settled lies in pages that are free: to overwrite them too, as some builds do, would write all twice.
-    db.execute("PRAGMA secure_delete = FAST").fetchall()
-    db.execute("PRAGMA cache_size = -4096")
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
-def prepare(db: sqlite3.Connection, path: Path) -> None:
-    """Bring the database at `path` to the last of the formats.
+def is_damage(error: sqlite3.Error) -> bool:
+    """Return whether a database is damaged, rather than busy, or its disk full."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
 
-    Raises `RetryableError`, and changes nothing, where a newer siemlite wrote it.
-    """
+
+def _unreadable(path: Path, error: sqlite3.Error) -> UnusableSpoolError:
+    return UnusableSpoolError(f"spool {path} is not this user's to use: {error}", damaged=False)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    # The file is there: a database that was removed meanwhile must not come to life again.
+    address = f"{path.absolute().as_uri()}?mode=rw"
+    try:
+        return sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    except sqlite3.OperationalError as error:
+        if not path.exists():
+            raise FileNotFoundError(f"{path} was removed") from None
+        raise _unreadable(path, error) from None
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
     version = _format(db)
     if version == len(_FORMATS):
         return
     if not 0 <= version < len(_FORMATS):
-        raise RetryableError(f"spool {path} has format {version}, which a newer siemlite wrote; use that one")
+        text = f"spool {path} has format {version}, which a newer siemlite wrote; use that one"
+        raise UnusableSpoolError(text, damaged=False)
     if version == 0:
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.execute("PRAGMA journal_mode = WAL")

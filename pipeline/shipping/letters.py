@@ -15,7 +15,10 @@ import orjson
 from elastic_transport import TransportError
 from elasticsearch import ApiError, Elasticsearch
 
+from pipeline.events.encoded import INGESTED
+from pipeline.events.skeleton import skeleton
 from pipeline.events.values import instant_text, shortened
+from pipeline.shipping.bulk import event_of
 from pipeline.shipping.home import private_folder
 
 INDEX = "security-dead-letters-v1"
@@ -41,6 +44,21 @@ class Letter:
             "siemlite": {"letter": {"index": self.index, "document": self.document, "state": "kept"}},
             "error": {"message": shortened(self.reason, 8000)},
         }
+
+
+def buried(event: bytes, reason: str, now_ms: int) -> tuple[Letter, bytes]:
+    """Return the letter of a refused event, given as its lines, and the lines of its skeleton.
+
+    The skeleton stands in the event's place so that it still counts; none comes of a skeleton that was refused itself.
+    """
+    index, event_id, document = event_of(event)
+    document.pop("event.ingested", None)
+    letter = Letter(event_id, index, reason, orjson.dumps(document).decode(), now_ms)
+    if "skeleton" in document.get("siemlite", {}):
+        return letter, b""
+    remains = skeleton(document, event_id, str(document.get("@timestamp")), reason)
+    action = event.partition(b"\n")[0]
+    return letter, b"%b\n%b\n" % (action, INGESTED + orjson.dumps(remains)[1:])
 
 
 class DeadLetters:

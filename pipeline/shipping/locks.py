@@ -1,15 +1,16 @@
 """Locks between processes.
 
 Invariants: a lock is held until released or until the process that took it ends, however it ends; a fork's
-child never holds it; the same process cannot take it twice; a lock file that was removed meanwhile does not
-count as locked.
+child never holds it, and releasing it releases what copies there may be; the same process cannot take it
+twice; a lock file that was removed meanwhile does not count as locked.
 """
 
 import fcntl
 import os
 import weakref
 from pathlib import Path
-from typing import BinaryIO
+
+from pipeline.shipping.forks import opening
 
 
 class FileLock:
@@ -17,39 +18,66 @@ class FileLock:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file: BinaryIO | None = None
-        _all.add(self)
+        self._handle: int | None = None  # No file object: a fork's child could not close one that is in use.
+        with opening:
+            _all.add(self)
+
+    def __del__(self) -> None:
+        self.let_go()
 
     def acquire(self) -> bool:
         """Take the lock if nobody else holds it; return whether it is ours."""
-        if self._file is not None:
-            return True
-        file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "rb+")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            return False
-        if not self._names(file):
-            file.close()
-            return False
-        self._file = file
-        return True
+        with opening:
+            if self._handle is not None:
+                return True
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                ours = self._names(handle)
+            except BlockingIOError:
+                ours = False
+            except BaseException:
+                os.close(handle)
+                raise
+            if ours:
+                self._handle = handle
+            else:
+                os.close(handle)
+            return ours
 
     def release(self) -> None:
         """Give the lock back."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        with opening:
+            if self._handle is not None:
+                fcntl.flock(self._handle, fcntl.LOCK_UN)
+            self.let_go()
 
-    @property
-    def held(self) -> bool:
-        """Return whether this object holds the lock."""
-        return self._file is not None
+    def let_go(self) -> None:
+        """Close this process's copy, whoever holds the lock."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            os.close(handle)
 
-    def _names(self, file: BinaryIO) -> bool:
+    def taken(self) -> bool:
+        """Return whether anybody holds the lock."""
+        with opening:
+            if self._handle is not None:
+                return True
+            try:
+                handle = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return False
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # Shared: two who only ask see nobody.
+            except BlockingIOError:
+                return True
+            finally:
+                os.close(handle)
+            return False
+
+    def _names(self, handle: int) -> bool:
         try:
-            return os.fstat(file.fileno()).st_ino == self.path.stat().st_ino
+            return os.fstat(handle).st_ino == self.path.stat().st_ino
         except FileNotFoundError:
             return False
 
@@ -60,7 +88,7 @@ _all: "weakref.WeakSet[FileLock]" = weakref.WeakSet()
 def _let_go_in_child() -> None:
     """Close the child's copies: a lock lives as long as any copy of its descriptor is open."""
     for lock in list(_all):
-        lock.release()
+        lock.let_go()
 
 
 os.register_at_fork(after_in_child=_let_go_in_child)

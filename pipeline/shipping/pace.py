@@ -5,11 +5,14 @@ quarter of a request more, up to the limit. Not safe to use from several threads
 """
 
 import random
+import re
 from dataclasses import dataclass, replace
 
 from pipeline.shipping.backoff import Backoff
 
 _MORE = 0.25
+_TOLD_MAX = 5
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class Pace:
         self._rng = rng
         self._allowed = float(limit)
         self._failures = 0
+        self._told: set[str] = set()
         self._resume_at = 0.0
         self.active = 0
         self.shipped = Shipped()
@@ -48,21 +52,26 @@ class Pace:
         """Note a request whose events are all stored or refused; return whether requests were held up before it."""
         was_held_up = bool(self.shipped.held_up)
         self._failures = 0
+        self._told.clear()
         self._resume_at = 0.0
         self._allowed = min(self._limit, self._allowed + _MORE)
         self._note(stored, refused, retries=0, held_up="")
         return was_held_up
 
     def held_up(self, reason: str, now: float, *, stored: int, refused: int, whole: bool) -> bool:
-        """Note a request that must be repeated, `whole` or in part; return whether all went well before it.
+        """Note a request that must be repeated, `whole` or in part; return whether the reason is worth telling.
 
-        A `whole` one says nothing of its events and holds up all others.
+        It is unless its like was given since the last success. A `whole` one says nothing of its events and holds up
+        all others.
         """
         self._failures += 1
         self._allowed = 1.0
         if whole:
             self._resume_at = now + self.delay(self._failures)
-        fresh = not self.shipped.held_up
+        kind = _NUMBER.sub("0", reason)
+        fresh = kind not in self._told and len(self._told) < _TOLD_MAX
+        if fresh:
+            self._told.add(kind)
         self._note(stored, refused, retries=1, held_up=reason)
         return fresh
 

@@ -1,9 +1,12 @@
-"""The order in which the chunks of one spool are sent.
+"""The order in which the chunks of the spools are sent.
 
 Invariants: a chunk is in one claim at a time; new chunks come in the order of their ids, those that were claimed and
-not settled come again once their delay is over, before new ones. Not safe to use from several threads at once.
+not settled come again once their delay is over, before new ones; the spools take turns; one that cannot be read is
+left alone for a while. Not safe to use from several threads at once.
 """
 
+import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pipeline.shipping.spool import Spool, Spooled
@@ -36,7 +39,8 @@ class Claim:
 class Queue:
     """What is known of one spool: the last id that was claimed, what is under way, and what waits until when.
 
-    `failures` counts delays since the last success; `tidy_at` is when file space is given back, if ever.
+    `failures` counts delays since the last success; `tidy_at` is when file space is given back, if ever; nothing is
+    claimed before `rests_until`, and `trouble` says why.
     """
 
     spool: Spool
@@ -45,6 +49,8 @@ class Queue:
     delayed: dict[int, float] = field(default_factory=dict)
     failures: int = 0
     tidy_at: float | None = None
+    rests_until: float = 0.0
+    trouble: str = ""
 
     def next(self, now: float, max_bytes: int) -> list[Spooled]:
         """Claim the chunks that come next, of up to `max_bytes` together."""
@@ -72,3 +78,94 @@ class Queue:
             if chunk_id <= last:  # Up to there each was taken or is gone.
                 del self.delayed[chunk_id]
         return chunks
+
+
+class Queues:
+    """The queues of all spools. Times are seconds of a monotonic clock."""
+
+    def __init__(self) -> None:
+        self._queues: list[Queue] = []
+        self._turn = 0
+
+    @property
+    def spools(self) -> list[Spool]:
+        """The spools that are sent from."""
+        return [queue.spool for queue in self._queues]
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether anything is claimed."""
+        return any(queue.in_flight for queue in self._queues)
+
+    def add(self, spool: Spool) -> None:
+        """Send from `spool` too."""
+        self._queues.append(Queue(spool))
+
+    def remove(self, spool: Spool) -> bool:
+        """Send no more from `spool`; return whether it was possible (nothing of it is in flight)."""
+        for queue in self._of(spool):
+            if queue.in_flight:
+                return False
+            self._queues.remove(queue)
+        return True
+
+    def claim(self, now: float, max_bytes: int, broken: list[tuple[Spool, sqlite3.Error]]) -> Claim | None:
+        """Return what comes next, if anything; `broken` is given the spools that cannot be read, and why."""
+        for step in range(len(self._queues)):
+            queue = self._queues[(self._turn + step) % len(self._queues)]
+            if now < queue.rests_until:
+                continue
+            try:
+                chunks = queue.next(now, max_bytes)
+            except sqlite3.Error as error:
+                broken.append((queue.spool, error))
+                continue
+            if chunks:
+                self._turn += step + 1
+                return Claim(queue.spool, tuple(chunks))
+        return None
+
+    def let_go(self, claim: Claim, *, done: bool, tidy_at: float) -> None:
+        """End a claim; where it is not `done` its chunks come again."""
+        for queue in self._of(claim.spool):
+            queue.let_go(claim, done=done)
+            queue.tidy_at = tidy_at
+            if done:
+                queue.trouble = ""
+
+    def failed(self, spool: Spool) -> int:
+        """Count a delay of events of `spool`; return how many there were since the last success."""
+        for queue in self._of(spool):
+            queue.failures += 1
+            return queue.failures
+        return 1
+
+    def delay(self, spool: Spool, chunk_id: int, until: float) -> None:
+        """Let a chunk come again at `until`."""
+        for queue in self._of(spool):
+            queue.delayed[chunk_id] = until
+
+    def succeeded(self) -> None:
+        """Note a request whose events are all dealt with."""
+        for queue in self._queues:
+            queue.failures = 0
+
+    def rest(self, spool: Spool, trouble: str, until: float) -> bool:
+        """Leave `spool` alone until `until`; return whether that trouble is new."""
+        fresh = False
+        for queue in self._of(spool):
+            fresh = queue.trouble != trouble
+            queue.trouble = trouble
+            queue.rests_until = until
+        return fresh
+
+    def quiet(self, now: float) -> Queue | None:
+        """Return a queue whose spool is to be tidied, once."""
+        for queue in self._queues:
+            if queue.tidy_at is not None and queue.tidy_at <= now:
+                queue.tidy_at = None
+                return queue
+        return None
+
+    def _of(self, spool: Spool) -> Iterator[Queue]:
+        return iter([queue for queue in self._queues if queue.spool is spool])

@@ -1,7 +1,8 @@
 """Looking at the dead letters, and sending them again once their cause is mended.
 
 Invariants: a letter is marked replayed only after its event stands whole in its index; the event takes the
-place of its skeleton under the same id, so it is never there twice; replaying twice changes nothing.
+place of its skeleton under the same id, so it is never there twice; replaying twice changes nothing; a letter that
+cannot be stored holds up no other.
 """
 
 from collections.abc import Iterator
@@ -10,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from elasticsearch import BadRequestError, ConflictError, Elasticsearch, NotFoundError
+from elasticsearch import ApiError, Elasticsearch, NotFoundError
 
-from pipeline.elastic.client import translated
+from pipeline.elastic.client import reason_of, translated
 from pipeline.events.values import instant_text
 from pipeline.shipping.letters import INDEX, local_letters
 
 _PAGE = 200
+_OF_ONE_LETTER = (400, 403, 404, 409, 413)
+"""What a server answers of one document or its index: refused, closed, blocked, changed meanwhile, too large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +37,17 @@ class KeptLetter:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What a replay did: events that stand whole now, and letters that are refused still."""
+    """What a replay did: events that stand whole now, and letters that are refused still, with one of the reasons."""
 
     stored: int
     refused: int
+    reason: str = ""
 
 
 def kept_letters(client: Elasticsearch, folder: Path, *, replayed: bool = False) -> Iterator[KeptLetter]:
-    """Yield the letters of the index and of the local file in `folder`; those replayed only when asked."""
+    """Yield the letters of the local file in `folder` and of the index; those replayed only when asked."""
+    for source in local_letters(folder):
+        yield _letter(source["id"], source, "file")
     after: list[Any] | None = None
     query: dict[str, Any] = {"match_all": {}} if replayed else {"term": {"siemlite.letter.state": "kept"}}
     with translated("reading the dead letters"):
@@ -60,44 +66,48 @@ def kept_letters(client: Elasticsearch, folder: Path, *, replayed: bool = False)
                 if len(hits) < _PAGE:
                     break
                 after = hits[-1]["sort"]
-    for source in local_letters(folder):
-        yield _letter(source["id"], source, "file")
 
 
 def replay(client: Elasticsearch, folder: Path, now_ms: int) -> Replayed:
-    """Send every kept letter again; letters of the local file stay there as a record."""
+    """Send every kept letter again; letters of the local file stay there as a record.
+
+    Raises what a server that does not answer, or refuses these credentials, is translated to: no letter would fare
+    better.
+    """
     stored = refused = 0
+    reason = ""
     for letter in list(kept_letters(client, folder)):
         with translated(f"replaying {letter.event_id}"):
-            if _restore(client, letter, now_ms):
-                stored += 1
-                if letter.where == "index":
-                    client.update(index=INDEX, id=letter.event_id, doc={"siemlite": {"letter": {"state": "replayed"}}})
-            else:
+            try:
+                _restore(client, letter, now_ms)
+            except ApiError as error:
+                if error.status_code not in _OF_ONE_LETTER:
+                    raise
                 refused += 1
-    return Replayed(stored, refused)
+                reason = reason or f"{letter.event_id} to {letter.index}: {reason_of(error)}"
+                continue
+            stored += 1
+            if letter.where == "index":
+                client.update(index=INDEX, id=letter.event_id, doc={"siemlite": {"letter": {"state": "replayed"}}})
+    return Replayed(stored, refused, reason)
 
 
-def _restore(client: Elasticsearch, letter: KeptLetter, now_ms: int) -> bool:
+def _restore(client: Elasticsearch, letter: KeptLetter, now_ms: int) -> None:
     document = {**orjson.loads(letter.document), "event.ingested": instant_text(now_ms)}
     try:
         present = client.get(index=letter.index, id=letter.event_id)
     except NotFoundError:
         present = None
-    try:
-        if present is None:
-            client.create(index=letter.index, id=letter.event_id, document=document)
-        elif "skeleton" in present["_source"].get("siemlite", {}):
-            client.index(
-                index=letter.index,
-                id=letter.event_id,
-                document=document,
-                if_seq_no=present["_seq_no"],
-                if_primary_term=present["_primary_term"],
-            )
-    except (BadRequestError, ConflictError):
-        return False
-    return True
+    if present is None:
+        client.create(index=letter.index, id=letter.event_id, document=document)
+    elif "skeleton" in present["_source"].get("siemlite", {}):
+        client.index(
+            index=letter.index,
+            id=letter.event_id,
+            document=document,
+            if_seq_no=present["_seq_no"],
+            if_primary_term=present["_primary_term"],
+        )
 
 
 def _letter(event_id: str, source: dict[str, Any], where: str) -> KeptLetter:

@@ -2,11 +2,12 @@
 
 Deleting from a database needs room for its journal. Invariants: while the reserve is there, its bytes are
 really allocated; it is given up when settling meets a full disk, and taken again when there is room. While it is
-given up nothing else may use its room, so that it is for settling alone.
+given up nothing else may use its room, so that it is for settling alone, of one spool at a time.
 """
 
 import errno
 import os
+import threading
 from pathlib import Path
 
 RESERVE_BYTES = 32 * 1024 * 1024
@@ -21,6 +22,8 @@ class Reserve:
     def __init__(self, path: Path, size: int = RESERVE_BYTES) -> None:
         self.path = path
         self.size = size
+        self.turn = threading.Lock()
+        """Held by who uses the room that was given up."""
 
     def take(self) -> bool:
         """Allocate the room where it is missing; return whether it is there."""
@@ -47,6 +50,13 @@ class Reserve:
             pass
         room = os.statvfs(self.path.parent)
         return room.f_bavail * room.f_frsize >= 2 * self.size and self.take()
+
+    def given_up(self) -> bool:
+        """Return whether the room is free for settling."""
+        try:
+            return self.path.stat().st_blocks == 0
+        except FileNotFoundError:
+            return True
 
     def give_up(self) -> bool:
         """Free the room; return whether there was any."""

@@ -3,13 +3,14 @@
 Invariants:
 - A chunk is in the hands of one worker at a time, and leaves its spool only when each of its events was
   stored, or is kept in the dead letters with a skeleton behind it.
-- Nothing is sent before the index template is there.
+- Nothing is sent before the index template is there (see `gate`).
 - A claim that was not settled, for whatever reason, goes back in line.
 - A failed request says nothing of its events: they are sent again, after a delay with full jitter, by one
   worker at a time until one succeeds. An event that must wait does not hold up the others.
+- A spool that cannot be read is left alone for a while, and keeps no other from being sent.
 - What was sent is shown to `on_sent` before it leaves its spool.
 - File space that a backlog took is given back while sending goes on, and wholly once there is nothing to send.
-- Whatever holds the shipper up is said once when it starts and once when it ends.
+- Whatever holds the shipper up is said once when it starts, each kind of it, and once when it ends.
 """
 
 import logging
@@ -18,21 +19,18 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 
-import orjson
 from elasticsearch import Elasticsearch
 
 from pipeline.clock import Clock
-from pipeline.elastic.client import ForbiddenError
-from pipeline.elastic.templates import logs_template_ready
 from pipeline.errors import ConfigurationError, RetryableError
-from pipeline.events.encoded import INGESTED, stamped
-from pipeline.events.skeleton import skeleton
+from pipeline.events.encoded import stamped
 from pipeline.shipping.backoff import Backoff
-from pipeline.shipping.bulk import Item, TooLargeError, Verdict, event_of, lines_of, send
-from pipeline.shipping.letters import DeadLetters, Letter
+from pipeline.shipping.bulk import Item, TooLargeError, Verdict, lines_of, send
+from pipeline.shipping.gate import Gate
+from pipeline.shipping.letters import DeadLetters, Letter, buried
 from pipeline.shipping.pace import Pace, Shipped
-from pipeline.shipping.queue import Claim, Queue
-from pipeline.shipping.spool import Chunk, Spool
+from pipeline.shipping.queue import Claim, Queues
+from pipeline.shipping.spool import Chunk, Spool, SpoolFullError
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +44,8 @@ _SMALL_PAUSE_SECONDS = 0.2
 
 _GIVE_BACK_EVERY = 256
 _QUIET_SECONDS = 1.0
+_BROKEN_SECONDS = 5.0
+"""How long a spool is left alone that cannot be read."""
 
 
 class Shipper:
@@ -67,8 +67,8 @@ class Shipper:
         backoff: Backoff | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        self._client = client
         self._bulk = client.options(request_timeout=_REQUEST_SECONDS)
+        self._gate = Gate(client, clock, notify)
         self._letters = letters
         self._clock = clock
         self._notify = notify
@@ -78,26 +78,18 @@ class Shipper:
         self._mutex = threading.Lock()
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._queues: list[Queue] = []
-        self._turn = 0
-        self._template_seen = False
+        self._queues = Queues()
         self._request_bytes = REQUEST_BYTES
 
     def add(self, spool: Spool) -> None:
         """Send from `spool` too."""
         with self._mutex:
-            self._queues.append(Queue(spool))
+            self._queues.add(spool)
 
     def remove(self, spool: Spool) -> bool:
         """Send no more from `spool`; return whether it was possible (nothing of it is in flight)."""
         with self._mutex:
-            for queue in self._queues:
-                if queue.spool is spool:
-                    if queue.in_flight:
-                        return False
-                    self._queues.remove(queue)
-                    return True
-        return True
+            return self._queues.remove(spool)
 
     def start(self) -> None:
         """Start the workers."""
@@ -121,10 +113,10 @@ class Shipper:
     def drained(self) -> bool:
         """Return whether the spools held nothing when this was asked."""
         with self._mutex:
-            queues = list(self._queues)
-            if any(queue.in_flight for queue in queues):
+            if self._queues.in_flight:
                 return False
-        return all(queue.spool.depth().events == 0 for queue in queues)
+            spools = self._queues.spools
+        return all(spool.depth().events == 0 for spool in spools)
 
     def shipped(self) -> Shipped:
         """Return the figures so far."""
@@ -147,11 +139,17 @@ class Shipper:
                 settled += 1
                 if settled % _GIVE_BACK_EVERY == 0:
                     claim.spool.give_back()
+            except SpoolFullError as error:
+                self._held_up(str(error))
+                self._make_room()
             except (RetryableError, ConfigurationError) as error:
                 self._held_up(str(error))
             except Exception as error:  # noqa: BLE001 - a worker that died would hold up everything unseen
-                _log.exception("the shipper stumbled and goes on")
-                self._held_up(f"{type(error).__name__} in the shipper; see the log")
+                if claim is not None and isinstance(error, sqlite3.Error):
+                    self._rest(claim.spool, error)
+                else:
+                    _log.exception("the shipper stumbled and goes on")
+                    self._held_up(f"{type(error).__name__} in the shipper; see the log")
             finally:
                 if claim is not None:
                     self._release(claim, done=done)
@@ -159,37 +157,44 @@ class Shipper:
                 self._clock.wait(self._stop, _SMALL_PAUSE_SECONDS)
 
     def _claim(self) -> Claim | None:
+        broken: list[tuple[Spool, sqlite3.Error]] = []
         with self._mutex:
             now = self._clock.monotonic()
-            if not self._pace.may_start(now):
-                return None
-            for step in range(len(self._queues)):
-                queue = self._queues[(self._turn + step) % len(self._queues)]
-                chunks = queue.next(now, self._request_bytes)
-                if chunks:
-                    self._turn += step + 1
-                    self._pace.active += 1
-                    return Claim(queue.spool, tuple(chunks))
-        return None
+            claim = self._queues.claim(now, self._request_bytes, broken) if self._pace.may_start(now) else None
+            if claim is not None:
+                self._pace.active += 1
+        for spool, error in broken:
+            self._rest(spool, error)
+        return claim
+
+    def _rest(self, spool: Spool, error: sqlite3.Error) -> None:
+        """Leave a spool alone for a while that cannot be read or settled."""
+        text = f"spool {spool.path} cannot be sent from: {error}; the others are sent, and it is tried again"
+        with self._mutex:
+            fresh = self._queues.rest(spool, text, self._clock.monotonic() + _BROKEN_SECONDS)
+        if fresh:
+            self._notify(text)
+
+    def _make_room(self) -> None:
+        """Let each spool give its journal's room back: on a full disk one may need what others hold."""
+        with self._mutex:
+            spools = self._queues.spools
+        for spool in spools:
+            spool.fold()
 
     def _release(self, claim: Claim, *, done: bool) -> None:
         """Let go of the claim; one that is not `done` goes back in line, and the shipper's pause delays it."""
         with self._mutex:
             self._pace.active -= 1
-            for queue in self._queues:
-                if queue.spool is claim.spool:
-                    queue.let_go(claim, done=done)
-                    queue.tidy_at = self._clock.monotonic() + _QUIET_SECONDS
+            self._queues.let_go(claim, done=done, tidy_at=self._clock.monotonic() + _QUIET_SECONDS)
 
     def _tidy(self) -> None:
         """Give back the file space of a spool from which nothing was sent for a while, a step at a time."""
         now = self._clock.monotonic()
         with self._mutex:
-            quiet = [queue for queue in self._queues if queue.tidy_at is not None and queue.tidy_at <= now]
-            if not quiet:
-                return
-            queue = quiet[0]
-            queue.tidy_at = None
+            queue = self._queues.quiet(now)
+        if queue is None:
+            return
         try:
             more = queue.spool.give_back()
         except (OSError, sqlite3.Error) as error:
@@ -199,8 +204,7 @@ class Shipper:
             queue.tidy_at = now
 
     def _deliver(self, claim: Claim) -> None:
-        if not self._template_seen:
-            self._await_template()
+        self._gate.pass_through()
         body = claim.body
         try:
             items = send(self._bulk, stamped(body, self._clock.now_ms()), claim.events)
@@ -215,15 +219,6 @@ class Shipper:
         else:
             self._sort_out(claim, lines_of(body), items)
 
-    def _await_template(self) -> None:
-        try:
-            self._template_seen = logs_template_ready(self._client)
-        except ForbiddenError:
-            self._notify("these credentials may not look for the index template; trusting that `siemlite setup` ran")
-            self._template_seen = True
-        if not self._template_seen:
-            raise RetryableError("the index template is missing; run `siemlite setup`")
-
     def _sort_out(self, claim: Claim, lines: Sequence[bytes], items: Sequence[Item]) -> None:
         later: list[bytes] = []
         skeletons: list[bytes] = []
@@ -234,7 +229,10 @@ class Shipper:
                 later.append(event)
                 waits = waits or item.reason
             elif item.verdict is Verdict.REFUSED:
-                self._bury(event, item.reason, letters, skeletons)
+                letter, remains = buried(event, item.reason, self._clock.now_ms())
+                letters.append(letter)
+                if remains:
+                    skeletons.append(remains)
         if letters:
             self._letters.keep(letters)
         ids = claim.spool.settle(claim.chunks, [_chunk(part) for part in (later, skeletons) if part])
@@ -244,17 +242,6 @@ class Shipper:
             self._held_up(waits, stored=stored, refused=len(letters), whole=False)
         else:
             self._succeeded(stored=stored, refused=len(letters))
-
-    def _bury(self, event: bytes, reason: str, letters: list[Letter], skeletons: list[bytes]) -> None:
-        index, event_id, document = event_of(event)
-        document.pop("event.ingested", None)
-        if "skeleton" in document.get("siemlite", {}):
-            letters.append(Letter(event_id, index, reason, orjson.dumps(document).decode(), self._clock.now_ms()))
-            return
-        letters.append(Letter(event_id, index, reason, orjson.dumps(document).decode(), self._clock.now_ms()))
-        remains = skeleton(document, event_id, str(document.get("@timestamp")), reason)
-        action = event.partition(b"\n")[0]
-        skeletons.append(b"%b\n%b\n" % (action, INGESTED + orjson.dumps(remains)[1:]))
 
     def _split(self, claim: Claim, body: bytes, reason: str) -> None:
         lines = lines_of(body)
@@ -268,12 +255,11 @@ class Shipper:
 
     def _delay(self, spool: Spool, chunk_id: int) -> None:
         with self._mutex:
-            for queue in self._queues:
-                if queue.spool is spool:
-                    queue.failures += 1
-                    queue.delayed[chunk_id] = self._clock.monotonic() + self._pace.delay(queue.failures)
+            delay = self._pace.delay(self._queues.failed(spool))
+            self._queues.delay(spool, chunk_id, self._clock.monotonic() + delay)
 
     def _held_up(self, reason: str, *, stored: int = 0, refused: int = 0, whole: bool = True) -> None:
+        self._gate.doubt()
         with self._mutex:
             now = self._clock.monotonic()
             fresh = self._pace.held_up(reason, now, stored=stored, refused=refused, whole=whole)
@@ -282,8 +268,7 @@ class Shipper:
 
     def _succeeded(self, *, stored: int, refused: int = 0) -> None:
         with self._mutex:
-            for queue in self._queues:
-                queue.failures = 0
+            self._queues.succeeded()
             was_held_up = self._pace.succeeded(stored=stored, refused=refused)
         if was_held_up:
             self._notify("going on: Elasticsearch takes events again")

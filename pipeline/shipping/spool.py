@@ -22,14 +22,15 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.errors import RetryableError
-from pipeline.shipping.database import connect, prepare
+from pipeline.shipping.database import connect
+from pipeline.shipping.forks import guard, opening
 from pipeline.shipping.reserve import Reserve
 
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
@@ -83,7 +84,8 @@ class Spool:
         self.path = path
         self.max_bytes = max_bytes
         self._reserve = reserve
-        self._mutex = threading.Lock()
+        self.mutex = threading.Lock()
+        """Held within SQLite."""
         self._turn = _turn_for(path)
         self._closed = False
         if not path.exists():
@@ -91,18 +93,20 @@ class Spool:
                 raise FileNotFoundError(f"{path} was removed")
             # Never for a database that this process may have open: closing a file drops all its locks on it.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        self._db = connect(path)
-        with self._turn, self._mutex:
-            prepare(self._db, path)
+        self.position_version = 0
+        """Of the positions that are stored: of two for one source the later version holds, see `Spools.positions`."""
+        with self._turn, opening:
+            self._db = connect(path)
+            guard(self)
 
     def append(self, chunks: Sequence[Chunk], positions: Mapping[str, str], now_ms: int) -> None:
-        """Make `chunks` and `positions` durable together; an empty position is forgotten.
+        """Make `chunks` and `positions` durable together; an empty position says that there is none.
 
         Raises `SpoolFullError`, and keeps nothing, where the bound or the disk has no room.
         """
         if self._reserve is not None and chunks and not self._reserve.whole():
             raise SpoolFullError(f"spool {self.path.name}: the disk is full")
-        with self._turn, self._mutex, self._transaction(durable=True):
+        with self._turn, self.mutex, self._transaction(durable=True):
             if chunks:
                 held = self._db.execute("SELECT bytes FROM held").fetchone()[0]
                 if held + sum(len(chunk.body) for chunk in chunks) > self.max_bytes:
@@ -113,8 +117,8 @@ class Spool:
                 )
             if positions:
                 self._db.executemany("DELETE FROM position WHERE source = ?", [(source,) for source in positions])
-                kept = [(source, data) for source, data in positions.items() if data]
-                self._db.executemany("INSERT INTO position VALUES (?, ?)", kept)
+                kept = [(source, data, self.position_version) for source, data in positions.items()]
+                self._db.executemany("INSERT INTO position VALUES (?, ?, ?)", kept)
 
     def take(self, after_id: int, max_bytes: int, skip: Container[int] = ()) -> list[Spooled]:
         """Return the oldest chunks with ids above `after_id` and not in `skip`.
@@ -124,7 +128,7 @@ class Spool:
         size = 0
         wanted: list[int] = []
         query = "SELECT id, bytes FROM chunk WHERE id > ? ORDER BY id"
-        with self._mutex:
+        with self.mutex:
             with closing(self._db.execute(query, (after_id,))) as rows:
                 for chunk_id, chunk_bytes in rows:
                     if chunk_id in skip:
@@ -139,7 +143,7 @@ class Spool:
         """Return the first of the chunks `ids` that are still there; they come to `max_bytes` as in `take`."""
         taken: list[Spooled] = []
         size = 0
-        with self._mutex:
+        with self.mutex:
             for chunk_id in ids:
                 chunk = self._chunk(chunk_id)
                 if chunk is None:
@@ -156,16 +160,26 @@ class Spool:
         return None if row is None else Spooled(*row)
 
     def settle(self, settled: Sequence[Spooled], remainder: Sequence[Chunk] = ()) -> list[int]:
-        """Remove chunks; `remainder` takes their place, with the age of the oldest. Return its ids."""
-        try:
-            return self._settle(settled, remainder)
-        except SpoolFullError:
-            if self._reserve is None or not self._reserve.give_up():
-                raise
-            return self._settle(settled, remainder)
+        """Remove chunks; `remainder` takes their place, with the age of the oldest. Return its ids.
+
+        Raises `SpoolFullError`, and changes nothing, where not even the reserve has room.
+        """
+        if self._reserve is None or not self._reserve.given_up():
+            try:
+                return self._settle(settled, remainder)
+            except SpoolFullError:
+                if self._reserve is None:
+                    raise
+                self._reserve.give_up()
+        with self._reserve.turn:
+            # The room must come back at once, for that of all spools together is no larger.
+            try:
+                return self._settle(settled, remainder)
+            finally:
+                self.fold()
 
     def _settle(self, settled: Sequence[Spooled], remainder: Sequence[Chunk]) -> list[int]:
-        with self._turn, self._mutex, self._transaction(durable=False):
+        with self._turn, self.mutex, self._transaction(durable=False):
             self._db.executemany("DELETE FROM chunk WHERE id = ?", [(chunk.id,) for chunk in settled])
             age = min(chunk.spooled_ms for chunk in settled)
             again = sum(chunk.events for chunk in remainder)
@@ -179,14 +193,31 @@ class Spool:
                 for chunk in remainder
             ]
 
-    def positions(self) -> dict[str, str]:
-        """Return what sources stored of where they are."""
-        with self._mutex:
-            return dict(self._db.execute("SELECT source, data FROM position").fetchall())
+    def fold(self) -> bool:
+        """Bring what was written into the database and give the journal's room back; return whether that went."""
+        try:
+            with self._turn, self.mutex:
+                if self._closed:
+                    return False
+                busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.OperationalError:
+            return False
+        return not busy
+
+    def positions(self) -> dict[str, tuple[int, str]]:
+        """Return what sources stored of where they are, each with the version it was stored with."""
+        with self.mutex:
+            rows = self._db.execute("SELECT source, version, data FROM position").fetchall()
+        return {source: (version, data) for source, version, data in rows}
+
+    def drop_positions(self, sources: Iterable[str]) -> None:
+        """Forget the positions of `sources`, as if they had never been stored."""
+        with self._turn, self.mutex, self._transaction(durable=False):
+            self._db.executemany("DELETE FROM position WHERE source = ?", [(source,) for source in sources])
 
     def depth(self) -> Depth:
         """Return what the spool holds now."""
-        with self._mutex:
+        with self.mutex:
             row = self._db.execute("SELECT events, bytes, spooled, settled FROM held").fetchone()
             oldest = self._db.execute("SELECT spooled_ms FROM chunk ORDER BY id LIMIT 1").fetchone()
         events, size, spooled, settled = row
@@ -197,7 +228,7 @@ class Spool:
 
         One call takes a bounded step, for nobody reads or writes meanwhile. On a closed spool it does nothing.
         """
-        with self._turn, self._mutex:
+        with self._turn, self.mutex:
             if self._closed:
                 return False
             surplus = self._db.execute("PRAGMA freelist_count").fetchone()[0] - _VACUUM_PAGES
@@ -211,7 +242,7 @@ class Spool:
 
     def close(self) -> None:
         """Close the database; what it holds stays."""
-        with self._mutex:
+        with self.mutex:
             self._closed = True
             self._db.close()
 

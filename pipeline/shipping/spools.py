@@ -2,9 +2,12 @@
 
 Invariants: a spool is `NAME.db`, its writer's lock `NAME.lock`, its sender's `NAME.send`, all in one
 folder; the spools of file readers (`files-N`) are kept for the positions in them, all others are removed
-once their writer is gone and they are empty.
+once their writer is gone and they are empty; of two positions of one source the one holds that a later reader
+stored, whatever the clock says; one that cannot be used is passed over, and a damaged one set aside as
+`NAME.damaged`.
 """
 
+import logging
 import secrets
 import sqlite3
 from collections.abc import Iterator
@@ -13,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import RetryableError
+from pipeline.shipping.database import UnusableSpoolError, is_damage
 from pipeline.shipping.home import private_folder
 from pipeline.shipping.locks import FileLock
 from pipeline.shipping.reserve import Reserve
@@ -22,6 +26,8 @@ _READERS = "files-"
 _MOST_READERS = 1_000
 _SUFFIXES = (".db", ".db-wal", ".db-shm", ".lock", ".send")
 """Of the files of a spool, in the order in which they are removed."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +60,48 @@ class Spools:
                 return owned
 
     def for_reader(self) -> OwnedSpool:
-        """Return the first file readers' spool that no other process writes into."""
+        """Return the first file readers' spool that can be used and no other process writes into."""
         for number in range(1, _MOST_READERS):
-            owned = self._own(f"{_READERS}{number}")
+            try:
+                owned = self._own(f"{_READERS}{number}")
+            except UnusableSpoolError as error:
+                _log.warning("%s; its events and positions are left where they are", error)
+                continue
             if owned is not None:
+                self._take_over(owned.spool)
                 return owned
         raise RetryableError(f"{_MOST_READERS} processes read files for {self.folder} already")
 
     def positions(self) -> dict[str, str]:
         """Return the positions that file readers stored, in whichever spool."""
-        found: dict[str, str] = {}
+        newest: dict[str, tuple[int, str]] = {}
+        for found in self._positions().values():
+            for source, stored in found.items():
+                newest[source] = max(stored, newest.get(source, stored), key=lambda stored: stored[0])
+        return {source: data for source, (_, data) in newest.items() if data}
+
+    def _positions(self) -> dict[Path, dict[str, tuple[int, str]]]:
+        found = {}
         for path in sorted(self.folder.glob(f"{_READERS}*.db")):
-            with suppress(FileNotFoundError), self.opened(path) as spool:
-                found.update(spool.positions())
+            with suppress(FileNotFoundError, UnusableSpoolError), self.opened(path) as spool:
+                found[path] = spool.positions()
         return found
+
+    def _take_over(self, spool: Spool) -> None:
+        """Let what `spool` stores from now on hold against all others; drop from it what no longer counts."""
+        elsewhere: dict[str, int] = {}
+        stored = self._positions()
+        mine = stored.pop(spool.path, {})
+        for found in stored.values():
+            for source, (version, _) in found.items():
+                elsewhere[source] = max(version, elsewhere.get(source, version))
+        versions = [*elsewhere.values(), *(version for version, _ in mine.values())]
+        spool.position_version = max(versions, default=0) + 1
+        spool.drop_positions(
+            source
+            for source, (version, data) in mine.items()
+            if version < elsewhere.get(source, version) or (not data and source not in elsewhere)
+        )
 
     @contextmanager
     def opened(self, path: Path) -> Iterator[Spool]:
@@ -80,6 +114,8 @@ class Spools:
                 spool.close()
         except sqlite3.Error as error:
             if path.exists():
+                if is_damage(error):
+                    raise UnusableSpoolError(f"spool {path} is damaged: {error}", damaged=True) from error
                 raise
             raise FileNotFoundError(f"{path} was removed meanwhile") from error
 
@@ -97,16 +133,28 @@ class Spools:
             lock.path.unlink(missing_ok=True)
             lock.release()
             return None
-        return AdoptedSpool(Spool(path, max_bytes=self._max_bytes, reserve=self._reserve), lock)
+        return AdoptedSpool(self._open(path, lock), lock)
+
+    def set_aside(self, path: Path) -> Path | None:
+        """Give a damaged spool another name, for somebody to look into; None where a process uses it still."""
+        aside = path.with_suffix(".damaged")
+        writer, sender = FileLock(path.with_suffix(".lock")), FileLock(path.with_suffix(".send"))
+        try:
+            if not (writer.acquire() and sender.acquire()) or aside.exists():
+                return None
+            for suffix in ("-wal", "-shm", ""):
+                with suppress(FileNotFoundError):
+                    Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
+        finally:
+            sender.release()
+            writer.release()
+        return aside
 
     def orphaned(self, path: Path) -> bool:
         """Return whether the spool at `path` may be removed once it is empty: its writer is gone for good."""
         if path.name.startswith(_READERS):
             return False
-        writer = FileLock(path.with_suffix(".lock"))
-        free = writer.acquire()
-        writer.release()
-        return free
+        return not FileLock(path.with_suffix(".lock")).taken()
 
     def discard(self, adopted: "AdoptedSpool") -> bool:
         """Remove an adopted spool if its writer is gone and it is empty; return whether it was removed."""
@@ -146,7 +194,15 @@ class Spools:
         lock = FileLock(path.with_suffix(".lock"))
         if not lock.acquire():
             return None
-        return OwnedSpool(Spool(path, max_bytes=self._max_bytes, reserve=self._reserve), lock)
+        return OwnedSpool(self._open(path, lock), lock)
+
+    def _open(self, path: Path, lock: FileLock) -> Spool:
+        """Open a spool of which we have `lock`, which is given back where that fails."""
+        try:
+            return Spool(path, max_bytes=self._max_bytes, reserve=self._reserve)
+        except BaseException:
+            lock.release()
+            raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,10 @@
 
 Invariants: every byte belongs to exactly one line; a line's offset is where its first byte lies in the
 source, however the blocks fell; a line of more than `LINE_MAX` bytes is given by its first `HEAD_BYTES` and
-the number of bytes left out, and never held whole.
+the number of bytes left out, and never held whole; NULs at the beginning of a line are not given.
+
+Where a log is cut off while its writer holds a place in it (copytruncate, and no O_APPEND), the file grows again
+behind a hole as long as all that was written before, which reads as NULs.
 """
 
 from itertools import accumulate, repeat
@@ -27,12 +30,13 @@ class LineCutter:
     `offset` is where the line begins that is not complete yet; `consumed` the bytes that were fed.
     """
 
-    __slots__ = ("_carriage", "_head", "_pending", "_skipped", "consumed", "offset")
+    __slots__ = ("_carriage", "_head", "_hole", "_pending", "_skipped", "consumed", "offset")
 
     def __init__(self, offset: int = 0) -> None:
         self.offset = offset
         self.consumed = offset
         self._pending = b""
+        self._hole = 0
         self._head = b""
         self._skipped = 0
         self._carriage = False
@@ -61,7 +65,7 @@ class LineCutter:
         """Return what is left as a line, where the source has ended without a line ending."""
         if self._skipped:
             return [self._long_line(0)]
-        data, self._pending = self._pending, b""
+        data, self._pending, self._hole = self._pending, b"", 0
         if not data:
             return []
         line = _line(self.offset, data)
@@ -70,16 +74,28 @@ class LineCutter:
 
     def _long_line(self, ending: int) -> Line:
         line = (self.offset, self._head, self._skipped - self._carriage)
-        self.offset += len(self._head) + self._skipped + ending
-        self._head, self._skipped = b"", 0
+        self.offset += self._hole + len(self._head) + self._skipped + ending
+        self._head, self._skipped, self._hole = b"", 0, 0
         return line
 
     def _cut(self, data: bytes) -> list[Line]:
+        holes = b"\0" in data
+        if holes and data[0] == 0:
+            whole = len(data)
+            data = data.lstrip(b"\0")
+            self._hole += whole - len(data)
         parts = data.split(b"\n")
         rest = parts.pop()
         offsets = list(accumulate(map(add, map(len, parts), repeat(1)), initial=self.offset))
+        if self._hole and parts:
+            offsets = [offsets[0], *(offset + self._hole for offset in offsets[1:])]
+            self._hole = 0
         self.offset = offsets.pop()
-        if len(data) <= LINE_MAX and b"\r" not in data:
+        if holes and rest:
+            bare = rest.lstrip(b"\0")
+            self._hole += len(rest) - len(bare)
+            rest = bare
+        if len(data) <= LINE_MAX and not holes and b"\r" not in data:
             lines = list(zip(offsets, parts, repeat(0)))
         else:
             lines = list(map(_line, offsets, parts))
@@ -92,7 +108,7 @@ class LineCutter:
 
 
 def _line(offset: int, data: bytes) -> Line:
-    data = data.removesuffix(b"\r")
+    data = data.removesuffix(b"\r").lstrip(b"\0")
     if len(data) > LINE_MAX:
         return (offset, data[:HEAD_BYTES], len(data) - HEAD_BYTES)
     return (offset, data, 0)

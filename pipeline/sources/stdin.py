@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 
 from pipeline.clock import Clock
+from pipeline.errors import ConfigurationError
 from pipeline.sources.formats.format import FormatFactory
 from pipeline.sources.lines import BLOCK_BYTES, LineCutter
 from pipeline.sources.reading import RecordMaker
@@ -60,5 +61,7 @@ class StreamSource:
 
 
 def stdin_source(make_format: FormatFactory, stop: threading.Event, clock: Clock) -> StreamSource:
-    """Return what reads standard input."""
+    """Return what reads standard input. Raises `ConfigurationError` where the process has none."""
+    if sys.stdin is None:
+        raise ConfigurationError("standard input is closed; name a file, or feed events through a pipe")
     return StreamSource(sys.stdin.fileno(), make_format, stop, clock)

@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.elastic.client import connect
 from pipeline.elastic.templates import install
 from pipeline.settings import Settings
+from pipeline.shipping.letters import DeadLetters, Letter
 from tests.command import environment, siemlite
 
 INDEX = "security-logs-2026.11.24"
@@ -27,14 +28,16 @@ def test_a_refused_event_counts_is_listed_and_stands_whole_after_replay(es_url: 
     deep = {**EVENT, "context": {"ip": "192.0.2.1", "a": {"b": {"c": {"d": "kept"}}}}}
     lines = "".join(json.dumps(event) + "\n" for event in (EVENT, deep, EVENT))
     done = siemlite(env, "ship", "--json", "-", stdin=lines.encode())
-    assert json.loads(done.stdout) == {"read": 3, "stored": 3, "refused": 1, "waiting": 0}
+    assert json.loads(done.stdout) == {"read": 3, "stored": 2, "refused": 1, "waiting": 0}
     client.indices.refresh(index=INDEX)
     counts = {"bool": {"filter": [{"term": {"event.code": "LOGIN_FAILURE"}}, {"term": {"source.ip": "192.0.2.1"}}]}}
     assert client.count(index=INDEX, query=counts)["count"] == 3
     (letter,) = map(json.loads, siemlite(env, "dead-letters", "list", "--json").stdout.splitlines())
     assert "depth" in letter["reason"]
     again = siemlite(env, "dead-letters", "replay", "--json")
-    assert (again.returncode, json.loads(again.stdout)) == (1, {"stored": 0, "refused": 1})
+    result = json.loads(again.stdout)
+    assert (again.returncode, result["stored"], result["refused"]) == (1, 0, 1)
+    assert "failed to parse field [siemlite.data]" in result["reason"]
     assert json.loads(siemlite(env, "status", "--json").stdout)["elasticsearch"]["letters"] == 1
     client.indices.put_mapping(index=INDEX, properties=shallow(20)["properties"])
     for _ in range(2):
@@ -44,3 +47,41 @@ def test_a_refused_event_counts_is_listed_and_stands_whole_after_replay(es_url: 
     assert whole["siemlite"]["data"]["a"] == {"b": {"c": {"d": "kept"}}}
     assert client.count(index=INDEX)["count"] == 3
     assert siemlite(env, "dead-letters", "list", "--json").stdout == ""
+
+
+def test_letters_that_cannot_be_stored_hold_up_no_other(es_url: str, tmp_path: Path) -> None:
+    client = connect(Settings(_env_file=None), es_url)
+    install(client)
+    env = environment(tmp_path / "home", ELASTICSEARCH_URL=es_url)
+    days = [f"2026-11-{day}" for day in (20, 21, 22, 23)]
+    deep = {"ip": "192.0.2.1", "a": {"b": {"c": {"d": "kept"}}}}
+    for day in days:
+        client.indices.create(index=f"security-logs-{day.replace('-', '.')}", mappings=shallow(2))
+    lines = [json.dumps({**EVENT, "timestamp": f"{day}T08:00:00Z", "context": deep}) for day in days]
+    done = siemlite(env, "ship", "--json", "-", stdin="\n".join(lines).encode())
+    assert json.loads(done.stdout) == {"read": 4, "stored": 0, "refused": 4, "waiting": 0}
+    closed, blocked, gone, mended = (f"security-logs-{day.replace('-', '.')}" for day in days)
+    client.indices.put_mapping(index=[blocked, mended], properties=shallow(20)["properties"])
+    client.indices.close(index=closed)
+    client.indices.add_block(index=blocked, block="write")
+    client.indices.delete(index=gone)
+    again = siemlite(env, "dead-letters", "replay", "--json")
+    result = json.loads(again.stdout)
+    assert (again.returncode, result["stored"], result["refused"]) == (1, 2, 2)
+    assert closed in result["reason"]
+    client.indices.open(index=closed)
+    client.indices.put_mapping(index=closed, properties=shallow(20)["properties"])
+    client.indices.put_settings(index=blocked, settings={"index.blocks.write": False})
+    again = siemlite(env, "dead-letters", "replay", "--json")
+    assert json.loads(again.stdout) == {"stored": 2, "refused": 0, "reason": ""}
+
+
+def test_the_local_letters_are_listed_while_elasticsearch_is_away(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    client = connect(Settings(_env_file=None), "http://127.0.0.1:9")
+    DeadLetters(client, home).keep([Letter("id-1", INDEX, "why", "{}", 1)])
+    done = siemlite(environment(home, ELASTICSEARCH_URL="http://127.0.0.1:9"), "dead-letters", "list", "--json")
+    (letter,) = map(json.loads, done.stdout.splitlines())
+    assert (letter["event_id"], letter["reason"], letter["where"]) == ("id-1", "why", "file")
+    assert done.returncode != 0
+    assert "does not answer" in done.stderr

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from elasticsearch import Elasticsearch
 
+from docs.generate import README
 from pipeline.detection import (
     Absence,
     DistinctCount,
@@ -27,6 +29,7 @@ from pipeline.engine.loader import BUILT_IN, load_detections
 from pipeline.engine.trial import run_examples
 from pipeline.engine.trial_text import verdict_document, verdict_lines
 from tests.acceptance.engine_world import detection
+from tests.command import environment, siemlite
 
 LOW = Severity.LOW
 
@@ -194,3 +197,13 @@ def test_the_command_says_what_failed_and_exits_accordingly(es_url: str, tmp_pat
     broken = run("--id", "mine")
     assert broken.returncode == 2
     assert "broken.py:1: syntax error" in broken.stderr
+
+
+def test_the_detection_in_the_readme_is_tested_to_its_end(es_url: str, tmp_path: Path) -> None:
+    (example,) = re.findall(r'```python\n("""Brute-force.*?)```', README.read_text(encoding="utf-8"), re.DOTALL)
+    folder = tmp_path / "detections"
+    folder.mkdir()
+    (folder / "of_the_readme.py").write_text(example)
+    env = environment(tmp_path / "home", ELASTICSEARCH_URL=es_url, SIEMLITE_DETECTIONS=str(folder))
+    done = siemlite(env, "test", "--id", "of_the_readme")
+    assert (done.returncode, "untested" in done.stdout) == (0, False), done.stdout

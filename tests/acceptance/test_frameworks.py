@@ -195,7 +195,13 @@ def test_what_is_logged_last_is_kept_when_the_server_is_told_to_stop(tmp_path: P
     with served("fastapi", tmp_path) as running, running.client() as client:
         for number in range(100):
             client.get(f"/{number}")
-    assert len(spooled(tmp_path)) == 100
+    assert len([event for event in spooled(tmp_path) if event["event"].get("code") != "LOGOUT"]) == 100
+
+
+def test_what_is_logged_while_the_server_ends_is_kept_though_it_ends_by_a_signal(tmp_path: Path) -> None:
+    with served("fastapi", tmp_path) as running, running.client() as client:
+        client.get("/health")
+    assert [event["event"]["code"] for event in spooled(tmp_path)] == ["LOGOUT"]
 
 
 def test_a_websocket_has_its_context_and_is_left_alone(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from pipeline.settings import Settings, load_settings
 from pipeline.shipping import bulk
 from pipeline.shipping.backoff import Backoff
 from pipeline.shipping.bulk import TooLargeError
+from pipeline.shipping.gate import BELIEVED_SECONDS, Gate
 from pipeline.shipping.home import load_keys
 from pipeline.shipping.intake import Intake
 from pipeline.shipping.letters import INDEX as LETTERS
@@ -28,6 +29,7 @@ from pipeline.shipping.shipper import Shipper
 from pipeline.shipping.spool import Chunk, Spool, Spooled
 from pipeline.sources.files import FileSource
 from pipeline.sources.formats.format import format_factory
+from tests.conftest import wipe
 from tests.proxy import (
     DROP_ANSWER,
     DROP_REQUEST,
@@ -39,6 +41,7 @@ from tests.proxy import (
     Kind,
     fault_proxy,
 )
+from tests.unit.sources.clocks import StillClock
 
 INDEX = "security-logs-2026.11.24"
 WAIT_SECONDS = 30.0
@@ -294,6 +297,37 @@ def test_nothing_is_sent_before_the_index_template_exists(es_url: str, tmp_path:
     assert built.ids() == names(1)
 
 
+def test_an_emptied_cluster_gets_nothing_before_its_templates_are_there_again(es_url: str, tmp_path: Path) -> None:
+    with fault_proxy(es_url) as proxy:
+        built = Harness(proxy.url, tmp_path)
+        install(built.client)
+        built.shipper.start()
+        built.spool.append([chunk(1)], {}, 1)
+        built.until(built.shipper.drained)
+        proxy.plan.append(Fault(Kind.STATUS, 503))  # As long as another node takes the place of the first.
+        wipe(es_url)
+        built.spool.append([chunk(2)], {}, 1)
+        built.until(lambda: any("siemlite setup" in line for line in built.said))
+        assert not built.client.indices.exists(index=INDEX)
+        install(built.client)
+        built.until(built.shipper.drained)
+        built.shipper.stop(5)
+        assert built.ids() == names(2)
+
+
+def test_the_template_is_looked_for_now_and_then_though_all_goes_well(es_url: str) -> None:
+    client = connect(Settings(_env_file=None), es_url)
+    install(client)
+    clock = StillClock()
+    gate = Gate(client, clock, print)
+    gate.pass_through()
+    wipe(es_url)
+    gate.pass_through()
+    clock.move(BELIEVED_SECONDS)
+    with pytest.raises(RetryableError, match="siemlite setup"):
+        gate.pass_through()
+
+
 class Stumbling(Spool):
     """A spool whose first `left` settlements fail, as on a disk or a database that is in trouble."""
 
@@ -361,3 +395,15 @@ def test_events_of_many_spools_and_many_chunks_all_arrive(harness: Harness, tmp_
         writer.join()
     harness.until(harness.shipper.drained)
     assert harness.ids() == names(*range(500))
+
+
+def test_a_damaged_spool_keeps_no_other_from_being_sent(harness: Harness, tmp_path: Path) -> None:
+    spools = [Spool(tmp_path / f"{name}.db", max_bytes=10**9) for name in "ab"]
+    for number, spool in enumerate(spools):
+        spool.append([chunk(number)], {}, 1)
+        harness.shipper.add(spool)
+    spools[0].close()  # As good as one whose file lies on a bad part of the disk: every reading raises.
+    harness.shipper.start()
+    harness.until(lambda: spools[1].depth().events == 0)
+    assert harness.ids() == names(1)
+    assert len([line for line in harness.said if "a.db cannot be sent from" in line]) == 1

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import uvicorn
 from fastapi import BackgroundTasks, FastAPI, HTTPException, Request, WebSocket
@@ -13,7 +14,16 @@ from pipeline import SecurityEvent, SecurityLogger
 from pipeline.logger import SecurityASGIMiddleware, bind_user
 
 security = SecurityLogger(service="shop")
-app = FastAPI()
+
+
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    """The last thing that happens: uvicorn ends by the signal that ended it, and no exit function runs."""
+    yield
+    security.log(SecurityEvent.LOGOUT, reason="the server ends")
+
+
+app = FastAPI(lifespan=lifespan)
 app.add_middleware(
     SecurityASGIMiddleware, security=security, trusted_proxies=["127.0.0.1"], body=True, exclude=["/health"]
 )

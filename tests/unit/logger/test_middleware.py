@@ -14,6 +14,7 @@ from pipeline.logger.request import CURRENT, bind_user
 from pipeline.logger.security import SecurityLogger
 from pipeline.logger.wsgi import SecurityWSGIMiddleware
 from pipeline.testing import captured_events
+from tests.unit.logger.support import spooled
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 HEADERS = [
@@ -249,6 +250,21 @@ def test_websockets_and_lifespan_pass_through_unlogged_and_a_websocket_has_its_c
     assert events == []
     assert sent == [{"type": "websocket.accept"}]
     assert passed == [("websocket", no_body, "10.0.0.1"), ("lifespan", no_body, None)]
+
+
+def test_the_application_has_ended_when_its_last_event_is_on_disk(security: SecurityLogger) -> None:
+    durable: list[bool] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "lifespan.startup.complete"})
+        security.log(SecurityEvent.LOGOUT)
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def send(message: Message) -> None:
+        durable.append(bool(spooled(security.settings.siemlite_home)))
+
+    asyncio.run(SecurityASGIMiddleware(app, security=security)({"type": "lifespan"}, no_body, send))
+    assert durable == [False, True]
 
 
 def test_the_body_is_kept_redacted_when_asked_and_the_application_reads_it_all(security: SecurityLogger) -> None:

@@ -37,6 +37,19 @@ def test_a_failed_request_holds_up_all_for_a_delay_that_grows(pace: Pace) -> Non
     assert pace.may_start(106.0)
 
 
+def test_another_reason_is_told_too_and_a_flood_of_reasons_is_not(pace: Pace) -> None:
+    def fresh(reason: str) -> bool:
+        return pace.held_up(reason, 0.0, stored=0, refused=0, whole=True)
+
+    assert fresh("no answer after 10.1 s")
+    assert not fresh("no answer after 10.2 s")
+    assert fresh("the template is missing")
+    assert not fresh("no answer after 11 s")
+    assert sum(fresh("so " + "o" * number) for number in range(100)) == 3
+    pace.succeeded(stored=1, refused=0)
+    assert fresh("the template is missing")
+
+
 def test_an_event_that_must_wait_does_not_hold_up_the_others(pace: Pace) -> None:
     pace.held_up("429 for one event", 100.0, stored=9, refused=0, whole=False)
     assert pace.may_start(100.0)

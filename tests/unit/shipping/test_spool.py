@@ -15,12 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from elasticsearch import Elasticsearch
 
+from pipeline.clock import SystemClock
+from pipeline.shipping.collector import Collector
 from pipeline.shipping.database import _FORMATS
+from pipeline.shipping.letters import DeadLetters
 from pipeline.shipping.locks import FileLock
+from pipeline.shipping.queue import Queues
 from pipeline.shipping.reserve import Reserve
+from pipeline.shipping.shipper import Shipper
 from pipeline.shipping.spool import Chunk, Spool, SpoolFullError
 from pipeline.shipping.spools import Spools
+from pipeline.shipping.survey import survey
 
 MEGABYTE = 1024 * 1024
 
@@ -70,7 +77,7 @@ def test_a_full_spool_takes_nothing_and_moves_no_position(spool: Spool) -> None:
     spool.append([Chunk(b"x" * (MEGABYTE - 5), 7)], {"file": "1"}, 1)
     with pytest.raises(SpoolFullError, match="SIEMLITE_SPOOL_MAX_BYTES"):
         spool.append([Chunk(b"y" * 6, 1)], {"file": "2"}, 1)
-    assert spool.positions() == {"file": "1"}
+    assert spool.positions() == {"file": (0, "1")}
     assert spool.depth().events == 7
 
 
@@ -145,7 +152,7 @@ def test_room_that_the_reserve_gave_up_is_for_settling_alone(tmp_path: Path) -> 
     with pytest.raises(SpoolFullError, match="disk is full"):
         spool.append([Chunk(b"x", 1)], {}, 1)
     spool.append([], {"file": "1"}, 1)
-    assert spool.positions() == {"file": "1"}
+    assert spool.positions() == {"file": (0, "1")}
 
 
 def test_taking_again_gives_what_is_still_there_within_its_bytes(spool: Spool) -> None:
@@ -285,7 +292,7 @@ def test_what_append_returned_from_survives_sigkill(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "a.db", max_bytes=10**9)
     found = [int(body) for body in bodies(spool)]
     assert found[:acknowledged] == list(range(1, acknowledged + 1))
-    assert spool.positions() == {"file": str(found[-1])}
+    assert spool.positions() == {"file": (0, str(found[-1]))}
 
 
 def test_a_spool_is_written_by_one_process_and_adopted_when_that_is_gone(tmp_path: Path) -> None:
@@ -295,6 +302,116 @@ def test_a_spool_is_written_by_one_process_and_adopted_when_that_is_gone(tmp_pat
     assert first.spool.path != second.spool.path
     first.close()
     assert Spools(tmp_path, MEGABYTE).for_reader().spool.path == first.spool.path
+
+
+def test_the_position_that_a_later_reader_stored_holds_whichever_spool_it_is_in(tmp_path: Path) -> None:
+    spools = Spools(tmp_path, MEGABYTE)
+    first, second = spools.for_reader(), spools.for_reader()
+    second.spool.append([], {"a": "old", "b": "kept", "c": "old"}, 9_000)
+    first.close()
+    second.close()
+    first = spools.for_reader()
+    first.spool.append([], {"a": "new", "c": ""}, 1)  # The clock has gone back meanwhile.
+    assert spools.positions() == {"a": "new", "b": "kept"}
+    second = spools.for_reader()
+    assert spools.positions() == {"a": "new", "b": "kept"}
+    second.spool.append([], {"a": "newest"}, 1)
+    assert spools.positions() == {"a": "newest", "b": "kept"}
+
+
+def test_positions_that_no_longer_count_are_dropped_by_the_next_reader(tmp_path: Path) -> None:
+    spools = Spools(tmp_path, MEGABYTE)
+    first, second = spools.for_reader(), spools.for_reader()
+    second.spool.append([], {"a": "old"}, 1)
+    second.close()
+    first.close()
+    first = spools.for_reader()
+    first.spool.append([], {"a": "", "b": ""}, 1)
+    first.close()
+    first = spools.for_reader()
+    assert first.spool.positions() == {"a": (2, "")}  # Said still, for another spool says something else.
+    second = spools.for_reader()
+    assert second.spool.positions() == {}
+    first.close()
+    assert spools.for_reader().spool.positions() == {}
+
+
+@pytest.mark.parametrize("content", [b"no database" * 1_000, b"SQLite format 3\0" + b"\xff" * 8_000])
+def test_a_damaged_readers_spool_is_passed_over(tmp_path: Path, content: bytes) -> None:
+    spools = Spools(tmp_path, MEGABYTE)
+    kept = spools.for_reader(), spools.for_reader()
+    kept[1].spool.append([], {"a": "1"}, 1)
+    for owned in kept:
+        owned.close()
+    kept[0].spool.path.write_bytes(content)
+    assert spools.for_reader().spool.path == kept[1].spool.path
+    assert spools.positions() == {"a": "1"}
+    (status,) = [spool for spool in survey(spools) if spool.trouble]
+    assert (status.name, "damaged" in status.trouble, status.written) == ("files-1", True, False)
+
+
+class Told:
+    """A shipper that sends nothing, a collector of its spools, and what was said."""
+
+    def __init__(self, folder: Path) -> None:
+        self.said: list[str] = []
+        client = Elasticsearch("http://127.0.0.1:9")
+        self.shipper = Shipper(client, DeadLetters(client, folder), SystemClock(), notify=self.said.append)
+        self.spools = Spools(folder, MEGABYTE)
+        self.collector = Collector(self.spools, self.shipper, SystemClock(), self.said.append)
+
+
+def test_a_spool_that_cannot_be_used_is_named_once_and_keeps_no_other_from_being_sent(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    (tmp_path / "0.db").write_bytes(b"no database" * 1_000)
+    db = sqlite3.connect(tmp_path / "1.db")
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    owned = told.spools.for_writer()
+    owned.spool.append([Chunk(b"x", 1)], {}, 1)
+    for _ in range(3):
+        told.collector.look()
+    assert FileLock(owned.spool.path.with_suffix(".send")).taken()
+    assert not FileLock(tmp_path / "1.send").taken()
+    aside, newer = sorted(told.said, key=len, reverse=True)
+    assert str(tmp_path / "0.damaged") in aside
+    assert "newer siemlite" in newer
+    assert (tmp_path / "0.damaged").read_bytes() == b"no database" * 1_000
+    assert not (tmp_path / "0.db").exists()
+
+
+def test_a_damaged_spool_with_a_writer_is_left_to_it(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    writer = FileLock(tmp_path / "a.lock")
+    assert writer.acquire()
+    (tmp_path / "a.db").write_bytes(b"no database" * 1_000)
+    for _ in range(3):
+        told.collector.look()
+    assert len(told.said) == 1
+    writer.release()
+    told.collector.look()
+    assert (tmp_path / "a.damaged").exists()
+
+
+def test_a_spool_that_breaks_while_it_is_sent_is_left_alone_for_a_while_and_the_others_are_not(tmp_path: Path) -> None:
+    queues = Queues()
+    broken, well = (Spool(tmp_path / f"{name}.db", max_bytes=MEGABYTE) for name in "ab")
+    for each in (broken, well):
+        each.append([Chunk(b"x", 1)], {}, 1)
+        queues.add(each)
+    broken.close()
+    found: list[tuple[Spool, sqlite3.Error]] = []
+    claim = queues.claim(10.0, 100, found)
+    assert claim is not None
+    assert claim.spool is well
+    assert [spool for spool, _ in found] == [broken]
+    assert queues.rest(broken, "why", 15.0)
+    assert not queues.rest(broken, "why", 15.0)
+    found.clear()
+    assert queues.claim(14.0, 100, found) is None
+    assert found == []
+    assert queues.claim(15.0, 100, found) is None
+    assert len(found) == 1
 
 
 def test_one_sender_at_a_time(tmp_path: Path) -> None:
@@ -383,7 +500,7 @@ def full_disk(size_mb: int, script: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.skipif(
+own_disk = pytest.mark.skipif(
     subprocess.run(
         ["unshare", "--user", "--map-root-user", "--mount", "true"], capture_output=True, check=False
     ).returncode
@@ -392,6 +509,9 @@ def full_disk(size_mb: int, script: str) -> subprocess.CompletedProcess[str]:
     else True,
     reason="a small file system of one's own needs unshare(1) and user namespaces",
 )
+
+
+@own_disk
 def test_a_full_disk_refuses_events_loses_none_and_can_be_worked_off() -> None:
     done = full_disk(
         80,
@@ -414,7 +534,7 @@ def test_a_full_disk_refuses_events_loses_none_and_can_be_worked_off() -> None:
                 os.write(filler, b"x" * 4096)
         except OSError:
             pass
-        assert spool.positions() == {"file": str(taken - 1)}
+        assert spool.positions() == {"file": (0, str(taken - 1))}
         seen = []
         while chunks := spool.take(0, 1):
             seen.append(int(chunks[0].body[:8]))
@@ -425,3 +545,77 @@ def test_a_full_disk_refuses_events_loses_none_and_can_be_worked_off() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("worked off")
+
+
+@own_disk
+@pytest.mark.parametrize("size_mb", [90, 110, 160])
+def test_many_spools_on_a_full_disk_are_worked_off_though_who_does_it_is_killed_again_and_again(size_mb: int) -> None:
+    done = full_disk(
+        size_mb,
+        f"""
+        import os, random, signal, sys, threading, time
+        from pathlib import Path
+        from pipeline.shipping.spool import Chunk, SpoolFullError
+        from pipeline.shipping.spools import Spools
+        folder = Path(sys.argv[1]) / "spool"
+        rng = random.Random({size_mb})
+        writer = os.fork()
+        if not writer:
+            owned = [Spools(folder, 10**9).for_writer() for _ in range(8)]
+            try:
+                while True:
+                    for each in owned:
+                        each.spool.append([Chunk(os.urandom(20_000), 1)], {{}}, 1)
+            except SpoolFullError:
+                os._exit(0)  # Nothing is closed: the journals stay as they are.
+        os.waitpid(writer, 0)
+        filler = os.open(Path(sys.argv[1]) / "filler", os.O_WRONLY | os.O_CREAT)
+        try:
+            while True:
+                os.write(filler, b"x" * 4096)
+        except OSError:
+            pass
+
+        def work(spools):
+            while spools:
+                for spool in list(spools):
+                    try:
+                        chunks = spool.take(0, 1)
+                        if chunks:
+                            spool.settle(chunks)
+                        else:
+                            spools.remove(spool)
+                    except SpoolFullError:
+                        for other in adopted:
+                            other.fold()
+                        time.sleep(0.001)
+
+        for turn in range(60):
+            child = os.fork()
+            if not child:
+                spools = Spools(folder, 10**9)
+                adopted = [spools.adopt(path).spool for path in spools.paths()]
+                threads = [threading.Thread(target=work, args=(adopted[n::2],)) for n in range(2)]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+                os._exit(0)
+            pause = rng.uniform(0.05, 0.15) if turn < 40 else 30.0
+            until = time.monotonic() + pause
+            while time.monotonic() < until and not (ended := os.waitpid(child, os.WNOHANG)[0]):
+                time.sleep(0.005)
+            if ended:
+                break
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        left = settled = 0
+        for path in folder.glob("*.db"):
+            with Spools(folder, 10**9).opened(path) as spool:
+                left += spool.depth().events
+                settled += spool.depth().settled
+        print("left", left, "after", settled, "in", turn)
+        """,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("left 0 after "), done.stdout

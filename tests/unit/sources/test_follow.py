@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.clock import SystemClock
 from pipeline.errors import ConfigurationError
-from pipeline.sources import follow, openfiles
+from pipeline.sources import openfiles
 from pipeline.sources.discovery import Discovery
 from pipeline.sources.follow import FollowSource
 from pipeline.sources.formats.format import TOO_LONG, FormatOptions, format_factory

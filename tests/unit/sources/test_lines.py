@@ -54,6 +54,32 @@ def test_a_line_that_is_too_long_is_given_by_its_beginning(more: int, ending: by
     assert cut(split_at(data, places)) == expected
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from([b"", b"a", b"bc", b"d\0e"])), min_size=1, max_size=9),
+    st.lists(st.integers(0), max_size=8),
+)
+def test_what_stands_behind_a_hole_is_a_line_that_begins_where_the_hole_does(
+    parts: list[tuple[int, bytes]], places: list[int]
+) -> None:
+    data = b"\n".join(b"\0" * hole + part for hole, part in parts)
+    expected = []
+    offset = 0
+    for hole, part in parts:
+        expected.append((offset, part, 0))
+        offset += hole + len(part) + 1
+    if not parts[-1][1]:
+        expected.pop()
+    assert cut(split_at(data, places)) == expected
+
+
+def test_a_hole_larger_than_any_line_takes_no_memory_and_nothing_of_the_line_behind_it() -> None:
+    cutter = LineCutter()
+    for _ in range(40):
+        assert cutter.feed(bytes(100_000)) == []
+        assert (cutter.waiting, cutter.offset) == (0, 0)
+    assert cutter.feed(b"first\nsecond\n") == [(0, b"first", 0), (4_000_006, b"second", 0)]
+
+
 def test_an_endless_line_takes_no_memory() -> None:
     cutter = LineCutter()
     for _ in range(100):
