@@ -6,7 +6,8 @@ An episode is a run of crossings with gaps of at most `suppress_for`. Invariants
   one with the lowest number, so that the same crossings again always meet the same episode and change nothing.
 - A run near no episode starts the next, numbered one above the highest there is.
 - An episode that a person closed is over: nothing amends it, and no crossing up to the instant of the closing
-  counts again for the group. A new attack after it, however soon, is news and starts the next episode.
+  counts again for the group (which of those after it are news, `Kind.after_closing` says). A new attack after it,
+  however soon, starts the next episode.
 - An episode that ended by itself, for want of crossings, is amended by a late crossing like any other.
 - Amending only ever widens: the first event moves back, the last crossing forward, the severity up.
 """
@@ -53,12 +54,6 @@ def closed_until(existing: Iterable[Episode]) -> int | None:
     return max((e.ended_ms for e in existing if e.ended_ms is not None), default=None)
 
 
-def straddles(existing: Iterable[Episode], crossings: Iterable[Crossing]) -> bool:
-    """Return whether a crossing after a person's closing rests on events before it, and must be judged anew."""
-    cut = closed_until(existing)
-    return cut is not None and any(c.first_ms <= cut < c.time_ms for c in crossings)
-
-
 def plan(
     existing: Sequence[Episode], crossings: Iterable[Crossing], suppress_for: int, severity: Severity
 ) -> tuple[Open | Amend, ...]:
@@ -91,7 +86,7 @@ def plan(
 def _runs(crossings: Iterable[Crossing], suppress_for: int, severity: Severity, cut: int | None) -> list[Episode]:
     runs: list[Episode] = []
     for crossing in sorted(crossings, key=lambda c: (c.time_ms, c.first_ms)):
-        if cut is not None and crossing.first_ms <= cut:
+        if cut is not None and crossing.time_ms <= cut:
             continue
         single = Episode(
             number=0,

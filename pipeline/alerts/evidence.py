@@ -34,7 +34,7 @@ class EngineEvidence:
         kind = detection.kind
         since = raw({"range": {"@timestamp": {"gte": wanted.first_ms, "format": "epoch_millis"}}}, "@timestamp")
         group = [raw({"term": {name: value}}, name) for name, value in wanted.group]
-        narrowed = replace(detection, kind=replace(kind, where=all_of(kind.where, since, *group)))
+        narrowed = replace(detection, kind=kind.narrowed(all_of(kind.where, since, *group)))
         result = self._engine.over(narrowed, wanted.first_ms, wanted.last_ms + 1)
         if not result.complete:
             raise RetryableError(f"{detection.id}: what came after the alert was closed is not known: {result.error}")

@@ -1,7 +1,7 @@
 """What keeps an alert from being delivered: a silence, or an alert that says more of the same group.
 
-Invariant: only an alert that is not over inhibits, and only the same group; the one that is kept quiet is
-recorded all the same and names the one that speaks for it.
+Invariant: only an alert that is not over inhibits, and only the same group, and none that is silenced itself, for
+then nobody would be told; the one that is kept quiet is recorded all the same and names the one that speaks for it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -54,6 +54,8 @@ class Quietness:
                 }
             }
             for speaker in readable(self._client, query):
+                if speaker.silence is not None:
+                    continue
                 for alert in wanted[speaker.key]:
                     if alert.episode.crossing_ms <= speaker.episode.last_ms + speaker.suppress_for:
                         found.setdefault(alert.id, speaker.id)

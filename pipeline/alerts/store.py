@@ -17,7 +17,7 @@ from elasticsearch import Elasticsearch
 
 from pipeline.alerts import outbox, rollups
 from pipeline.alerts.document import changing, from_document, to_source
-from pipeline.alerts.episodes import Amend, Open, closed_until, plan, straddles
+from pipeline.alerts.episodes import Amend, Open, closed_until, plan
 from pipeline.alerts.identity import episode_key
 from pipeline.alerts.lookup import HEAVY, History, Span, histories
 from pipeline.alerts.outbox import Routes
@@ -127,9 +127,8 @@ class AlertStore:
             existing = known[case.key].episodes()
             crossings: Sequence[Crossing] = case.crossings
             cut = closed_until(existing)
-            if cut is not None and straddles(existing, crossings):
-                left = Wanted(case.group, cut + 1, max(c.time_ms for c in crossings), case.drill)
-                crossings = self._evidence.crossings_after(detection, left)
+            if cut is not None:
+                crossings = self._news(detection, case, cut)
             decisions = plan(existing, crossings, detection.suppress_for, detection.severity)
             decided.extend((case, decision) for decision in decisions)
         counts = self._counts(detection, decided)
@@ -144,6 +143,14 @@ class AlertStore:
                 if after != before:
                     drafts.append(_Draft(case, before, after))
         return self._owed(drafts)
+
+    def _news(self, detection: Detection, case: _Case, cut_ms: int) -> Sequence[Crossing]:
+        """Return the crossings that count after a person closed an alert of the group at `cut_ms`."""
+        kept = detection.kind.after_closing(case.crossings, cut_ms)
+        if kept is not None:
+            return kept
+        left = Wanted(case.group, cut_ms + 1, max(c.time_ms for c in case.crossings), case.drill)
+        return detection.kind.renewed(self._evidence.crossings_after(detection, left), case.crossings)
 
     def _counts(self, detection: Detection, decided: Sequence[tuple[_Case, Open | Amend]]) -> Sequence[int]:
         wanted = []

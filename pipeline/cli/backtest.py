@@ -36,7 +36,11 @@ def backtest(
         return 130
     with progress_bar() as bar:
         task = bar.add_task(f"evaluating {id_}", total=1.0, note="")
-        found = engine.backtest(app.engine, detection, span, proposed, lambda share: bar.update(task, completed=share))
+
+        def progress(share: float) -> None:
+            bar.update(task, completed=share)
+
+        found = engine.backtest(app.engine, detection, span, proposed, progress, now_ms=app.clock.now_ms())
     if chart is not None:
         try:
             chart.write_text(svg(found), encoding="utf-8")

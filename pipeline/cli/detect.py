@@ -31,7 +31,9 @@ def detect(
     errors = 0
     with progress_bar() as bar:
         task = bar.add_task("detecting", total=len(chosen), note="")
-        for outcome in evaluate_history(chosen, app.engine, None if dry_run else app.alerts, span_ms, stop):
+        for outcome in evaluate_history(
+            chosen, app.engine, None if dry_run else app.alerts, span_ms, stop, now_ms=app.clock.now_ms()
+        ):
             bar.update(task, advance=1, note=outcome.detection_id)
             errors += outcome.error is not None
             if json:

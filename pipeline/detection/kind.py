@@ -9,14 +9,15 @@ crossings; everything else here lets it read no more than it must, and never les
 - `may_fire` is false only where no crossing is possible.
 
 A kind that `follows_clock` can cross without an arrival, `delay_ms` after an event; one that `remembers` is
-only asked about groups in which a value appears that is not known to have been there. `counts` and `windows`
-name the fields that `siemlite test` mutates by one event and one millisecond.
+only asked about groups in which a value appears that is not known to have been there; one that `runs_code` runs a
+function of its author's. `counts` and `windows` name the fields that `siemlite test` mutates by one event and one
+millisecond.
 """
 
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 from typing import Any, ClassVar
@@ -110,6 +111,7 @@ class Kind(ABC):
 
     memory: ClassVar[Memory] = Memory.ALL
     follows_clock: ClassVar[bool] = False
+    runs_code: ClassVar[bool] = False
     remembers: ClassVar[bool] = False
     counts: ClassVar[tuple[str, ...]] = ()
     windows: ClassVar[tuple[str, ...]] = ()
@@ -245,6 +247,26 @@ class Kind(ABC):
         `timeline` and `now_ms` are as in `crossings`.
         """
         return self.crossings(timeline, now_ms)
+
+    def after_closing(self, crossings: Sequence[Crossing], cut_ms: int) -> Sequence[Crossing] | None:
+        """Return which `crossings` of a group are news after a person closed its alert at `cut_ms`.
+
+        Nothing up to the closing counts again; None where a crossing after it rests on events before it, so that
+        they must be found anew with those out of sight. What the clock brings is news though all events lie before.
+        """
+        if self.follows_clock:
+            return [crossing for crossing in crossings if crossing.time_ms > cut_ms]
+        if any(crossing.first_ms <= cut_ms < crossing.time_ms for crossing in crossings):
+            return None
+        return [crossing for crossing in crossings if crossing.first_ms > cut_ms]
+
+    def narrowed(self, where: Where) -> "Kind":
+        """Return the kind for events that fit `where`, with all others out of sight."""
+        return replace(self, where=where)
+
+    def renewed(self, anew: Sequence[Crossing], before: Sequence[Crossing]) -> Sequence[Crossing]:  # noqa: ARG002
+        """Return what counts of the crossings found `anew`; `before` are those found with all events in sight."""
+        return anew
 
     def mutations(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield changes of fields, beyond `counts`, `windows` and `where`, that examples must tell apart."""

@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.detection.detection import Detection
 from pipeline.detection.kind import ByCount, Kind
 from pipeline.engine.finding import Finding, Group
+from pipeline.engine.history import past
 from pipeline.engine.protocol import Evaluator
 from pipeline.errors import ConfigurationError, RetryableError
 
@@ -55,10 +56,13 @@ def backtest(
     span: tuple[int, int],
     proposed: Kind | None,
     progress: Callable[[float], None],
+    *,
+    now_ms: int,
 ) -> Backtest:
     """Evaluate `detection`, and with the kind `proposed` where there is one, over `[span[0], span[1])`.
 
-    Raises `RetryableError` where history could not be evaluated to its end.
+    `now_ms` is the time: what the clock has not brought yet is not found. Raises `RetryableError` where history could
+    not be evaluated to its end.
     """
     kinds = [("current", detection.kind), *([("proposed", proposed)] if proposed is not None else [])]
     variants = []
@@ -67,10 +71,14 @@ def backtest(
         def share(done: float, before: int = number) -> None:
             progress((before + done) / len(kinds))
 
-        result = engine.over(replace(detection, kind=kind), *span, share)
-        if not result.complete:
-            raise RetryableError(f"{detection.id}: not evaluated: {result.error}")
-        variants.append(Variant(label, kind.summary(), alarms(result.findings, kind.suppress_for)))
+        findings: Sequence[Finding] = ()
+        until_now = past(kind, span, now_ms)
+        if until_now is not None:
+            result = engine.over(replace(detection, kind=kind), *until_now, share)
+            if not result.complete:
+                raise RetryableError(f"{detection.id}: not evaluated: {result.error}")
+            findings = result.findings
+        variants.append(Variant(label, kind.summary(), alarms(findings, kind.suppress_for)))
     return Backtest(detection, *span, tuple(variants))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from pipeline.detection.detection import Detection
+from pipeline.detection.kind import Kind
 from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.evaluation import evaluate_history
 from pipeline.engine.finding import Finding, Group
@@ -47,6 +48,12 @@ def evaluate_over(
         error=indices.trouble or None,
         coverage=Coverage(touched=touched, suspects=suspected),
     )
+
+
+def past(kind: Kind, span: tuple[int, int], now_ms: int) -> tuple[int, int] | None:
+    """Return the part of `span` of which `kind` can say something at `now_ms`: no silence is over before its time."""
+    last = min(span[1], now_ms + 1) if kind.follows_clock else span[1]
+    return (span[0], last) if span[0] < last else None
 
 
 def _slices(indices: Indices, span: tuple[int, int], width: int) -> list[tuple[int, int]]:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, ModuleType
 
+import orjson
+
 import pipeline
 from pipeline.detection.detection import Detection
 from pipeline.detection.kind import Kind
@@ -82,8 +84,18 @@ def load_detection(path: Path) -> Detection:
         raise ConfigurationError(
             f"{path}: `detection` is a {type(kind).__name__}; make it a kind from pipeline.detection, such as Threshold"
         )
+    _check_queries(path, kind)
     title, guide = _words(path, module.__doc__)
     return Detection(path.stem, title, guide, path, kind)
+
+
+def _check_queries(path: Path, kind: Kind) -> None:
+    """Raise `ConfigurationError` where what the detection asks for cannot be said in JSON."""
+    try:
+        orjson.dumps([clause.query() for clause in (kind.clause, *kind.streams)])
+    except TypeError as error:
+        what = " ".join(str(error).split())[:200]
+        raise ConfigurationError(f"{path}: where: {what}; use texts, and numbers of up to 64 bits") from None
 
 
 class _SourceLoader(importlib.machinery.SourceFileLoader):

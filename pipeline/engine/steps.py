@@ -2,11 +2,12 @@
 
 An evaluation is a generator that yields searches and is sent their answers. The driver asks the searches of
 many evaluations in common requests, and equal searches once. Invariants: an evaluation whose search fails
-ends with that error and costs no other; no evaluation's next step waits for more than one round of the
+ends with that error and costs no other, whatever it is; no evaluation's next step waits for more than one round of the
 others, so a long one does not keep a short one; only so many are under way at a time that what they hold stays
 small.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,7 +15,9 @@ from time import thread_time
 from typing import Any, TypeVar
 
 from pipeline.elastic.search import Answer, Search, Searcher
-from pipeline.errors import SiemliteError
+from pipeline.errors import PermanentError, SiemliteError
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -102,6 +105,9 @@ def _advance(
         return True, end.value, []
     except SiemliteError as error:
         return True, error, []
+    except Exception as error:  # noqa: BLE001 - a defect in one must not end the others
+        _log.exception("an evaluation failed")
+        return True, PermanentError(f"its evaluation failed: {type(error).__name__}: {error}"), []
 
 
 def together(steps: Sequence[Step[T]]) -> Step[list[T]]:

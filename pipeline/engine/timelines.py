@@ -6,18 +6,22 @@ crossings outside of it are not reported, because what decides about them may no
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
 
 from pipeline.detection.kind import Memory
 from pipeline.detection.timeline import Crossing, Row, Timeline
 from pipeline.engine.arrivals import merged
+from pipeline.engine.overseer import Overseer
 from pipeline.engine.queries import GroupValues, one_of_groups
 from pipeline.engine.reading import last_of_each, read_after, read_before, read_edges, read_rows
 from pipeline.engine.steps import PAGE_NEXT, Step
 from pipeline.engine.totals import Suspect, era_gap
 from pipeline.engine.view import View
 from pipeline.errors import PermanentError, SiemliteError
+
+_overseer = Overseer()
 
 GROUPS_PER_READ = 500
 _CLAUSES_PER_READ = 900
@@ -107,13 +111,14 @@ class Judge:
         judged = merged([(first + earliest, last + self.influence_ms) for first, last in spans], 0)
         own = self.found.get(group, {})
         span = 0
-        for crossing in self._crossings(timeline, judged):
-            while span < len(judged) and judged[span][1] < crossing.time_ms:
-                span += 1
-            if span == len(judged):
-                break
-            if judged[span][0] <= crossing.time_ms:
-                own[crossing.time_ms] = crossing
+        with _overseer.limit() if self.view.kind.runs_code else nullcontext():
+            for crossing in self._crossings(timeline, judged):
+                while span < len(judged) and judged[span][1] < crossing.time_ms:
+                    span += 1
+                if span == len(judged):
+                    break
+                if judged[span][0] <= crossing.time_ms:
+                    own[crossing.time_ms] = crossing
         if own:
             self.found[group] = own
 

@@ -12,6 +12,7 @@ from pipeline.alerts.store import AlertStore
 from pipeline.delivery.dispatcher import Dispatcher
 from pipeline.detection.detection import Detection
 from pipeline.engine.finding import Finding
+from pipeline.engine.history import past
 from pipeline.engine.protocol import Evaluator
 from pipeline.errors import SiemliteError
 
@@ -38,14 +39,23 @@ def evaluate_history(
     alerts: AlertStore | None,
     span_ms: tuple[int, int],
     stop: threading.Event,
+    *,
+    now_ms: int,
 ) -> Iterator[HistoryOutcome]:
-    """Evaluate each detection over `[span_ms[0], span_ms[1])`; without `alerts` nothing is written."""
+    """Evaluate each detection over `[span_ms[0], span_ms[1])`; without `alerts` nothing is written.
+
+    `now_ms` is the time: what the clock has not brought yet is not found.
+    """
     for detection in detections:
         if stop.is_set():
             yield HistoryOutcome(detection.id, error="stopped before it was evaluated")
             continue
+        span = past(detection.kind, span_ms, now_ms)
+        if span is None:
+            yield HistoryOutcome(detection.id)
+            continue
         try:
-            result = engine.over(detection, *span_ms)
+            result = engine.over(detection, *span)
             if alerts is None:
                 applied = (0, 0)
             else:

@@ -10,6 +10,7 @@ import os
 import weakref
 from pathlib import Path
 
+from pipeline.shipping.database import UnusableSpoolError
 from pipeline.shipping.forks import opening
 
 
@@ -26,11 +27,18 @@ class FileLock:
         self.let_go()
 
     def acquire(self) -> bool:
-        """Take the lock if nobody else holds it; return whether it is ours."""
+        """Take the lock if nobody else holds it; return whether it is ours.
+
+        Raises `UnusableSpoolError` where the file is not this user's to lock.
+        """
         with opening:
             if self._handle is not None:
                 return True
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except PermissionError as error:
+                text = f"{self.path} is not this user's to use: {error.strerror}; change its owner"
+                raise UnusableSpoolError(text, damaged=False) from None
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 ours = self._names(handle)
@@ -59,7 +67,7 @@ class FileLock:
             os.close(handle)
 
     def taken(self) -> bool:
-        """Return whether anybody holds the lock."""
+        """Return whether anybody holds the lock; somebody else's file counts as held."""
         with opening:
             if self._handle is not None:
                 return True
@@ -67,6 +75,8 @@ class FileLock:
                 handle = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
             except FileNotFoundError:
                 return False
+            except PermissionError:
+                return True
             try:
                 fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # Shared: two who only ask see nobody.
             except BlockingIOError:

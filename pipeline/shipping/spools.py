@@ -182,9 +182,10 @@ class Spools:
         for path in (self.folder / f"{name}.db" for name in left if not name.startswith(_READERS)):
             writer, sender = FileLock(path.with_suffix(".lock")), FileLock(path.with_suffix(".send"))
             try:
-                if writer.acquire() and sender.acquire() and not path.exists():
-                    for leftover in _files_of(path):
-                        leftover.unlink(missing_ok=True)
+                with suppress(UnusableSpoolError):  # Somebody else's, who may sweep it himself.
+                    if writer.acquire() and sender.acquire() and not path.exists():
+                        for leftover in _files_of(path):
+                            leftover.unlink(missing_ok=True)
             finally:
                 sender.release()
                 writer.release()

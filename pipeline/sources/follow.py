@@ -127,8 +127,7 @@ class FollowSource:
         lineage, part = self._files.detach(tail)
         part.detach(replace(tail.position, device=0, inode=0))
         lineage.parked.clear()
-        self._files.look_at_siblings(lineage, self._clock.monotonic())
-        if part.tail is None:
+        if self._files.look_at_siblings(lineage, self._clock.monotonic()) and part.tail is None:
             last = () if self._files.covered(lineage, part, tail) else tail.finish(gone=True)
             lineage.settle(part, replace(part.position, done=True))
             yield self._batch(lineage, last)
@@ -149,8 +148,10 @@ class FollowSource:
         for tail in lineage.tails():
             moved_away = not tail.current and now - tail.quiet_since >= GRACE_SECONDS
             if (moved_away or tail.file.compressed) and tail.at_end():
-                if lineage.looked_at < now:
-                    self._files.look_at_siblings(lineage, now)  # what is older must be known before this is done
+                # What is older must be known before this is done.
+                if lineage.looked_at < now and not self._files.look_at_siblings(lineage, now):
+                    self._files.release(tail)
+                    continue
                 yield from self._settle(tail)
 
     def _settle(self, tail: Tail) -> Iterator[Batch]:

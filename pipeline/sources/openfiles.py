@@ -2,8 +2,8 @@
 
 Invariants: an inode is open at most once; a file is opened where its log left off if its first line and what
 lies before that place are the same, else at its beginning; what lay beside a log when it was followed for
-the first time stays closed; no log is looked at to which no followed path leads, whoever else follows it. About
-`OPEN_MAX` files are open; those that find no room wait in line.
+the first time stays closed; no log is looked at to which no followed path leads, whoever else follows it; no more
+files are open than `OPEN_MAX`, and as many again that rotation took away: those that find no room wait in line.
 """
 
 import os
@@ -63,6 +63,11 @@ class OpenFiles:
         """How many files are too many: open beyond the limit, or waiting until others are closed."""
         return len(self._owners) + len(self._waiting) - OPEN_MAX
 
+    @property
+    def _full(self) -> bool:
+        """Whether there is no room for files that rotation took away."""
+        return len(self._owners) >= 2 * OPEN_MAX
+
     def tails(self) -> list[Tail]:
         """Return all open files."""
         return [part.tail for _, part in self._owners.values() if part.tail is not None]
@@ -101,16 +106,20 @@ class OpenFiles:
                 tail.current = not tail.current
                 tail.quiet_since = now
         for lineage in self.lineages.values():
-            if len(self._owners) >= 2 * OPEN_MAX:
+            if self._full:
                 break
             if lineage.unsettled:
                 lineage.parked.clear()
             if lineage.unsettled or now - lineage.looked_at >= SIBLINGS_SECONDS:
                 self._look_at(self._folders.siblings_of(lineage.stem), lineage, now)
 
-    def look_at_siblings(self, lineage: Lineage, now: float) -> None:
-        """Open what rotation made of parts that are not read to their end, and what came and went unseen."""
+    def look_at_siblings(self, lineage: Lineage, now: float) -> bool:
+        """Open what rotation made of parts that are not read to their end, and what came and went unseen.
+
+        Returns whether there was room for all of it.
+        """
         self._look_at(siblings_of(lineage.stem), lineage, now)
+        return not lineage.unsettled
 
     def gone(self, now: float) -> list[Lineage]:
         """Forget the logs of which nothing has been left for long, and return them."""
@@ -149,6 +158,9 @@ class OpenFiles:
         for inode in [inode for inode in lineage.newborn if inode not in seen or inode in self._live]:
             del lineage.newborn[inode]
         for _, _, path, status in sorted(found, key=lambda entry: entry[:3]):
+            if self._full:
+                lineage.unsettled = True
+                break
             inode = (status.st_dev, status.st_ino)
             if self._open_sibling(lineage, path, now):
                 lineage.newborn.pop(inode, None)

@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +22,10 @@ from pipeline.alerts.record import ALIAS, INDEX, Alert
 from pipeline.alerts.silences import Silence, Silences
 from pipeline.alerts.store import AlertStore
 from pipeline.detection.detection import Detection
+from pipeline.detection.durations import minutes
 from pipeline.detection.kind import by_count
+from pipeline.detection.kinds.absence import Absence
+from pipeline.detection.kinds.spike import Spike
 from pipeline.detection.timeline import Severity
 from pipeline.elastic.client import connect
 from pipeline.elastic.templates import install
@@ -708,3 +712,57 @@ def test_a_dead_delivery_is_owed_again_when_somebody_asks_for_it(world: World) -
     world.actions.retry(alert.id)
     assert owed(world.alerts()[0]) == [("mail", "open", "pending")]
     assert world.actions.given_up() == []
+
+
+def spike() -> Detection:
+    kind = Spike(
+        severity=Severity.HIGH,
+        group_by="source.address",
+        at_least=5,
+        ratio=10,
+        within=60_000,
+        compared_with=minutes(30),
+    )
+    return Detection("many_more", "Many more.", "Look.", Path("many_more.py"), kind)
+
+
+def test_after_a_closing_the_habit_of_before_is_still_known(world: World) -> None:
+    value, now = address("203.0.113.7"), world.clock.now_ms()
+    world.engine.add(value, *(now - 60_000 - 1_700 * back for back in range(1_000)))  # some 35 a minute
+    world.engine.add(value, *(now - back for back in range(450)))
+    assert len(world.apply(spike()).opened) == 1
+    [alert] = world.alerts()
+    world.clock.advance(1)
+    world.actions.close(alert.id, "ann")
+    world.clock.advance(1)
+    world.engine.add(value, *(world.clock.now_ms() - back for back in range(6)))
+    assert not world.apply(spike()).changed
+    world.engine.add(value, *(world.clock.now_ms() - back for back in range(900)))
+    assert len(world.apply(spike()).opened) == 1
+
+
+def test_a_service_that_goes_silent_after_its_old_alert_was_closed_is_told_of(world: World) -> None:
+    kind = Absence(severity=Severity.HIGH, group_by="source.address", within=20_000, suppress_for=5_000)
+    rule = Detection("silent", "Silent.", "Look.", Path("silent.py"), kind)
+    value, start = address("203.0.113.7"), world.clock.now_ms()
+    world.engine.add(value, start, start + 30_000)
+    world.clock.advance(32)
+    assert len(world.apply(rule).opened) == 1
+    [alert] = world.alerts()
+    world.actions.close(alert.id, "ann", "it is back")
+    world.clock.advance(60)
+    world.engine.add(value, world.clock.now_ms())  # so that the memory's engine sees the end of the silence
+    assert len(world.apply(rule).opened) == 1
+    assert [a.episode.crossing_ms - start for a in world.alerts()] == [20_000, 50_000]
+
+
+def test_an_alert_that_is_silenced_speaks_for_no_other(world: World) -> None:
+    world.inhibits["loud"] = ("brute_force",)
+    silence(world, detection="loud")
+    burst(world, "203.0.113.7")
+    world.apply(detection("loud"))
+    refresh(world.client)
+    world.apply()
+    quiet, told = sorted(world.alerts(), key=lambda a: a.detection_id, reverse=True)
+    assert (quiet.detection_id, quiet.silence is not None, owed(quiet)) == ("loud", True, [])
+    assert (told.inhibited_by, owed(told)) == (None, [("mail", "open", "pending")])

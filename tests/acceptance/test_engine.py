@@ -11,6 +11,7 @@ from pipeline.detection import (
     Absence,
     Custom,
     DistinctCount,
+    Match,
     Metric,
     NewValue,
     Severity,
@@ -18,11 +19,14 @@ from pipeline.detection import (
     Window,
     days,
     minutes,
+    one_of,
     raw,
 )
+from pipeline.engine import timelines
 from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.engine import Limits
 from pipeline.engine.indices import look
+from pipeline.engine.overseer import Overseer
 from pipeline.settings import load_settings
 from tests.acceptance.engine_world import DAY, HOUR, MINUTE, NOON, World, detection, failure, instants
 
@@ -390,6 +394,29 @@ def test_a_judgement_that_crashes_fails_alone(world: World) -> None:
     assert not results["broken"].complete
     assert "its condition failed: ValueError" in str(results["broken"].error)
     assert results["five"].findings
+
+
+def test_a_judgement_that_does_not_end_fails_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def judge(window: Window) -> bool:
+        while window.count:
+            pass
+        return False
+
+    monkeypatch.setattr(timelines, "_overseer", Overseer(0.2))
+    broken = detection(Custom(severity=Severity.HIGH, judge=judge, group_by="source.address"), "broken")
+    world.write([failure(NOON + n) for n in range(5)])
+    results = {result.detection.id: result for result in world.step([broken, FIVE], NOON + MINUTE)}
+    assert "did not answer within 0.2 s" in str(results["broken"].error)
+    assert results[FIVE.id].complete
+    assert instants(results[FIVE.id].findings) == {("203.0.113.7",): [NOON + 4]}
+
+
+def test_an_evaluation_that_raises_whatever_it_is_fails_alone(world: World) -> None:
+    broken = detection(Match(severity=Severity.HIGH, where={"event.code": one_of(10**40)}), "broken")
+    world.write([failure(NOON + n) for n in range(5)])
+    results = {result.detection.id: result for result in world.step([broken, FIVE], NOON + MINUTE)}
+    assert "64-bit" in str(results["broken"].error)
+    assert instants(results[FIVE.id].findings) == {("203.0.113.7",): [NOON + 4]}
 
 
 def test_a_judgement_that_wants_to_end_the_program_fails_alone(world: World) -> None:

@@ -6,7 +6,7 @@ their values, and so are several values of one event: watch a field that has one
 looked at.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -58,6 +58,10 @@ class Change(Kind):
     def least_events(self) -> int:
         """See `Kind.least_events`."""
         return 2
+
+    def after_closing(self, crossings: Sequence[Crossing], cut_ms: int) -> Sequence[Crossing]:
+        """See `Kind.after_closing`: what a value changes from may lie before the closing, the change does not."""
+        return [crossing for crossing in crossings if crossing.time_ms > cut_ms]
 
     def crossings(self, timeline: Timeline, now_ms: int | None = None) -> Iterator[Crossing]:  # noqa: ARG002
         """See `Kind.crossings`. The count is the two events."""

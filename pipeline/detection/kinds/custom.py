@@ -62,6 +62,7 @@ class Custom(Kind):
     within: int = 1
     time_of_day: bool = False
 
+    runs_code: ClassVar[bool] = True
     windows: ClassVar[tuple[str, ...]] = ("within",)
 
     def __post_init__(self) -> None:

@@ -7,8 +7,8 @@ decides, unless `known_only`, with which a group without a baseline is left out.
 """
 
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from math import inf
 from typing import Any, ClassVar
@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from pipeline.detection.durations import duration_text
 from pipeline.detection.kind import WINDOW_MAX_MS, ByCount, Kind, Totals, duration, whole, wrong
 from pipeline.detection.timeline import Crossing, Timeline
+from pipeline.detection.where import Where
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +101,19 @@ class Spike(Kind):
                 continue
             if now * self.baseline_ms >= self.ratio * before * self.within:
                 yield Crossing(instant, window[0][0], now, value=before * self.within / self.baseline_ms)
+
+    def narrowed(self, where: Where) -> "Spike":
+        """See `Kind.narrowed`; `renewed` sees to the baseline."""
+        return replace(self, where=where, known_only=False)
+
+    def renewed(self, anew: Sequence[Crossing], before: Sequence[Crossing]) -> Sequence[Crossing]:
+        """See `Kind.renewed`: the window holds what came after the closing, the baseline all that there was."""
+        expected = {crossing.time_ms: crossing.value for crossing in before}
+        return [
+            replace(crossing, value=value)
+            for crossing in anew
+            if (value := expected.get(crossing.time_ms)) is not None and crossing.count >= self.ratio * value
+        ]
 
     def mutations(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """See `Kind.mutations`."""

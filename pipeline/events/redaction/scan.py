@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from pipeline.events.encoded import INGESTED
+from pipeline.events.redaction.commands import may_command
 from pipeline.events.redaction.digits import numbered
 from pipeline.events.redaction.inputs import MARK as INPUT
 from pipeline.events.redaction.lines import Lines, match_of
+from pipeline.events.redaction.shapes import SIGNATURE
 from pipeline.events.redaction.stems import Stems
 
 _CHUNK = 128
@@ -153,7 +155,7 @@ class Scan:
                 return True
             if b"hooks.slack.com/" in string:
                 return True
-        return INPUT in string or self._may_name(string)
+        return INPUT in string or SIGNATURE in string or self._may_name(string) or may_command(string)
 
 
 def _string_around(joined: bytes, at: int) -> tuple[int, int]:

@@ -50,6 +50,7 @@ _PREFIXED: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("hooks.slack.com/", r"(?<=s://hooks\.slack\.com/)(?:services|workflows|triggers)/[\w/-]{8,}+"),
         ("k_", _START + r"[prs]k_(?:live|test)_[A-Za-z0-9]{8,}+"),
         ("whsec_", r"whsec_[A-Za-z0-9+/=]{16,}+"),
+        ("sig=", r"(?<=[?&;]sig=)[\w%+/=\-]{20,}+"),
         ("sk-", _START + r"sk-(?=[\w-]{0,40}[0-9A-Z])[\w-]{20,}+"),
     )
 )
@@ -153,5 +154,8 @@ def _is_basic(word: str) -> bool:
         return False
     return b":" in plain
 
+
+SIGNATURE = b"sig="
+"""What stands before the signature of a shared access in a URL, which lets in whoever has it."""
 
 SHORT_TOKEN = 4

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from pipeline.events.redaction.cards import is_card, redact_cards, redact_ssns
+from pipeline.events.redaction.commands import redact_commands
 from pipeline.events.redaction.inputs import Inputs
 from pipeline.events.redaction.pairs import Pairs
 from pipeline.events.redaction.plain import MAX_DEPTH as PLAIN_DEPTH
@@ -91,6 +92,8 @@ class Texts:
             text = redact_key_blocks(text, marker)
         if "://" in text:
             text = redact_userinfo(text, marker)
+        if " -" in text:
+            text = redact_commands(text, marker)
         text = self._pairs.redact(self._inputs.redact(text))
         if len(text) >= _SHAPE_MIN:
             text = redact_shapes(text, marker)
@@ -115,7 +118,7 @@ class Texts:
             return self._dict(value, name, depth + 1, nesting)
         if kind is list or kind is tuple:
             return self._list(value, name, depth + 1, nesting)
-        if kind is int and _CARD_MIN <= value < _CARD_MAX and is_card(str(value)):
+        if (kind is int or kind is float) and _CARD_MIN <= value < _CARD_MAX and is_card(f"{value:.0f}"):
             return self._marker
         return value
 

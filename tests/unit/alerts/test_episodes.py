@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.alerts.episodes import Amend, Episode, Open, plan, straddles
+from pipeline.alerts.episodes import Amend, Episode, Open, plan
 from pipeline.detection.timeline import Crossing, Severity
 
 HOUR = 3_600_000
@@ -74,7 +74,6 @@ def test_a_run_near_several_episodes_belongs_to_the_lowest_number() -> None:
 def test_nothing_amends_what_a_person_closed_and_nothing_before_the_closing_counts() -> None:
     closed = episode(1, 0, ended_ms=1000)
     assert plan([closed], [crossing(900), crossing(1000)], HOUR, HIGH) == ()
-    assert plan([closed], [crossing(1500, first_ms=1000)], HOUR, HIGH) == ()
     [decision] = plan([closed], [crossing(1500, first_ms=1001)], HOUR, HIGH)
     assert decision == Open(Episode(2, 1001, 1500, 1500, HIGH, 5))
 
@@ -82,14 +81,6 @@ def test_nothing_amends_what_a_person_closed_and_nothing_before_the_closing_coun
 def test_a_closing_counts_for_all_episodes_of_the_group() -> None:
     existing = [episode(1, 0), episode(2, 100 * HOUR, ended_ms=101 * HOUR)]
     assert plan(existing, [crossing(10)], HOUR, HIGH) == ()
-
-
-def test_crossings_that_rest_on_events_before_a_closing_must_be_judged_anew() -> None:
-    closed = [episode(1, 0, ended_ms=1000)]
-    assert straddles(closed, [crossing(1500, first_ms=1000)])
-    assert not straddles(closed, [crossing(1500, first_ms=1001)])
-    assert not straddles(closed, [crossing(1000, first_ms=500)])
-    assert not straddles([episode(1, 0)], [crossing(1500, first_ms=0)])
 
 
 instants = st.integers(0, 12 * HOUR)

@@ -209,3 +209,31 @@ def test_limits_the_wrong_way_round_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="give the smaller one first"):
         between(500, 400)
     assert between(400, 400).accepts([400])
+
+
+def test_after_a_closing_only_what_came_after_it_counts() -> None:
+    kind = Threshold(severity=Severity.LOW, at_least=3, within=minutes(5))
+    before, after = Crossing(1000, 500, 3), Crossing(1500, 1001, 3)
+    assert kind.after_closing([before, after], 1000) == [after]
+    assert kind.after_closing([before, Crossing(1500, 1000, 3)], 1000) is None
+
+
+def test_a_silence_that_is_complete_after_a_closing_is_news_though_its_last_event_lies_before() -> None:
+    kinds = (
+        Absence(severity=Severity.LOW, within=500),
+        Drop(severity=Severity.LOW, at_least=3, ratio=0.5, within=500),
+        Change(severity=Severity.LOW, field="source.ip", within=500),
+    )
+    for kind in kinds:
+        found = [Crossing(1000, 500, 1), Crossing(1400, 900, 1)]
+        assert kind.after_closing(found, 1000) == found[1:]
+
+
+def test_a_spike_after_a_closing_is_one_beside_all_that_there_was_before() -> None:
+    kind = Spike(severity=Severity.LOW, at_least=5, ratio=10, within=60_000, compared_with=minutes(30), known_only=True)
+    anew = [Crossing(1000, 900, 6, value=0.0), Crossing(2000, 900, 400, value=0.0)]
+    whole = [Crossing(1000, 100, 456, value=33.0), Crossing(2000, 100, 850, value=33.0)]
+    assert kind.renewed(anew, whole) == [Crossing(2000, 900, 400, value=33.0)]
+    narrowed = kind.narrowed({"event.code": "X"})
+    assert isinstance(narrowed, Spike)
+    assert (narrowed.known_only, narrowed.where) == (False, {"event.code": "X"})

@@ -50,6 +50,14 @@ def test_a_file_is_a_detection_with_its_stem_for_an_id_and_its_docstring_for_a_g
         ),
         (GOOD.replace("at_least=5, ", ""), "broken.py:7: Threshold needs 'at_least'; add it"),
         (GOOD.replace("severity=Severity.LOW", "5"), "Threshold takes named fields only"),
+        (
+            GOOD.replace("at_least=5", "where={'event.code': [10**40]}, at_least=5"),
+            "broken.py: where: Integer exceeds 64-bit range; use texts, and numbers of up to 64 bits",
+        ),
+        (
+            GOOD.replace("at_least=5", "where={'event.code': 'A\\ud800'}, at_least=5"),
+            "broken.py: where: str is not valid UTF-8: surrogates not allowed; use texts",
+        ),
     ],
 )
 def test_a_wrong_file_is_named_with_its_line_and_repair_and_the_others_load(

@@ -437,6 +437,38 @@ def test_files_beyond_those_that_may_be_open_take_turns(tmp_path: Path, monkeypa
     assert max(first.values()) < 40
 
 
+@pytest.mark.parametrize("how", ["rename", "copytruncate", "gzip"])
+def test_many_logs_that_rotate_at_once_are_read_whole_with_few_descriptors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(openfiles, "OPEN_MAX", 4)
+    paths = [tmp_path / f"{number:02}.log" for number in range(40)]
+    for path in paths:
+        append(path, f"{path.stem} 0\n")
+    follower = Follower(tmp_path / "*.log")
+    said = [message for _ in range(30) for message in follower.look(0.25)]
+    for turn in range(1, 4):
+        for path in paths:
+            append(path, f"{path.stem} {turn} a\n")
+            old = path.with_name(f"{path.name}.{4 - turn}")
+            if how == "copytruncate":
+                shutil.copy2(path, old)
+                os.truncate(path, 0)
+            else:
+                path.rename(old)
+                if how == "gzip":
+                    old.with_name(f"{old.name}.gz").write_bytes(gzip.compress(old.read_bytes()))
+                    old.unlink()
+            append(path, f"{path.stem} {turn} b\n")
+        for _ in range(200):
+            said += follower.look(0.25)
+            assert len(list(Path("/proc/self/fd").iterdir())) < 60
+            assert len(follower.source._files.tails()) <= 8
+    said += [message for _ in range(60) for message in follower.look(3.0)]
+    parts = [f"{turn} {part}" for turn in range(1, 4) for part in "ab"]
+    assert sorted(map(str, said)) == sorted(f"{path.stem} {part}" for path in paths for part in ["0", *parts])
+
+
 def test_a_file_that_is_rotated_while_it_waits_for_its_turn_is_read_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,7 +47,22 @@ REDACTED: list[tuple[str, str]] = [
     (":password=>'S3CR3T', x", ":password=>'#', x"),
     ('["password"]=>\n  string(6) "S3CR3T"', '["password"]=>\n  string(6) "#"'),
     ("[password] => S3CR3T\n[x] => 1", "[password] => #\n[x] => 1"),
+    # command lines
+    ("bob : COMMAND=/usr/bin/sshpass -p S3CR3T ssh bob@h", "bob : COMMAND=/usr/bin/sshpass -p # ssh bob@h"),
+    ("sshpass -pS3CR3T ssh h", "sshpass -p# ssh h"),
+    ("curl -s -u bob:S3CR3T https://h/x", "curl -s -u bob:# https://h/x"),
+    ("curl --user 'bob:S3CR3T S3CR3T' https://h/x -o y", "curl --user 'bob:#' https://h/x -o y"),
+    ("curl --proxy-user=bob:S3CR3T h", "curl --proxy-user=bob:# h"),
+    ("redis-cli -h r -a S3CR3T ping", "redis-cli -h r -a # ping"),
+    ("(root) CMD (mysqldump -u root -pS3CR3T shop > /x)", "(root) CMD (mysqldump -u root -p# shop > /x)"),
+    ('ldapsearch -x -w "S3CR3T" -b dc=x', 'ldapsearch -x -w "#" -b dc=x'),
+    ("smbclient -U bob%S3CR3T //h/s", "smbclient -U bob%# //h/s"),
+    ("docker login -u bob -p S3CR3T r.example", "docker login -u bob -p # r.example"),
     # URLs
+    (
+        "https://a.blob.core.windows.net/c?sv=2024&sig=S3CR3TS3CR3TS3CR3T%2F0%3D&se=x",
+        "https://a.blob.core.windows.net/c?sv=2024&sig=#&se=x",
+    ),
     ("GET /x?a=1&token=S3CR3T&b=2 HTTP/1.1", "GET /x?a=1&token=#&b=2 HTTP/1.1"),
     ("user%5Bpassword%5D=S3CR3T&x=1", "user%5Bpassword%5D=#&x=1"),
     ("user[password]=S3CR3T&x=1", "user[password]=#&x=1"),
