@@ -137,22 +137,25 @@ def ship_sources(
                 watched = watch.idle  # Asked for first: an alarm is in the spool before the watch is idle.
                 waiting = owned.spool.depth().events
                 sending.see_to_it()
-                progress(source.bytes_read, sending.stored(), waiting)
+                progress(source.bytes_read, sending.done()[0], waiting)
                 if not reading and (stop.is_set() or (waiting == 0 and watched)):
                     break
-                app.clock.wait(stop, _LOOK_SECONDS) if not stop.is_set() else reader.join(_LOOK_SECONDS)
+                if not app.clock.wait(stop, _LOOK_SECONDS):
+                    continue
+                reader.join(_END_SECONDS)  # One that hangs loses nothing: its positions are those of durable events.
+                break
         finally:
             shipper.stop(_END_SECONDS)
             watch.stop()
             waiting = owned.spool.depth().events
             while waiting == 0 and owned.spool.give_back():
                 pass
-            stored = sending.stored()
+            stored = sending.done()
             sending.close()
             owned.close()
     if failures:
         raise failures[0]
-    return ShipResult(intake.events, stored, shipper.shipped().refused, waiting)
+    return ShipResult(intake.events, *stored, waiting)
 
 
 class _Sending:
@@ -163,7 +166,7 @@ class _Sending:
         self._spool = spool
         self._shipper = shipper
         self._adopted: AdoptedSpool | None = None
-        self._settled = spool.depth().settled
+        self._before = spool.depth()
         self.see_to_it()
 
     def see_to_it(self) -> None:
@@ -173,9 +176,11 @@ class _Sending:
             if self._adopted is not None:
                 self._shipper.add(self._adopted.spool)
 
-    def stored(self) -> int:
-        """Return how many events left the spool whole since this began."""
-        return max(0, self._spool.depth().settled - self._settled - self._shipper.shipped().refused)
+    def done(self) -> tuple[int, int]:
+        """Return how many events left the spool whole since this began, and how many for the dead letters."""
+        depth = self._spool.depth()
+        refused = depth.refused - self._before.refused
+        return max(0, depth.settled - self._before.settled - refused), refused
 
     def close(self) -> None:
         """Send no more."""

@@ -5,11 +5,14 @@ from dataclasses import replace
 
 from pipeline.detection.detection import Detection
 from pipeline.detection.timeline import Crossing
-from pipeline.detection.where import all_of, raw
+from pipeline.detection.where import Clause, all_of, any_of, raw
 from pipeline.elastic.compare_and_set import Source
 from pipeline.engine.protocol import Evaluator
 from pipeline.engine.result import Wanted
 from pipeline.errors import RetryableError
+
+_CLAUSES = 600
+"""Of a query, which Elasticsearch takes at least 1,024 of: those of the detection come on top."""
 
 
 class EngineEvidence:
@@ -29,18 +32,32 @@ class EngineEvidence:
             for found in self._engine.evidence(detection, wanted, size=size)
         ]
 
-    def crossings_after(self, detection: Detection, wanted: Wanted) -> Sequence[Crossing]:
+    def crossings_after(self, detection: Detection, wanted: Sequence[Wanted]) -> Sequence[Sequence[Crossing]]:
         """See `EvidenceSource.crossings_after`: history, evaluated with the other events out of sight."""
+        found: list[Sequence[Crossing]] = []
+        most = max(1, _CLAUSES // (2 + len(detection.kind.group)))
+        for start in range(0, len(wanted), most):
+            found += self._crossings_after(detection, wanted[start : start + most])
+        return found
+
+    def _crossings_after(self, detection: Detection, wanted: Sequence[Wanted]) -> list[Sequence[Crossing]]:
         kind = detection.kind
-        since = raw({"range": {"@timestamp": {"gte": wanted.first_ms, "format": "epoch_millis"}}}, "@timestamp")
-        group = [raw({"term": {name: value}}, name) for name, value in wanted.group]
-        narrowed = replace(detection, kind=kind.narrowed(all_of(kind.where, since, *group)))
-        result = self._engine.over(narrowed, wanted.first_ms, wanted.last_ms + 1)
+        sights = any_of(*(all_of(_since(one), *(_value(*pair) for pair in one.group)) for one in wanted))
+        narrowed = replace(detection, kind=kind.narrowed(all_of(kind.where, sights)))
+        span = min(one.first_ms for one in wanted), max(one.last_ms for one in wanted) + 1
+        result = self._engine.over(narrowed, *span)
         if not result.complete:
-            raise RetryableError(f"{detection.id}: what came after the alert was closed is not known: {result.error}")
+            raise RetryableError(f"{detection.id}: what came after an alert was closed is not known: {result.error}")
+        found = {(finding.group, finding.drill): finding.crossings for finding in result.findings}
         return [
-            crossing
-            for finding in result.findings
-            if finding.group == wanted.group and finding.drill == wanted.drill
-            for crossing in finding.crossings
+            [c for c in found.get((one.group, one.drill), ()) if one.first_ms <= c.time_ms <= one.last_ms]
+            for one in wanted
         ]
+
+
+def _since(one: Wanted) -> Clause:
+    return raw({"range": {"@timestamp": {"gte": one.first_ms, "format": "epoch_millis"}}}, "@timestamp")
+
+
+def _value(name: str, value: str) -> Clause:
+    return raw({"term": {name: value}}, name)

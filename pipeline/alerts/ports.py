@@ -22,8 +22,8 @@ class EvidenceSource(Protocol):
         """Return up to `size` of the events of each, as stored, in order."""
         ...
 
-    def crossings_after(self, detection: Detection, wanted: Wanted) -> Sequence[Crossing]:
-        """Return the crossings that the events of `wanted` make by themselves, without any before `first_ms`."""
+    def crossings_after(self, detection: Detection, wanted: Sequence[Wanted]) -> Sequence[Sequence[Crossing]]:
+        """Return the crossings that the events of each make by themselves, without any before its `first_ms`."""
         ...
 
 

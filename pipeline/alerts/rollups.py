@@ -1,7 +1,7 @@
 """Alerts that stand for many: the roll-up of a storm and the digest of old ones. Pure.
 
-Invariant: a roll-up's members are fixed when it is written and its id follows from them, so that writing it
-again writes nothing; its total and its count are those of all members, not of the ones it shows.
+Invariant: a roll-up's members are fixed when it is written and its id follows from them and the occasion, so that
+writing it again writes nothing; its total and its count are those of all members, not of the ones it shows.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,15 @@ EXAMPLES = 10
 """Members that a roll-up shows."""
 
 
-def of_storm(detection: Detection, members: Sequence[Alert]) -> Alert:
-    """Return the roll-up of new alerts of one detection."""
+def of_storm(detection: Detection, members: Sequence[Alert], *, again: bool = False) -> Alert:
+    """Return the roll-up of alerts of one detection; `again` says that some were there, and have become more."""
+    severity = max((alert.severity for alert in members), key=lambda severity: severity.rank)
     return _rollup(
         STORM,
         members,
+        f"{STORM}:{severity}" if again else STORM,
         detection_id=detection.id,
-        title=f"{len(members)} alerts at once: {detection.title}",
+        title=f"{len(members)} alerts at once{f', now up to {severity}' if again else ''}: {detection.title}",
         guide=detection.guide,
     )
 
@@ -33,6 +35,7 @@ def digest(members: Sequence[Alert]) -> Alert:
     return _rollup(
         DIGEST,
         members,
+        DIGEST,
         detection_id=DIGEST_RULE,
         title=f"{len(members)} alerts of the past, found late",
         guide="These happened while nobody looked, or their events arrived late. Go through them in order of "
@@ -40,9 +43,11 @@ def digest(members: Sequence[Alert]) -> Alert:
     )
 
 
-def _rollup(reason: str, members: Sequence[Alert], *, detection_id: str, title: str, guide: str) -> Alert:
+def _rollup(
+    reason: str, members: Sequence[Alert], occasion: str, *, detection_id: str, title: str, guide: str
+) -> Alert:
     ids = tuple(sorted(alert.id for alert in members))
-    own_id = rollup_id(reason, ids)
+    own_id = rollup_id(occasion, ids)
     foremost = sorted(members, key=lambda a: (-a.severity.rank, -a.count, a.id))
     return Alert(
         id=own_id,

@@ -123,12 +123,10 @@ class AlertStore:
 
     def _drafts(self, detection: Detection, cases: Sequence[_Case], known: Mapping[str, History]) -> list[_Draft]:
         decided: list[tuple[_Case, Open | Amend]] = []
+        news = self._news(detection, cases, known)
         for case in cases:
             existing = known[case.key].episodes()
-            crossings: Sequence[Crossing] = case.crossings
-            cut = closed_until(existing)
-            if cut is not None:
-                crossings = self._news(detection, case, cut)
+            crossings = news.get(case.key, case.crossings)
             decisions = plan(existing, crossings, detection.suppress_for, detection.severity)
             decided.extend((case, decision) for decision in decisions)
         counts = self._counts(detection, decided)
@@ -144,13 +142,27 @@ class AlertStore:
                     drafts.append(_Draft(case, before, after))
         return self._owed(drafts)
 
-    def _news(self, detection: Detection, case: _Case, cut_ms: int) -> Sequence[Crossing]:
-        """Return the crossings that count after a person closed an alert of the group at `cut_ms`."""
-        kept = detection.kind.after_closing(case.crossings, cut_ms)
-        if kept is not None:
-            return kept
-        left = Wanted(case.group, cut_ms + 1, max(c.time_ms for c in case.crossings), case.drill)
-        return detection.kind.renewed(self._evidence.crossings_after(detection, left), case.crossings)
+    def _news(
+        self, detection: Detection, cases: Sequence[_Case], known: Mapping[str, History]
+    ) -> Mapping[str, Sequence[Crossing]]:
+        """Return, by key, the crossings that count in the groups of which a person closed an alert."""
+        found: dict[str, Sequence[Crossing]] = {}
+        asked: list[tuple[_Case, Wanted]] = []
+        for case in cases:
+            cut = closed_until(known[case.key].episodes())
+            if cut is None:
+                continue
+            kept = detection.kind.after_closing(case.crossings, cut)
+            if kept is None:
+                last = max(crossing.time_ms for crossing in case.crossings)
+                asked.append((case, Wanted(case.group, cut + 1, last, case.drill)))
+            else:
+                found[case.key] = kept
+        if asked:
+            anew = self._evidence.crossings_after(detection, [wanted for _, wanted in asked])
+            for (case, _), crossings in zip(asked, anew, strict=True):
+                found[case.key] = detection.kind.renewed(crossings, case.crossings)
+        return found
 
     def _counts(self, detection: Detection, decided: Sequence[tuple[_Case, Open | Amend]]) -> Sequence[int]:
         wanted = []
@@ -160,6 +172,14 @@ class AlertStore:
         return self._evidence.counts(detection, wanted) if wanted else ()
 
     def _amended(self, before: Alert, decision: Amend, count: int) -> Alert:
+        """Return the alert as `decision` leaves it; what a silence covers now owes nobody anything more."""
+        after = self._gone_on(before, decision, count)
+        if after.deliveries == before.deliveries or after.drill is not None:
+            return after
+        silence = self._quiet.silence(after, self._clock.now_ms())
+        return after if silence is None else replace(after, silence=silence, deliveries=before.deliveries)
+
+    def _gone_on(self, before: Alert, decision: Amend, count: int) -> Alert:
         now = self._clock.now_ms()
         after = replace(before, episode=decision.after, count=count)
         went_on = decision.after.last_ms > decision.before.last_ms
@@ -177,7 +197,9 @@ class AlertStore:
             silence = self._quiet.silence(after, now)
             if silence is not None:
                 return replace(after, silence=silence)
-            return replace(after, silence=None, deliveries=outbox.opened(self._routes, after.subject, now))
+            told = outbox.escalated(after.deliveries, self._routes, after.subject, now)
+            opened = outbox.opened(self._routes, after.subject, now)
+            return replace(after, silence=None, deliveries=told if after.deliveries else opened)
         gathering = before.membership is not None and before.membership.id is None
         if gathering and now - decision.after.last_ms <= self._limits.page_max_age_ms:
             return replace(after, membership=None, deliveries=outbox.opened(self._routes, after.subject, now))
@@ -216,17 +238,18 @@ class AlertStore:
             if loud and now - alert.episode.last_ms > self._limits.page_max_age_ms:
                 alert = replace(alert, deliveries=(), membership=Membership(rollups.DIGEST, None, now))
             result.append(replace(draft, after=alert))
-        storm = [
-            draft.after
+        stormy = [
+            draft
             for draft in result
-            if draft.before is None
+            if (draft.before is None or not draft.before.deliveries)  # of which nobody has heard by itself
             and draft.after.drill is None
             and draft.after.deliveries
             and draft.after.severity is not Severity.CRITICAL
         ]
-        if len(storm) <= self._limits.storm:
+        if len(stormy) <= self._limits.storm:
             return result, None
-        rollup = rollups.of_storm(detection, storm)
+        again = any(draft.before is not None for draft in stormy)
+        rollup = rollups.of_storm(detection, [draft.after for draft in stormy], again=again)
         rollup = replace(rollup, deliveries=outbox.opened(self._routes, rollup.subject, now))
         self._write_rollup(rollup)
         members = set(rollup.members)

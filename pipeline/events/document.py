@@ -58,10 +58,7 @@ class Unfinished:
 
     def keep(self, key: str, value: Plain) -> None:
         """Keep what has no field of its own as metadata."""
-        name = clean_key(key)
-        while name in self.data:
-            name += "_"
-        self.data[name] = clean_tree(value)
+        self.data[values.unused(clean_key(key), self.data)] = clean_tree(value)
 
     def put(self, name: str, value: Plain) -> bool:
         """Set the field `name` unless it is set; return whether it was done."""

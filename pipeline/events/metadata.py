@@ -49,8 +49,8 @@ def _clean_dict(tree: dict[str, Plain]) -> dict[str, Plain]:
     result: dict[str, Plain] = {}
     for key, value in tree.items():
         name = _clean_keys.get(key) or clean_key(key)
-        while name in result:
-            name += "_"
+        if name in result:
+            name = values.unused(name, result)
         kind = type(value)
         if kind is str and len(value) <= DATA_LEAF_MAX:
             result[name] = value

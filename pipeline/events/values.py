@@ -7,6 +7,7 @@ is answered with `None`, and the caller keeps the value as metadata.
 import hashlib
 import ipaddress
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -183,3 +184,14 @@ def instant_text(time_ms: int) -> str:
     """Return `time_ms` as RFC 3339 in UTC with milliseconds, the form of every date in a document."""
     moment = _EPOCH + timedelta(milliseconds=time_ms)
     return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"
+
+
+def unused(name: str, taken: Mapping[str, object]) -> str:
+    """Return `name`, or where that is taken another made of it, at a cost that does not grow with those taken."""
+    if name not in taken:
+        return name
+    other, number = f"{name}_", len(taken)
+    while other in taken:
+        other = f"{name}_{number}"
+        number += 1
+    return other

@@ -37,7 +37,7 @@ class SecurityASGIMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, self._last_send(send))
+            await self._live(scope, receive, send)
             return
         exchange = self._begin(scope)
         if exchange is None:
@@ -52,13 +52,37 @@ class SecurityASGIMiddleware:
         finally:
             CURRENT.reset(token)
 
-    def _last_send(self, send: Send) -> Send:
-        async def flushing_send(message: Message) -> None:
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take part in the application's life, in its place where it does not, such as Django's."""
+        asked = answered = False
+
+        async def watched_receive() -> Message:
+            nonlocal asked
+            message = await receive()
+            asked = True
+            return message
+
+        async def watched_send(message: Message) -> None:
+            nonlocal answered
+            answered = True
             if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
                 await asyncio.to_thread(self._security.flush)
             await send(message)
 
-        return flushing_send
+        try:
+            await self._app(scope, watched_receive, watched_send)
+        except Exception as error:
+            if answered:
+                raise
+            LOG.debug("the application takes no part in the lifespan protocol: %s", type(error).__name__)
+        if answered:
+            return
+        if not asked:
+            await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await asyncio.to_thread(self._security.flush)
+        await send({"type": "lifespan.shutdown.complete"})
 
     async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         async def watched_send(message: Message) -> None:

@@ -23,6 +23,7 @@ from pipeline.logger.line import Line
 from pipeline.logger.local import RotatingFile
 from pipeline.logger.notices import LOG, Notices
 from pipeline.settings import Settings
+from pipeline.shipping.forks import ForkLock
 from pipeline.shipping.spool import SpoolFullError
 
 DURABLE_SECONDS = 30.0
@@ -157,10 +158,11 @@ class Writer:
 
     def _starting(self) -> None:
         """Runs in the thread of the first event, before the line's thread starts: nothing slow here."""
-        util = sys.modules.get("multiprocessing.util")
-        if util is not None:
-            # A child of multiprocessing ends without the interpreter's exit functions.
-            util.Finalize(None, self.end, exitpriority=0)
+        for name in ("multiprocessing.util", "billiard.util"):  # billiard is Celery's
+            util = sys.modules.get(name)
+            if util is not None:
+                # Its children end without the interpreter's exit functions.
+                util.Finalize(None, self.end, exitpriority=0)
         if self._settings.siemlite_ship_in_process and not self._sending:
             self._sending = True
             _thread.start_new_thread(_send_in_process, (self._settings,))
@@ -203,14 +205,14 @@ def _send_in_process(settings: Settings) -> None:
         LOG.error("SIEMLITE_SHIP_IN_PROCESS: sending does not start: %s", error)
 
 
-_importing = threading.Lock()
+_importing = ForkLock()
 """Held while modules are imported: what a fork leaves half-imported, a child waits for at its own import."""
 
 _waited = threading.local()
 
 
 def _before_fork() -> None:
-    _waited.importing = _importing.acquire(timeout=_FORK_SECONDS)
+    _waited.importing = _importing.lock.acquire(timeout=_FORK_SECONDS)
     for writer in list(_writers.values()):
         writer.before_fork()
 
@@ -219,12 +221,11 @@ def _after_fork_in_parent() -> None:
     for writer in list(_writers.values()):
         writer.after_fork_in_parent()
     if _waited.importing:
-        _importing.release()
+        _importing.lock.release()
 
 
 def _after_fork_in_child() -> None:
-    if _waited.importing:
-        _importing.release()
+    _importing.renew()
     for writer in list(_writers.values()):
         writer.renew()
 

@@ -67,10 +67,21 @@ class Collector:
         else:
             self._shipper.add(adopted.spool)
 
+    def _gives_up(self, path: Path) -> bool:
+        """Stop sending from a spool; return whether that was possible."""
+        adopted = self._adopted.get(path)
+        if adopted is None:
+            return True
+        if not self._shipper.remove(adopted.spool):
+            return False
+        del self._adopted[path]
+        adopted.close()
+        return True
+
     def _complain(self, path: Path, error: Exception) -> None:
         """Say, once, that a spool cannot be sent from; set it aside where nothing can come of it."""
         text = f"{error}; the other spools are sent"
-        if isinstance(error, UnusableSpoolError) and error.damaged:
+        if isinstance(error, UnusableSpoolError) and error.damaged and self._gives_up(path):
             aside = self._spools.set_aside(path)
             if aside is not None:
                 text = f"{error}; it is now {aside}, and what it holds is not sent: `sqlite3 {aside} .recover` may help"

@@ -6,6 +6,7 @@ database that was removed meanwhile does not come to life again.
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import RetryableError
@@ -44,11 +45,15 @@ END;
 """
 _THIRD_FORMAT = """
 ALTER TABLE position ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE held ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
 """
 _FORMATS = (_FIRST_FORMAT, _SECOND_FORMAT, _THIRD_FORMAT)
 """How a database becomes one of each format, from the one before it."""
 
 _BUSY_SECONDS = 30.0
+_BUSY_OPENING_SECONDS = 2.0
+"""Shorter, because forks wait for it; another process makes or changes the same database meanwhile."""
+
 _DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 
 
@@ -74,12 +79,16 @@ def connect(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA secure_delete = FAST").fetchall()
         db.execute("PRAGMA cache_size = -4096")
         _prepare(db, path)
+        db.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000:.0f}").fetchall()
     except sqlite3.DatabaseError as error:
         db.close()
-        if is_damage(error):
-            raise UnusableSpoolError(f"spool {path} is damaged: {error}", damaged=True) from None
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _DAMAGED:
+            raise damage(path, error) from None
+        if code == sqlite3.SQLITE_READONLY:
             raise _unreadable(path, error) from None
+        if code == sqlite3.SQLITE_BUSY:
+            raise UnusableSpoolError(f"spool {path} is in use by another program: {error}", damaged=False) from None
         raise
     except BaseException:
         db.close()
@@ -87,9 +96,20 @@ def connect(path: Path) -> sqlite3.Connection:
     return db
 
 
-def is_damage(error: sqlite3.Error) -> bool:
-    """Return whether a database is damaged, rather than busy, or its disk full."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+@contextmanager
+def damage_told(path: Path) -> Iterator[None]:
+    """Raise `UnusableSpoolError` where the database at `path` turns out to be damaged, rather than busy or full."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+            raise damage(path, error) from error
+        raise
+
+
+def damage(path: Path, error: sqlite3.Error) -> UnusableSpoolError:
+    """Return the error for a damaged database."""
+    return UnusableSpoolError(f"spool {path} is damaged: {error}", damaged=True)
 
 
 def _unreadable(path: Path, error: sqlite3.Error) -> UnusableSpoolError:
@@ -100,7 +120,9 @@ def _opened(path: Path) -> sqlite3.Connection:
     # The file is there: a database that was removed meanwhile must not come to life again.
     address = f"{path.absolute().as_uri()}?mode=rw"
     try:
-        return sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        return sqlite3.connect(
+            address, uri=True, timeout=_BUSY_OPENING_SECONDS, isolation_level=None, check_same_thread=False
+        )
     except sqlite3.OperationalError as error:
         if not path.exists():
             raise FileNotFoundError(f"{path} was removed") from None

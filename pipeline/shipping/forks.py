@@ -9,6 +9,7 @@ them all, waiting for a bounded time; a child keeps what it inherited as it is a
 import os
 import threading
 import weakref
+from types import TracebackType
 from typing import Protocol
 
 _FORK_SECONDS = 5.0
@@ -20,7 +21,26 @@ class Guarded(Protocol):
     mutex: threading.Lock
 
 
-opening = threading.Lock()
+class ForkLock:
+    """A lock that a fork's child replaces, whoever held it in the parent."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self.lock.acquire()
+
+    def renew(self) -> None:
+        """Be free; for a fork's child, in which whoever held it does not exist."""
+        self.lock = threading.Lock()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.lock.release()
+
+
+opening = ForkLock()
 """Held while a database is opened or a file lock taken."""
 
 _guarded: "weakref.WeakSet[Guarded]" = weakref.WeakSet()
@@ -36,9 +56,9 @@ def guard(used: Guarded) -> None:
 def _take_all() -> None:
     taken: list[threading.Lock] = []
     _taken.locks = taken
-    if not opening.acquire(timeout=_FORK_SECONDS):
+    if not opening.lock.acquire(timeout=_FORK_SECONDS):
         return  # Somebody waits for a disk within SQLite: a fork that waits with him would serve nobody.
-    taken.append(opening)
+    taken.append(opening.lock)
     for used in list(_guarded):
         if not used.mutex.acquire(timeout=_FORK_SECONDS):
             return
@@ -52,7 +72,7 @@ def _let_go() -> None:
 
 
 def _begin_anew() -> None:
-    _let_go()
+    opening.renew()
     _inherited.extend(_guarded)
     _guarded.clear()
 

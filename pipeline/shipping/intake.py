@@ -16,6 +16,7 @@ from pipeline.clock import Clock
 from pipeline.errors import RetryableError
 from pipeline.events.encoder import Draft, Encoder
 from pipeline.events.identity import WRITER_BYTES, WriterIdentity
+from pipeline.shipping.database import UnusableSpoolError
 from pipeline.shipping.spool import Chunk, Spool
 
 CHUNK_BYTES = 1024 * 1024
@@ -105,8 +106,8 @@ class Intake:
     def flush(self, stop: threading.Event) -> bool:
         """Make what was taken durable, waiting, and saying so once, while the spool is full or its disk fails.
 
-        Returns whether it is; not so only when `stop` was set while the spool was full, and then the
-        source's positions have not moved either.
+        Raises `UnusableSpoolError` where the spool is damaged. Returns whether it is durable; not so only when `stop`
+        was set while the spool was full, and then the source's positions have not moved either.
         """
         if not self.pending:
             return True
@@ -116,6 +117,8 @@ class Intake:
             try:
                 self._spool.append(chunks, self._positions, self._clock.now_ms())
                 break
+            except UnusableSpoolError:
+                raise
             except RetryableError as error:
                 if not told:
                     _log.warning("reading waits: %s", error)

@@ -5,6 +5,7 @@ Invariants: a letter is durable before its event leaves the spool; it is kept in
 letter, however often it is written.
 """
 
+import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -98,12 +99,27 @@ class DeadLetters:
 
     def _write(self, letters: Sequence[Letter]) -> None:
         path = private_folder(self._folder) / _FILE
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "ab") as file:
-            for letter in letters:
-                file.write(orjson.dumps({"id": letter.event_id, **letter.body()}) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        lines = b"".join(orjson.dumps({"id": letter.event_id, **letter.body()}) + b"\n" for letter in letters)
+        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            size = os.fstat(handle).st_size
+            if size and os.pread(handle, 1, size - 1) != b"\n":
+                lines = b"\n" + lines  # Whoever wrote last was killed within a line.
+            try:
+                _write_whole(handle, lines)
+                os.fsync(handle)
+            except BaseException:
+                os.ftruncate(handle, size)
+                raise
+        finally:
+            os.close(handle)
+
+
+def _write_whole(handle: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(handle, rest) :]
 
 
 def local_letters(folder: Path) -> Iterator[dict[str, Any]]:

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from pipeline.shipping.database import UnusableSpoolError
 from pipeline.shipping.spool import Spool, Spooled
 
 
@@ -109,7 +110,7 @@ class Queues:
             self._queues.remove(queue)
         return True
 
-    def claim(self, now: float, max_bytes: int, broken: list[tuple[Spool, sqlite3.Error]]) -> Claim | None:
+    def claim(self, now: float, max_bytes: int, broken: list[tuple[Spool, Exception]]) -> Claim | None:
         """Return what comes next, if anything; `broken` is given the spools that cannot be read, and why."""
         for step in range(len(self._queues)):
             queue = self._queues[(self._turn + step) % len(self._queues)]
@@ -117,7 +118,7 @@ class Queues:
                 continue
             try:
                 chunks = queue.next(now, max_bytes)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnusableSpoolError) as error:
                 broken.append((queue.spool, error))
                 continue
             if chunks:

@@ -26,6 +26,7 @@ from pipeline.errors import ConfigurationError, RetryableError
 from pipeline.events.encoded import stamped
 from pipeline.shipping.backoff import Backoff
 from pipeline.shipping.bulk import Item, TooLargeError, Verdict, lines_of, send
+from pipeline.shipping.database import UnusableSpoolError
 from pipeline.shipping.gate import Gate
 from pipeline.shipping.letters import DeadLetters, Letter, buried
 from pipeline.shipping.pace import Pace, Shipped
@@ -139,6 +140,9 @@ class Shipper:
                 settled += 1
                 if settled % _GIVE_BACK_EVERY == 0:
                     claim.spool.give_back()
+            except UnusableSpoolError as error:
+                if claim is not None:
+                    self._rest(claim.spool, error)
             except SpoolFullError as error:
                 self._held_up(str(error))
                 self._make_room()
@@ -157,7 +161,7 @@ class Shipper:
                 self._clock.wait(self._stop, _SMALL_PAUSE_SECONDS)
 
     def _claim(self) -> Claim | None:
-        broken: list[tuple[Spool, sqlite3.Error]] = []
+        broken: list[tuple[Spool, Exception]] = []
         with self._mutex:
             now = self._clock.monotonic()
             claim = self._queues.claim(now, self._request_bytes, broken) if self._pace.may_start(now) else None
@@ -167,7 +171,7 @@ class Shipper:
             self._rest(spool, error)
         return claim
 
-    def _rest(self, spool: Spool, error: sqlite3.Error) -> None:
+    def _rest(self, spool: Spool, error: Exception) -> None:
         """Leave a spool alone for a while that cannot be read or settled."""
         text = f"spool {spool.path} cannot be sent from: {error}; the others are sent, and it is tried again"
         with self._mutex:
@@ -197,7 +201,7 @@ class Shipper:
             return
         try:
             more = queue.spool.give_back()
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, UnusableSpoolError) as error:
             _log.warning("the file space of %s cannot be given back now: %s", queue.spool.path.name, error)
             return
         if more:
@@ -235,7 +239,9 @@ class Shipper:
                     skeletons.append(remains)
         if letters:
             self._letters.keep(letters)
-        ids = claim.spool.settle(claim.chunks, [_chunk(part) for part in (later, skeletons) if part])
+        ids = claim.spool.settle(
+            claim.chunks, [_chunk(part) for part in (later, skeletons) if part], refused=len(letters)
+        )
         stored = claim.events - len(later) - len(letters)
         if later:
             self._delay(claim.spool, ids[0])

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.errors import RetryableError
-from pipeline.shipping.database import connect
+from pipeline.shipping.database import connect, damage_told
 from pipeline.shipping.forks import guard, opening
 from pipeline.shipping.reserve import Reserve
 
@@ -63,7 +63,8 @@ class Spooled(NamedTuple):
 class Depth:
     """What a spool holds: events and bytes not yet settled, and when the oldest of them was spooled.
 
-    `spooled` and `settled` are the events that ever were, for as long as the spool exists.
+    `spooled` and `settled` are the events that ever were, for as long as the spool exists; of the settled ones
+    `refused` went to the dead letters.
     """
 
     events: int
@@ -71,6 +72,7 @@ class Depth:
     oldest_ms: int | None
     spooled: int = 0
     settled: int = 0
+    refused: int = 0
 
 
 class Spool:
@@ -94,7 +96,10 @@ class Spool:
             # Never for a database that this process may have open: closing a file drops all its locks on it.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self.position_version = 0
-        """Of the positions that are stored: of two for one source the later version holds, see `Spools.positions`."""
+        """Of the positions stored last: of two for one source the later version holds, see `Spools.positions`.
+
+        It is the time, or one more than the one before where the clock has gone back.
+        """
         with self._turn, opening:
             self._db = connect(path)
             guard(self)
@@ -106,7 +111,7 @@ class Spool:
         """
         if self._reserve is not None and chunks and not self._reserve.whole():
             raise SpoolFullError(f"spool {self.path.name}: the disk is full")
-        with self._turn, self.mutex, self._transaction(durable=True):
+        with self._turn, self.mutex, damage_told(self.path), self._transaction(durable=True):
             if chunks:
                 held = self._db.execute("SELECT bytes FROM held").fetchone()[0]
                 if held + sum(len(chunk.body) for chunk in chunks) > self.max_bytes:
@@ -117,6 +122,7 @@ class Spool:
                 )
             if positions:
                 self._db.executemany("DELETE FROM position WHERE source = ?", [(source,) for source in positions])
+                self.position_version = max(self.position_version + 1, now_ms)
                 kept = [(source, data, self.position_version) for source, data in positions.items()]
                 self._db.executemany("INSERT INTO position VALUES (?, ?, ?)", kept)
 
@@ -128,7 +134,7 @@ class Spool:
         size = 0
         wanted: list[int] = []
         query = "SELECT id, bytes FROM chunk WHERE id > ? ORDER BY id"
-        with self.mutex:
+        with self.mutex, damage_told(self.path):
             with closing(self._db.execute(query, (after_id,))) as rows:
                 for chunk_id, chunk_bytes in rows:
                     if chunk_id in skip:
@@ -143,7 +149,7 @@ class Spool:
         """Return the first of the chunks `ids` that are still there; they come to `max_bytes` as in `take`."""
         taken: list[Spooled] = []
         size = 0
-        with self.mutex:
+        with self.mutex, damage_told(self.path):
             for chunk_id in ids:
                 chunk = self._chunk(chunk_id)
                 if chunk is None:
@@ -159,14 +165,15 @@ class Spool:
         row = self._db.execute(query, (chunk_id,)).fetchone()
         return None if row is None else Spooled(*row)
 
-    def settle(self, settled: Sequence[Spooled], remainder: Sequence[Chunk] = ()) -> list[int]:
+    def settle(self, settled: Sequence[Spooled], remainder: Sequence[Chunk] = (), *, refused: int = 0) -> list[int]:
         """Remove chunks; `remainder` takes their place, with the age of the oldest. Return its ids.
 
-        Raises `SpoolFullError`, and changes nothing, where not even the reserve has room.
+        `refused` of their events went to the dead letters. Raises `SpoolFullError`, and changes nothing, where not
+        even the reserve has room.
         """
         if self._reserve is None or not self._reserve.given_up():
             try:
-                return self._settle(settled, remainder)
+                return self._settle(settled, remainder, refused)
             except SpoolFullError:
                 if self._reserve is None:
                     raise
@@ -174,17 +181,19 @@ class Spool:
         with self._reserve.turn:
             # The room must come back at once, for that of all spools together is no larger.
             try:
-                return self._settle(settled, remainder)
+                return self._settle(settled, remainder, refused)
             finally:
                 self.fold()
 
-    def _settle(self, settled: Sequence[Spooled], remainder: Sequence[Chunk]) -> list[int]:
-        with self._turn, self.mutex, self._transaction(durable=False):
+    def _settle(self, settled: Sequence[Spooled], remainder: Sequence[Chunk], refused: int) -> list[int]:
+        with self._turn, self.mutex, damage_told(self.path), self._transaction(durable=False):
             self._db.executemany("DELETE FROM chunk WHERE id = ?", [(chunk.id,) for chunk in settled])
             age = min(chunk.spooled_ms for chunk in settled)
             again = sum(chunk.events for chunk in remainder)
             if again:
                 self._db.execute("UPDATE held SET spooled = spooled - ?1, settled = settled - ?1", (again,))
+            if refused:
+                self._db.execute("UPDATE held SET refused = refused + ?", (refused,))
             return [
                 self._db.execute(
                     "INSERT INTO chunk (spooled_ms, events, bytes, rank, body) VALUES (?, ?, ?, ?, ?) RETURNING id",
@@ -206,36 +215,40 @@ class Spool:
 
     def positions(self) -> dict[str, tuple[int, str]]:
         """Return what sources stored of where they are, each with the version it was stored with."""
-        with self.mutex:
+        with self.mutex, damage_told(self.path):
             rows = self._db.execute("SELECT source, version, data FROM position").fetchall()
         return {source: (version, data) for source, version, data in rows}
 
     def drop_positions(self, sources: Iterable[str]) -> None:
         """Forget the positions of `sources`, as if they had never been stored."""
-        with self._turn, self.mutex, self._transaction(durable=False):
+        with self._turn, self.mutex, damage_told(self.path), self._transaction(durable=False):
             self._db.executemany("DELETE FROM position WHERE source = ?", [(source,) for source in sources])
 
     def depth(self) -> Depth:
         """Return what the spool holds now."""
-        with self.mutex:
-            row = self._db.execute("SELECT events, bytes, spooled, settled FROM held").fetchone()
+        with self.mutex, damage_told(self.path):
+            row = self._db.execute("SELECT events, bytes, spooled, settled, refused FROM held").fetchone()
             oldest = self._db.execute("SELECT spooled_ms FROM chunk ORDER BY id LIMIT 1").fetchone()
-        events, size, spooled, settled = row
-        return Depth(events, size, oldest[0] if oldest is not None else None, spooled, settled)
+        events, size, spooled, settled, refused = row
+        return Depth(events, size, oldest[0] if oldest is not None else None, spooled, settled, refused)
 
     def give_back(self) -> bool:
         """Return file space that settled chunks left behind to the file system; return whether there is more.
 
-        One call takes a bounded step, for nobody reads or writes meanwhile. On a closed spool it does nothing.
+        One call takes a bounded step, for nobody reads or writes meanwhile. On a closed spool, or where the disk has
+        no room for the step, it does nothing.
         """
-        with self._turn, self.mutex:
+        with self._turn, self.mutex, damage_told(self.path):
             if self._closed:
                 return False
-            surplus = self._db.execute("PRAGMA freelist_count").fetchone()[0] - _VACUUM_PAGES
-            if surplus > 0:
-                # Only a script is stepped to its end: a single statement would free one page.
-                self._db.executescript(f"PRAGMA incremental_vacuum({min(surplus, _VACUUM_STEP)})")
-                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            try:
+                surplus = self._db.execute("PRAGMA freelist_count").fetchone()[0] - _VACUUM_PAGES
+                if surplus > 0:
+                    # Only a script is stepped to its end: a single statement would free one page.
+                    self._db.executescript(f"PRAGMA incremental_vacuum({min(surplus, _VACUUM_STEP)})")
+                    self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            except sqlite3.OperationalError:  # The disk is full, or another process reads: another time, then.
+                return False
         if self._reserve is not None:
             self._reserve.take()
         return bool(surplus > _VACUUM_STEP)

@@ -2,9 +2,9 @@
 
 Invariants: a spool is `NAME.db`, its writer's lock `NAME.lock`, its sender's `NAME.send`, all in one
 folder; the spools of file readers (`files-N`) are kept for the positions in them, all others are removed
-once their writer is gone and they are empty; of two positions of one source the one holds that a later reader
-stored, whatever the clock says; one that cannot be used is passed over, and a damaged one set aside as
-`NAME.damaged`.
+once their writer is gone and they are empty; of two positions of one source the one holds that was stored later, or
+by a reader who knew the other, whatever the clock says; one that cannot be used is passed over, and a damaged one set
+aside as `NAME.damaged`.
 """
 
 import logging
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import RetryableError
-from pipeline.shipping.database import UnusableSpoolError, is_damage
+from pipeline.shipping.database import UnusableSpoolError
 from pipeline.shipping.home import private_folder
 from pipeline.shipping.locks import FileLock
 from pipeline.shipping.reserve import Reserve
@@ -64,12 +64,17 @@ class Spools:
         for number in range(1, _MOST_READERS):
             try:
                 owned = self._own(f"{_READERS}{number}")
+                if owned is None:
+                    continue
+                try:
+                    self._take_over(owned.spool)
+                except UnusableSpoolError:
+                    owned.close()
+                    raise
             except UnusableSpoolError as error:
                 _log.warning("%s; its events and positions are left where they are", error)
                 continue
-            if owned is not None:
-                self._take_over(owned.spool)
-                return owned
+            return owned
         raise RetryableError(f"{_MOST_READERS} processes read files for {self.folder} already")
 
     def positions(self) -> dict[str, str]:
@@ -91,12 +96,13 @@ class Spools:
         """Let what `spool` stores from now on hold against all others; drop from it what no longer counts."""
         elsewhere: dict[str, int] = {}
         stored = self._positions()
-        mine = stored.pop(spool.path, {})
+        mine = spool.positions()
+        stored.pop(spool.path, None)
         for found in stored.values():
             for source, (version, _) in found.items():
                 elsewhere[source] = max(version, elsewhere.get(source, version))
         versions = [*elsewhere.values(), *(version for version, _ in mine.values())]
-        spool.position_version = max(versions, default=0) + 1
+        spool.position_version = max(versions, default=0)
         spool.drop_positions(
             source
             for source, (version, data) in mine.items()
@@ -114,8 +120,6 @@ class Spools:
                 spool.close()
         except sqlite3.Error as error:
             if path.exists():
-                if is_damage(error):
-                    raise UnusableSpoolError(f"spool {path} is damaged: {error}", damaged=True) from error
                 raise
             raise FileNotFoundError(f"{path} was removed meanwhile") from error
 
@@ -198,12 +202,18 @@ class Spools:
         return OwnedSpool(self._open(path, lock), lock)
 
     def _open(self, path: Path, lock: FileLock) -> Spool:
-        """Open a spool of which we have `lock`, which is given back where that fails."""
+        """Open a spool of which we have `lock`, which is given back where that fails or it cannot be read."""
         try:
-            return Spool(path, max_bytes=self._max_bytes, reserve=self._reserve)
+            spool = Spool(path, max_bytes=self._max_bytes, reserve=self._reserve)
+            try:
+                spool.depth()
+            except BaseException:
+                spool.close()
+                raise
         except BaseException:
             lock.release()
             raise
+        return spool
 
 
 @dataclass(frozen=True, slots=True)

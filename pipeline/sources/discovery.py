@@ -7,7 +7,7 @@ import fnmatch
 import glob
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pipeline.errors import ConfigurationError
@@ -35,7 +35,7 @@ class Discovery:
         """Yield each regular file there is, at the monotonic second `now`, with its status."""
         if self._globbed_at is None or now - self._globbed_at >= GLOB_SECONDS:
             self._globbed_at = now
-            found = {path for pattern in self._globs for path in glob.glob(pattern, recursive=True)}  # noqa: PTH207
+            found = {path for pattern in self._globs for path in _found(pattern)}
             self._found = sorted(found.difference(self._literal))
         for name in [*self._literal, *self._found]:
             path = Path(name)
@@ -73,10 +73,41 @@ class Discovery:
         self._said.pop(str(path), None)
 
 
+def _found(pattern: str) -> Iterable[str]:
+    """Return the paths that match `pattern`; a folder is entered once, whatever links lead to it."""
+    names = pattern.split("/")
+    if "**" not in names:
+        return glob.glob(pattern)  # noqa: PTH207
+    fixed = next(at for at, name in enumerate(names) if glob.has_magic(name))
+    return _walked("/".join(names[:fixed]) or "/", names)
+
+
+def _walked(root: str, names: Sequence[str]) -> Iterator[str]:
+    entered: set[tuple[int, int]] = set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        try:
+            status = os.stat(folder)  # noqa: PTH116
+        except OSError:
+            folders.clear()
+            continue
+        if (status.st_dev, status.st_ino) in entered:
+            folders.clear()
+            continue
+        entered.add((status.st_dev, status.st_ino))
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            path = os.path.join(folder, name)  # noqa: PTH118
+            if _matches(path.split("/"), names):
+                yield path
+
+
 def _matches(path: Sequence[str], pattern: Sequence[str]) -> bool:
     """Return whether the names of `path` match those of `pattern`, of which `**` stands for any number."""
     if not pattern:
         return not path
     if pattern[0] == "**":
-        return any(_matches(path[start:], pattern[1:]) for start in range(len(path) + 1))
-    return bool(path) and fnmatch.fnmatchcase(path[0], pattern[0]) and _matches(path[1:], pattern[1:])
+        ends = (at for at, name in enumerate(path) if name.startswith("."))
+        return any(_matches(path[start:], pattern[1:]) for start in range(next(ends, len(path)) + 1))
+    if not path or (path[0].startswith(".") and not pattern[0].startswith(".")):
+        return False
+    return fnmatch.fnmatchcase(path[0], pattern[0]) and _matches(path[1:], pattern[1:])

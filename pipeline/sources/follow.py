@@ -31,6 +31,9 @@ from pipeline.sources.record import Batch, Record
 from pipeline.sources.tail import Tail, TruncatedError
 
 POLL_SECONDS = 0.25
+TURN_SECONDS = 1.0
+"""How long a file is read at least before it makes room for one that waits."""
+
 WAITING_MAX = 32 * 1024 * 1024
 """Bytes in memory of lines that are not complete; beyond, the same."""
 
@@ -162,7 +165,7 @@ class FollowSource:
         yield self._batch(lineage, last)
 
     def _close_quiet(self) -> None:
-        """Close, of the files that are current and read to their end, as many as are too many."""
+        """Close, of the files that are current, as many as are too many: the quiet, then those that had their turn."""
         tails = self._files.tails()
         waiting = sum(tail.waiting for tail in tails)
         surplus = self._files.surplus
@@ -175,6 +178,12 @@ class FollowSource:
                 surplus -= 1
                 waiting -= tail.waiting
                 self._files.rest(tail)
+        now = self._clock.monotonic()
+        for tail in sorted(self._files.tails(), key=lambda tail: tail.opened_at):
+            if self._files.surplus <= 0 or now - tail.opened_at < TURN_SECONDS:
+                return
+            if tail.current:
+                self._files.release(tail)
 
     def _measure(self, lineages: Sequence[Lineage]) -> None:
         ahead = 0

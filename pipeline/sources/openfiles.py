@@ -189,6 +189,8 @@ class OpenFiles:
         """Close a file until it changes."""
         signature = tail.signature()
         lineage, part = self.release(tail)
+        if not tail.file.compressed and signature.size > tail.consumed:
+            return lineage, part  # It has changed already.
         self._parked[tail.inode] = signature
         lineage.parked[tail.inode] = signature
         return lineage, part

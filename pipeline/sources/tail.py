@@ -46,7 +46,7 @@ class Tail:
     """Reads `file`, of the log `stem`, from `start` on; opened at the monotonic second `now`.
 
     `current` says that a path which is followed leads to it. `quiet_since` is when it last grew, or stopped
-    being current.
+    being current; `opened_at` when reading it began.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Tail:
     ) -> None:
         self.file = file
         self.current = True
-        self.quiet_since = now
+        self.quiet_since = self.opened_at = now
         self.position = replace(
             start, device=file.device, inode=file.inode, changed_ns=file.status().st_mtime_ns, done=False
         )

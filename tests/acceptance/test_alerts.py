@@ -29,6 +29,7 @@ from pipeline.detection.kinds.spike import Spike
 from pipeline.detection.timeline import Severity
 from pipeline.elastic.client import connect
 from pipeline.elastic.templates import install
+from pipeline.engine.result import PassResult
 from pipeline.errors import ConfigurationError, RetryableError, SiemliteError
 from pipeline.settings import Settings
 from tests.unit.alerts.memory_engine import MemoryEngine, address, detection
@@ -766,3 +767,76 @@ def test_an_alert_that_is_silenced_speaks_for_no_other(world: World) -> None:
     quiet, told = sorted(world.alerts(), key=lambda a: a.detection_id, reverse=True)
     assert (quiet.detection_id, quiet.silence is not None, owed(quiet)) == ("loud", True, [])
     assert (told.inhibited_by, owed(told)) == (None, [("mail", "open", "pending")])
+
+
+def test_a_silence_that_comes_after_an_alert_stops_what_would_be_said_of_it_later(world: World) -> None:
+    rule = detection(severity=by_count({3: Severity.LOW, 6: Severity.CRITICAL}))
+    burst(world, "203.0.113.7")
+    world.apply(rule)
+    before = owed(world.alerts()[0])
+    added = silence(world, detection="brute_force")
+    world.clock.advance(1)
+    burst(world, "203.0.113.7", events=6)
+    world.apply(rule)
+    [alert] = world.alerts()
+    assert (alert.severity, owed(alert)) == (Severity.CRITICAL, before)
+    assert alert.silence is not None
+    world.silences.expire(added.id, "kim")
+    world.clock.advance(1)
+    burst(world, "203.0.113.7", events=7)
+    world.apply(rule)
+    [alert] = world.alerts()
+    assert alert.silence is None
+    assert owed(alert)[len(before) :] == [("pager", "open", "pending")]
+
+
+def test_a_storm_whose_members_become_worse_together_is_one_more_message(world: World) -> None:
+    rule = detection(severity=by_count({3: Severity.LOW, 6: Severity.HIGH}))
+    for _ in range(2):
+        for number in range(25):
+            burst(world, f"203.0.113.{number}")
+        world.apply(rule)
+        world.clock.advance(10)
+    rollups = [a for a in world.alerts() if a.is_rollup]
+    assert sorted(a.title for a in rollups) == [
+        "25 alerts at once, now up to high: Title of brute_force.",
+        "25 alerts at once: Title of brute_force.",
+    ]
+    assert all(owed(a) == [("mail", "open", "pending")] for a in rollups)
+    assert all(owed(a) == [] for a in world.alerts() if not a.is_rollup)
+
+
+def test_many_alerts_whose_silence_ends_together_are_one_message(world: World) -> None:
+    added = silence(world, detection="brute_force")
+    for number in range(25):
+        burst(world, f"203.0.113.{number}")
+    world.apply()
+    world.silences.expire(added.id, "kim")
+    world.clock.advance(10)
+    for number in range(25):
+        burst(world, f"203.0.113.{number}")
+    world.apply()
+    assert [owed(a) for a in world.alerts() if a.is_rollup] == [[("mail", "open", "pending")]]
+    assert all(owed(a) == [] for a in world.alerts() if not a.is_rollup)
+
+
+def test_many_closed_groups_are_judged_anew_together(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(60):
+        burst(world, f"203.0.113.{number}")
+    world.apply(on_purpose=True)
+    for alert in world.alerts():
+        world.clock.advance(0.001)
+        world.actions.close(alert.id, "kim")
+    evaluations: list[str] = []
+    over = world.engine.over
+
+    def counted(rule: Detection, from_ms: int, to_ms: int) -> PassResult:
+        evaluations.append(rule.id)
+        return over(rule, from_ms, to_ms)
+
+    monkeypatch.setattr(world.engine, "over", counted)
+    world.clock.advance(1)
+    for number in range(60):
+        burst(world, f"203.0.113.{number}", events=1)
+    assert not world.apply().changed
+    assert len(evaluations) == 1

@@ -62,6 +62,25 @@ def test_what_another_process_sends_counts_as_stored(es_url: str, tmp_path: Path
     assert found(client) == EVENTS + 1
 
 
+def test_what_another_process_sends_and_elasticsearch_refuses_counts_as_refused(es_url: str, tmp_path: Path) -> None:
+    client = prepared(es_url)
+    data = {"type": "flattened", "depth_limit": 2}
+    mappings = {"properties": {"siemlite": {"properties": {"data": data}}}}
+    client.indices.create(index="security-logs-2026.11.24", mappings=mappings)
+    home = tmp_path / "home"
+    env = environment(home, ELASTICSEARCH_URL=es_url)
+    assert siemlite(env, "ship", str(written(tmp_path / "a.jsonl", 1))).returncode == 0
+    deep = {"timestamp": "2026-11-24T08:00:00Z", "event": "X", "context": {"a": {"b": {"c": {"d": "deep"}}}}}
+    source = written(tmp_path / "b.jsonl", 2)
+    with source.open("a") as file:
+        file.write(json.dumps(deep) + "\n")
+    sender = FileLock(home / "spool" / "files-1.send")
+    with running(env, "ship") as ship:
+        ship.until(sender.taken, "the sender has the readers' spool")
+        done = siemlite(env, "ship", "--json", str(source))
+    assert json.loads(done.stdout) == {"read": 3, "stored": 2, "refused": 1, "waiting": 0}
+
+
 def test_more_files_than_descriptors_are_all_followed(es_url: str, tmp_path: Path) -> None:
     client = prepared(es_url)
     files = [written(tmp_path / f"{number:03}.log", 1) for number in range(400)]

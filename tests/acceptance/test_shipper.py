@@ -333,11 +333,11 @@ class Stumbling(Spool):
 
     left = 2
 
-    def settle(self, settled: Sequence[Spooled], remainder: Sequence[Chunk] = ()) -> list[int]:
+    def settle(self, settled: Sequence[Spooled], remainder: Sequence[Chunk] = (), *, refused: int = 0) -> list[int]:
         if self.left:
             self.left -= 1
             raise RetryableError("database is locked")
-        return super().settle(settled, remainder)
+        return super().settle(settled, remainder, refused=refused)
 
 
 def test_what_could_not_be_settled_is_sent_again_until_it_is(harness: Harness, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.events.redaction.names import LOCATION, LONG_KEY, NAME_SLOTS, PLAIN, SENSITIVE, VALUE_SLOTS, Names
 from pipeline.events.redaction.objects import LONG_MAX, LONG_MIN, Fields, ObjectReader, real_number, whole_number
+from pipeline.events.values import unused
 
 MARKER = "[REDACTED]"
 TRUNCATED = "[TRUNCATED]"
@@ -124,8 +125,7 @@ class Plainer:
         for key, value in tree.copy().items():
             name = self._key(key)
             verdict = self._verdicts[key if type(key) is str else name]
-            while name in out:
-                name += "_"
+            name = unused(name, out)
             if verdict == PLAIN:
                 out[name] = MARKER if refused and name in _INPUT_SLOTS else self._any(value, inner)
             elif verdict == SENSITIVE or (name.casefold() in VALUE_SLOTS and self._names_a_secret(tree)):

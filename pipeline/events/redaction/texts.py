@@ -19,6 +19,7 @@ from pipeline.events.redaction.pairs import Pairs
 from pipeline.events.redaction.plain import MAX_DEPTH as PLAIN_DEPTH
 from pipeline.events.redaction.shapes import redact_key_blocks, redact_shapes, redact_userinfo
 from pipeline.events.redaction.structural import is_structural
+from pipeline.events.values import unused
 
 MAX_NESTING = 8
 """How often JSON within JSON is taken apart; below, its text is searched as it stands."""
@@ -152,10 +153,7 @@ class Texts:
     def _with_safe_keys(self, tree: dict[str, Any]) -> dict[str, Any]:
         out: dict[str, Any] = {}
         for key, value in tree.items():
-            name = self._searched(key)
-            while name in out:
-                name += "_"
-            out[name] = value
+            out[unused(self._searched(key), out)] = value
         return out
 
     def _list(self, items: Any, name: str, depth: int, nesting: int) -> Any:

@@ -242,14 +242,14 @@ def test_websockets_and_lifespan_pass_through_unlogged_and_a_websocket_has_its_c
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         context = CURRENT.get()
-        passed.append((scope["type"], receive, context.ip if context else None))
+        passed.append((scope["type"], await receive(), context.ip if context else None))
         await send({"type": "websocket.accept"})
 
     events, sent = serve(security, app, scope=scope_of(type="websocket"))
     serve(security, app, scope={"type": "lifespan"})
     assert events == []
     assert sent == [{"type": "websocket.accept"}]
-    assert passed == [("websocket", no_body, "10.0.0.1"), ("lifespan", no_body, None)]
+    assert passed == [("websocket", asyncio.run(no_body()), "10.0.0.1"), ("lifespan", asyncio.run(no_body()), None)]
 
 
 def test_the_application_has_ended_when_its_last_event_is_on_disk(security: SecurityLogger) -> None:
@@ -552,3 +552,41 @@ def test_the_trusted_proxies_of_the_settings_are_the_default(make: Any) -> None:
 
     (event,), _ = serve(make(siemlite_trusted_proxies="10.0.0.0/8, unix"), app)
     assert event["source"]["ip"] == "198.51.100.7"
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_the_middleware_takes_part_in_the_life_of_an_application_that_does_not(
+    security: SecurityLogger, *, asks: bool
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if asks:
+            await receive()
+        raise ValueError("Django can only handle ASGI/HTTP connections, not lifespan.")
+
+    asked: list[str] = []
+    sent: list[tuple[str, bool]] = []
+
+    async def receive() -> Message:
+        asked.append("lifespan.shutdown" if asked else "lifespan.startup")
+        if asked[-1] == "lifespan.shutdown":
+            security.log(SecurityEvent.LOGOUT)
+        return {"type": asked[-1]}
+
+    async def send(message: Message) -> None:
+        sent.append((message["type"], bool(spooled(security.settings.siemlite_home))))
+
+    asyncio.run(SecurityASGIMiddleware(app, security=security)({"type": "lifespan"}, receive, send))
+    assert sent == [("lifespan.startup.complete", False), ("lifespan.shutdown.complete", True)]
+
+
+def test_a_start_that_fails_fails(security: SecurityLogger) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed"})
+        raise ValueError("no database")
+
+    async def send(message: Message) -> None:
+        assert message == {"type": "lifespan.startup.failed"}
+
+    with pytest.raises(ValueError, match="no database"):
+        asyncio.run(SecurityASGIMiddleware(app, security=security)({"type": "lifespan"}, no_body, send))

@@ -398,6 +398,30 @@ def test_children_of_multiprocessing_leave_nothing_behind(tmp_path: Path, method
     assert sorted(numbers(tmp_path)) == [0, 1, 2]
 
 
+def test_the_children_of_celerys_pool_leave_nothing_behind(tmp_path: Path) -> None:
+    result = run_application(
+        tmp_path,
+        """
+        import os, sys, types
+        util = types.ModuleType("billiard.util")  # Has what multiprocessing.util has, and runs it before os._exit.
+        finalizers = []
+        util.Finalize = lambda obj, call, exitpriority: finalizers.append(call)
+        sys.modules["billiard.util"] = util
+        from pipeline import SecurityEvent, SecurityLogger
+        security = SecurityLogger("a")
+        if not os.fork():
+            for n in range(100):
+                security.log(SecurityEvent.LOGOUT, n=n)
+            for finalize in finalizers:
+                finalize()
+            os._exit(0)
+        os.wait()
+        """,
+    )
+    assert result.returncode == 0, result.stderr
+    assert numbers(tmp_path) == list(range(100))
+
+
 def test_signal_handlers_may_log_at_any_moment(tmp_path: Path) -> None:
     result = run_application(
         tmp_path,

@@ -8,8 +8,10 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,14 +20,15 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from pipeline.clock import SystemClock
+from pipeline.shipping import forks
 from pipeline.shipping.collector import Collector
-from pipeline.shipping.database import _FORMATS
+from pipeline.shipping.database import _FORMATS, UnusableSpoolError
 from pipeline.shipping.letters import DeadLetters
 from pipeline.shipping.locks import FileLock
 from pipeline.shipping.queue import Queues
 from pipeline.shipping.reserve import Reserve
 from pipeline.shipping.shipper import Shipper
-from pipeline.shipping.spool import Chunk, Spool, SpoolFullError
+from pipeline.shipping.spool import Chunk, Depth, Spool, SpoolFullError
 from pipeline.shipping.spools import Spools
 from pipeline.shipping.survey import survey
 
@@ -77,7 +80,7 @@ def test_a_full_spool_takes_nothing_and_moves_no_position(spool: Spool) -> None:
     spool.append([Chunk(b"x" * (MEGABYTE - 5), 7)], {"file": "1"}, 1)
     with pytest.raises(SpoolFullError, match="SIEMLITE_SPOOL_MAX_BYTES"):
         spool.append([Chunk(b"y" * 6, 1)], {"file": "2"}, 1)
-    assert spool.positions() == {"file": (0, "1")}
+    assert spool.positions() == {"file": (1, "1")}
     assert spool.depth().events == 7
 
 
@@ -152,7 +155,7 @@ def test_room_that_the_reserve_gave_up_is_for_settling_alone(tmp_path: Path) -> 
     with pytest.raises(SpoolFullError, match="disk is full"):
         spool.append([Chunk(b"x", 1)], {}, 1)
     spool.append([], {"file": "1"}, 1)
-    assert spool.positions() == {"file": (0, "1")}
+    assert spool.positions() == {"file": (1, "1")}
 
 
 def test_taking_again_gives_what_is_still_there_within_its_bytes(spool: Spool) -> None:
@@ -292,7 +295,7 @@ def test_what_append_returned_from_survives_sigkill(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "a.db", max_bytes=10**9)
     found = [int(body) for body in bodies(spool)]
     assert found[:acknowledged] == list(range(1, acknowledged + 1))
-    assert spool.positions() == {"file": (0, str(found[-1]))}
+    assert {source: data for source, (_, data) in spool.positions().items()} == {"file": str(found[-1])}
 
 
 def test_a_spool_is_written_by_one_process_and_adopted_when_that_is_gone(tmp_path: Path) -> None:
@@ -317,6 +320,20 @@ def test_the_position_that_a_later_reader_stored_holds_whichever_spool_it_is_in(
     assert spools.positions() == {"a": "new", "b": "kept"}
     second.spool.append([], {"a": "newest"}, 1)
     assert spools.positions() == {"a": "newest", "b": "kept"}
+
+
+def test_of_two_readers_at_once_the_position_holds_that_was_stored_last(tmp_path: Path) -> None:
+    spools = Spools(tmp_path, MEGABYTE)
+    first = spools.for_reader()
+    first.spool.append([], {"a": "1"}, 1_000)
+    second = spools.for_reader()
+    second.spool.append([], {"a": "2"}, 2_000)
+    second.close()
+    first.spool.append([], {"a": "3"}, 3_000)
+    first.close()
+    assert spools.positions() == {"a": "3"}
+    spools.for_reader().close()
+    assert spools.positions() == {"a": "3"}
 
 
 def test_positions_that_no_longer_count_are_dropped_by_the_next_reader(tmp_path: Path) -> None:
@@ -348,6 +365,73 @@ def test_a_damaged_readers_spool_is_passed_over(tmp_path: Path, content: bytes) 
     assert spools.positions() == {"a": "1"}
     (status,) = [spool for spool in survey(spools) if spool.trouble]
     assert (status.name, "damaged" in status.trouble, status.written) == ("files-1", True, False)
+
+
+def test_a_spool_whose_pages_are_damaged_is_passed_over_and_set_aside(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    owned = told.spools.for_reader()
+    for number in range(40):
+        owned.spool.append([Chunk(bytes([number]) * 20_000, 1)], {"a": str(number)}, 1)
+    owned.spool.fold()
+    path = owned.spool.path
+    owned.close()
+    content = path.read_bytes()
+    path.write_bytes(content[:16384] + b"\xa5" * (len(content) - 16384))  # A bad part of the disk, the header intact.
+    assert told.spools.for_reader().spool.path.name == "files-2.db"
+    (status,) = [spool for spool in survey(told.spools) if spool.trouble]
+    assert "damaged" in status.trouble
+    for _ in range(3):
+        told.collector.look()
+    assert [path.name for path in tmp_path.glob("*.damaged")] == ["files-1.damaged"]
+    assert len(told.said) == 1
+
+
+def test_a_spool_that_breaks_while_it_is_adopted_is_set_aside_once_its_writer_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Told(tmp_path)
+    owned = told.spools.for_reader()
+    told.collector.look()
+
+    def broken(self: Spool) -> Depth:
+        raise UnusableSpoolError(f"spool {self.path} is damaged", damaged=True)
+
+    monkeypatch.setattr(Spool, "depth", broken)
+    for _ in range(3):
+        told.collector.look()
+    assert len(told.said) == 1
+    assert owned.spool.path.exists()
+    owned.lock.release()
+    told.collector.look()
+    assert [path.name for path in tmp_path.glob("*.damaged")] == ["files-1.damaged"]
+
+
+def test_a_lock_that_belongs_to_somebody_else_is_named_and_keeps_nothing_else_from_being_sent() -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root can make files of somebody else's")
+    script = """
+        import os, sys
+        from pathlib import Path
+        from tests.unit.shipping.test_spool import Chunk, FileLock, Spool, Told, survey
+        os.chown(sys.argv[1], 65534, 65534)
+        for name in ("a.lock", "b.lock", "b.send", "files-1.lock", "gone.lock"):
+            Path(sys.argv[1], name).touch(0o600)
+        os.setgid(65534)
+        os.setuid(65534)
+        for name in ("a", "b", "c"):
+            Spool(Path(sys.argv[1], f"{name}.db"), max_bytes=10**6).append([Chunk(b"x", 1)], {}, 1)
+        told = Told(Path(sys.argv[1]))
+        for _ in range(3):
+            told.collector.look()
+        print([name for name in "abc" if FileLock(Path(sys.argv[1], f"{name}.send")).taken()])
+        print(len(told.said), "b.send is not this user's" in told.said[0])
+        print(len(survey(told.spools)), told.spools.for_reader().spool.path.name)
+    """
+    with tempfile.TemporaryDirectory() as folder:  # Not pytest's, into which nobody else may look.
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(script), folder], capture_output=True, text=True, check=False
+        )
+    assert done.stdout == "['a', 'b', 'c']\n1 True\n3 files-2.db\n", done.stderr
 
 
 class Told:
@@ -400,7 +484,7 @@ def test_a_spool_that_breaks_while_it_is_sent_is_left_alone_for_a_while_and_the_
         each.append([Chunk(b"x", 1)], {}, 1)
         queues.add(each)
     broken.close()
-    found: list[tuple[Spool, sqlite3.Error]] = []
+    found: list[tuple[Spool, Exception]] = []
     claim = queues.claim(10.0, 100, found)
     assert claim is not None
     assert claim.spool is well
@@ -472,6 +556,35 @@ def test_a_lock_ends_with_its_process_and_a_fork_does_not_keep_it(tmp_path: Path
         os.waitpid(child, 0)
 
 
+def test_a_child_may_use_spools_though_its_parent_was_stuck_at_one_when_it_forked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forks, "_FORK_SECONDS", 0.05)
+    stuck, end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with forks.opening:
+            stuck.set()
+            end.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    stuck.wait()
+    child = os.fork()
+    if not child:
+        Spools(tmp_path, MEGABYTE).for_writer().spool.append([Chunk(b"1", 1)], {}, 1)
+        os._exit(7)
+    until = time.monotonic() + 20
+    while not (ended := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < until:
+        time.sleep(0.01)
+    end.set()
+    holder.join()
+    if not ended[0]:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(ended[1]) == 7
+
+
 def test_a_spool_of_a_newer_format_is_left_alone(tmp_path: Path) -> None:
     db = sqlite3.connect(tmp_path / "a.db")
     db.execute("PRAGMA user_version = 99")
@@ -534,7 +647,7 @@ def test_a_full_disk_refuses_events_loses_none_and_can_be_worked_off() -> None:
                 os.write(filler, b"x" * 4096)
         except OSError:
             pass
-        assert spool.positions() == {"file": (0, str(taken - 1))}
+        assert spool.positions()["file"][1] == str(taken - 1)
         seen = []
         while chunks := spool.take(0, 1):
             seen.append(int(chunks[0].body[:8]))

@@ -1,5 +1,6 @@
 """Following files: rotation, truncation, restarts, and what goes wrong on the way."""
 
+import glob
 import gzip
 import os
 import shutil
@@ -15,9 +16,11 @@ from pipeline.sources import openfiles
 from pipeline.sources.discovery import Discovery
 from pipeline.sources.follow import FollowSource
 from pipeline.sources.formats.format import TOO_LONG, FormatOptions, format_factory
+from pipeline.sources.lineage import Lineage, Part
 from pipeline.sources.lines import LINE_MAX
 from pipeline.sources.logfile import LogFile, UnreadableError
 from pipeline.sources.record import Batch
+from pipeline.sources.tail import Tail
 from tests.unit.sources.clocks import StillClock
 
 KEY = b"k" * 32
@@ -437,6 +440,35 @@ def test_files_beyond_those_that_may_be_open_take_turns(tmp_path: Path, monkeypa
     assert max(first.values()) < 40
 
 
+class SlowClock(StillClock):
+    """Time goes by at each look at the clock, as where each batch waits for a disk."""
+
+    def monotonic(self) -> float:
+        self.move(0.1)
+        return super().monotonic()
+
+
+def test_files_that_never_come_to_their_end_make_room_for_those_that_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openfiles, "OPEN_MAX", 3)
+    paths = [tmp_path / f"{number}.log" for number in range(8)]
+    for path in paths:
+        append(path, f"{path.stem} 0\n")
+    follower = Follower(tmp_path / "*.log")
+    follower.clock = SlowClock()
+    follower.restart()
+    seen: set[str] = set()
+    for turn in range(1, 80):
+        for batch in follower.source.poll():
+            follower.take(batch)
+            for record in batch.records:
+                seen.add(str(record.event["message"]).split()[0])
+            for path in paths:  # Somebody writes all the time.
+                append(path, f"{path.stem} {turn}\n")
+    assert seen == {path.stem for path in paths}
+
+
 @pytest.mark.parametrize("how", ["rename", "copytruncate", "gzip"])
 def test_many_logs_that_rotate_at_once_are_read_whole_with_few_descriptors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
@@ -611,3 +643,50 @@ def test_it_ends_soon_after_it_is_told_to_and_gives_the_files_back(log: Path) ->
     stop.set()
     assert list(batches) == []
     assert held(log) == 0
+
+
+def test_a_folder_is_entered_once_whatever_links_lead_to_it(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    (loop / "deep" / ".hidden").mkdir(parents=True)
+    for name in ("a", "b"):
+        (loop / name).symlink_to(".")
+    append(loop / "x.log", "1\n")
+    append(loop / "deep" / "y.log", "2\n")
+    append(loop / "deep" / ".hidden" / "z.log", "3\n")
+    append(loop / "deep" / ".w.log", "4\n")
+    (tmp_path / "elsewhere").mkdir()
+    append(tmp_path / "elsewhere" / "v.log", "5\n")
+    (loop / "deep" / "link").symlink_to(tmp_path / "elsewhere")
+    follower = Follower(loop / "**" / "*.log")
+    assert sorted(map(str, follower.settle())) == ["1", "2", "5"]
+
+
+@pytest.mark.parametrize("pattern", ["**/*.log", "*/**/*.log", "**", "**/d*/**/x.log", "d1/**", "d1/**/d2/*"])
+def test_stars_that_stand_for_any_folders_find_what_glob_finds(tmp_path: Path, pattern: str) -> None:
+    for folder in ("", "d1", "d1/d2", "d1/d2/d3", "e", "d1/.h"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for name in ("x.log", "y.txt", ".z.log"):
+            (tmp_path / folder / name).touch()
+    found = glob.glob(str(tmp_path / pattern), recursive=True)  # noqa: PTH207 - what is to be held against
+    expected = {path for path in found if Path(path).is_file()}
+    assert {str(path) for path, _ in Discovery([str(tmp_path / pattern)], print).files(0.0)} == expected
+
+
+def test_what_is_written_while_a_file_is_closed_is_read(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openfiles, "OPEN_MAX", 1)
+    other = log.with_name("other.log")
+    append(log, "a\n")
+    append(other, "b\n")
+    follower = Follower(log, other)
+    rest = openfiles.OpenFiles.rest
+
+    def late(files: openfiles.OpenFiles, tail: Tail) -> tuple[Lineage, Part]:
+        append(tail.file.path, "late\n")
+        return rest(files, tail)
+
+    monkeypatch.setattr(openfiles.OpenFiles, "rest", late)
+    said = follower.look()
+    monkeypatch.setattr(openfiles.OpenFiles, "rest", rest)
+    said += follower.settle()
+    assert sorted(map(str, said))[:2] == ["a", "b"]
+    assert said.count("late") == len(said) - 2 >= 1

@@ -277,3 +277,11 @@ def test_suspects_are_named_by_their_position_in_a_long_batch() -> None:
     bodies = [dirty if at in (0, 127, 128, 500, 999) else clean for at in range(1_000)]
     assert list(redactor.suspects(bodies)) == [0, 127, 128, 500, 999]
     assert list(redactor.suspects([])) == []
+
+
+def test_keys_that_become_alike_cost_no_more_than_others_and_none_is_lost() -> None:
+    tree = {f"pw={number}": number for number in range(20_000)}
+    redacted = redactor.values(tree)
+    assert sorted(redacted.values()) == list(range(20_000))
+    assert not any(f"pw={number}" in redacted for number in range(20_000))
+    assert max(map(len, redacted)) < 30

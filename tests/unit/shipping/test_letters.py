@@ -1,0 +1,53 @@
+"""Dead letters in the local file: whole or not there, whatever the disk does."""
+
+import os
+from pathlib import Path
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from pipeline.shipping.letters import DeadLetters, Letter, local_letters
+
+
+def letter(name: str) -> Letter:
+    return Letter(name, "security-logs-2026.11.24", "why", "{}" * 500, 1)
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> DeadLetters:
+    return DeadLetters(Elasticsearch("http://127.0.0.1:9", max_retries=0), tmp_path)
+
+
+def names(folder: Path) -> list[str]:
+    return [found["id"] for found in local_letters(folder)]
+
+
+def test_what_a_full_disk_took_in_part_is_taken_back(
+    kept: DeadLetters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept.keep([letter("first")])
+    whole = os.write
+
+    def short(handle: int, data: bytes) -> int:
+        monkeypatch.setattr(os, "write", full)
+        return whole(handle, data[:100])
+
+    def full(handle: int, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", short)
+    with pytest.raises(OSError, match="No space"):
+        kept.keep([letter("big"), letter("small")])
+    monkeypatch.setattr(os, "write", whole)
+    assert names(tmp_path) == ["first"]
+    kept.keep([letter("big"), letter("small")])
+    assert names(tmp_path) == ["first", "big", "small"]
+
+
+def test_a_torn_last_line_of_whoever_was_killed_takes_no_other_with_it(kept: DeadLetters, tmp_path: Path) -> None:
+    kept.keep([letter("first")])
+    path = tmp_path / "dead-letters.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"id":"torn","@timest')
+    kept.keep([letter("next")])
+    assert names(tmp_path) == ["first", "next"]
+    assert path.stat().st_mode & 0o777 == 0o600
