@@ -9,10 +9,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.app.shipping import ShippingApp
 from pipeline.errors import ConfigurationError
 from pipeline.scheduler.health import Report, parse_address
+from pipeline.shipping.database import UnusableSpoolError
 from pipeline.shipping.shipper import Shipper
 from pipeline.shipping.spool import Spool
 from pipeline.shipping.spools import AdoptedSpool, Spools
@@ -135,7 +137,7 @@ def ship_sources(
             while True:
                 reading = reader.is_alive()
                 watched = watch.idle  # Asked for first: an alarm is in the spool before the watch is idle.
-                waiting = owned.spool.depth().events
+                waiting = sending.waiting()
                 sending.see_to_it()
                 progress(source.bytes_read, sending.done()[0], waiting)
                 if not reading and (stop.is_set() or (waiting == 0 and watched)):
@@ -147,7 +149,7 @@ def ship_sources(
         finally:
             shipper.stop(_END_SECONDS)
             watch.stop()
-            waiting = owned.spool.depth().events
+            waiting = sending.waiting()
             while waiting == 0 and owned.spool.give_back():
                 pass
             stored = sending.done()
@@ -159,30 +161,54 @@ def ship_sources(
 
 
 class _Sending:
-    """Sees to it that `spool` is sent from: by this process, unless another does so already."""
+    """Sees to it that `spool` is sent from: by this process, unless another does so already.
+
+    What earlier readers of files left in theirs is sent with it, for nobody may read those files again.
+    """
 
     def __init__(self, spools: Spools, spool: Spool, shipper: Shipper) -> None:
         self._spools = spools
-        self._spool = spool
         self._shipper = shipper
-        self._adopted: AdoptedSpool | None = None
-        self._before = spool.depth()
+        self._own = spool
+        self._before = {spool.path: spool.depth()}
+        self._adopted: dict[Path, AdoptedSpool] = {}
         self.see_to_it()
+        for path in spools.left_by_readers():
+            self._adopt(path)
 
     def see_to_it(self) -> None:
         """Send from the spool if nobody does; asked again and again, for another sender may end."""
-        if self._adopted is None:
-            self._adopted = self._spools.adopt(self._spool.path)
-            if self._adopted is not None:
-                self._shipper.add(self._adopted.spool)
+        if self._own.path not in self._adopted:
+            self._adopt(self._own.path)
+
+    def _adopt(self, path: Path) -> None:
+        try:
+            adopted = self._spools.adopt(path)
+        except UnusableSpoolError:
+            return  # It is told of where it is to be used.
+        if adopted is not None:
+            self._before.setdefault(path, adopted.spool.depth())
+            self._adopted[path] = adopted
+            self._shipper.add(adopted.spool)
+
+    def waiting(self) -> int:
+        """Return how many events wait."""
+        return sum(spool.depth().events for spool in self._all())
 
     def done(self) -> tuple[int, int]:
-        """Return how many events left the spool whole since this began, and how many for the dead letters."""
-        depth = self._spool.depth()
-        refused = depth.refused - self._before.refused
-        return max(0, depth.settled - self._before.settled - refused), refused
+        """Return how many events left the spools whole since this began, and how many for the dead letters."""
+        settled = refused = 0
+        for spool in self._all():
+            before, now = self._before[spool.path], spool.depth()
+            settled += now.settled - before.settled
+            refused += now.refused - before.refused
+        return max(0, settled - refused), refused
+
+    def _all(self) -> Iterator[Spool]:
+        yield self._own
+        yield from (adopted.spool for path, adopted in self._adopted.items() if path != self._own.path)
 
     def close(self) -> None:
         """Send no more."""
-        if self._adopted is not None:
-            self._adopted.close()
+        for adopted in self._adopted.values():
+            adopted.close()

@@ -85,6 +85,15 @@ class Spools:
                 newest[source] = max(stored, newest.get(source, stored), key=lambda stored: stored[0])
         return {source: data for source, (_, data) in newest.items() if data}
 
+    def left_by_readers(self) -> list[Path]:
+        """Return the file readers' spools that hold events, and that nobody writes into now."""
+        found = []
+        for path in sorted(self.folder.glob(f"{_READERS}*.db")):
+            with suppress(FileNotFoundError, UnusableSpoolError), self.opened(path) as spool:
+                if spool.depth().events and not FileLock(path.with_suffix(".lock")).taken():
+                    found.append(path)
+        return found
+
     def _positions(self) -> dict[Path, dict[str, tuple[int, str]]]:
         found = {}
         for path in sorted(self.folder.glob(f"{_READERS}*.db")):

@@ -16,9 +16,11 @@ Invariants:
   changes is given up, and what of it can be read is kept.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from pipeline.clock import Clock
 from pipeline.sources.discovery import Discovery
@@ -29,6 +31,8 @@ from pipeline.sources.openfiles import GRACE_SECONDS, OpenFiles
 from pipeline.sources.position import FORGET
 from pipeline.sources.record import Batch, Record
 from pipeline.sources.tail import Tail, TruncatedError
+
+_log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
 TURN_SECONDS = 1.0
@@ -54,6 +58,8 @@ class FollowSource:
     ) -> None:
         self._clock = clock
         self._stop = stop
+        self._notify = notify
+        self._stumbled: set[Path] = set()
         self._discovery = Discovery(patterns, notify)
         self._files = OpenFiles(self._discovery, make_format, key, positions)
         self.bytes_read = 0
@@ -120,6 +126,17 @@ class FollowSource:
             self._discovery.complain(tail.file.path, f"{tail.file.path} cannot be read: {error.strerror}; trying again")
             self._files.failed_before(tail, self._clock.monotonic())
             self._files.release(tail)
+        except Exception as error:  # noqa: BLE001 - a defect met in one file must not end the reading of the others
+            self._stumble(tail.file.path, error)
+            self._files.failed_before(tail, self._clock.monotonic())
+            self._files.release(tail)
+
+    def _stumble(self, path: Path, error: Exception) -> None:
+        """Tell of a defect that was met in a file, once."""
+        if path not in self._stumbled:
+            self._stumbled.add(path)
+            _log.error("%s cannot be read on", path, exc_info=error)
+            self._notify(f"{path} cannot be read on: {type(error).__name__}: {error}; trying again")
 
     def _batch(self, lineage: Lineage, records: Sequence[Record]) -> Batch:
         lineage.dirty = False

@@ -140,14 +140,17 @@ class Lineage:
         self.parts = [part for part in self.parts if part not in dropped]
 
 
-def remembered(positions: Mapping[str, str], prefix: str, leads_to: Callable[[str], bool]) -> dict[str, Lineage]:
-    """Return, by stem, the logs of the positions that begin with `prefix` and whose path is followed still.
+def remembered(
+    positions: Mapping[str, str], prefix: str, leads_to: Callable[[str], bool]
+) -> tuple[dict[str, Lineage], dict[str, Lineage]]:
+    """Return, by stem, the logs of the positions that begin with `prefix`: those whose path is followed still, others.
 
-    Other followers of the home, of other paths or with another format, have theirs among them.
+    Of the others, other followers of the home may have theirs; some may turn out to be followed by another path.
     """
-    found = {}
+    ours: dict[str, Lineage] = {}
+    others: dict[str, Lineage] = {}
     for name, text in positions.items():
         lineage = Lineage.from_text(name.removeprefix(prefix), text) if name.startswith(prefix) else None
-        if lineage is not None and leads_to(lineage.path):
-            found[lineage.stem] = lineage
-    return found
+        if lineage is not None:
+            (ours if leads_to(lineage.path) else others)[lineage.stem] = lineage
+    return ours, others

@@ -52,7 +52,7 @@ class OpenFiles:
         self._waiting: dict[Inode, float] = {}
         self._folders = Folders()
         self._prefix = f"{_PREFIX}:{name_of(make_format)}:"
-        self.lineages = remembered(positions, self._prefix, discovery.leads_to)
+        self.lineages, self._others = remembered(positions, self._prefix, discovery.leads_to)
 
     def key_of(self, lineage: Lineage) -> str:
         """Return the name of a log's position."""
@@ -268,6 +268,8 @@ class OpenFiles:
         """Return the log to which `path` leads, new where it was not known."""
         stem = stem_of(real_path)
         lineage = self.lineages.get(stem)
+        if lineage is None and stem in self._others:
+            lineage = self.lineages[stem] = self._others.pop(stem)
         if lineage is None:
             newest = -1
             for other in self._folders.siblings_of(stem):

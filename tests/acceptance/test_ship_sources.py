@@ -12,6 +12,8 @@ from pipeline.elastic.client import connect
 from pipeline.elastic.templates import install
 from pipeline.settings import Settings
 from pipeline.shipping.locks import FileLock
+from pipeline.shipping.spools import Spools
+from pipeline.shipping.survey import survey
 from tests.command import COMMAND, environment, running, siemlite
 
 EVENTS = 500
@@ -30,8 +32,9 @@ def written(path: Path, events: int = EVENTS) -> Path:
 
 
 def found(client: Elasticsearch, code: str = "X") -> int:
-    client.indices.refresh(index="security-logs-*")
-    return int(client.count(index="security-logs-*", query={"term": {"event.code": code}})["count"])
+    patient = client.options(ignore_status=[404, 503])  # while an index is being made
+    patient.indices.refresh(index="security-logs-*")
+    return int(patient.count(index="security-logs-*", query={"term": {"event.code": code}}).get("count", 0))
 
 
 def test_a_spool_that_another_held_for_a_moment_is_sent_from_once_it_is_free(es_url: str, tmp_path: Path) -> None:
@@ -79,6 +82,20 @@ def test_what_another_process_sends_and_elasticsearch_refuses_counts_as_refused(
         ship.until(sender.taken, "the sender has the readers' spool")
         done = siemlite(env, "ship", "--json", str(source))
     assert json.loads(done.stdout) == {"read": 3, "stored": 2, "refused": 1, "waiting": 0}
+
+
+def test_what_an_earlier_reader_left_is_sent_whichever_file_is_read_next(es_url: str, tmp_path: Path) -> None:
+    client = prepared(es_url)
+    home = tmp_path / "home"
+    away = environment(home, ELASTICSEARCH_URL="http://127.0.0.1:9")
+    with running(away, "ship", "--follow", str(written(tmp_path / "a.log", 20))) as one:
+        one.until(lambda: bool(list((home / "spool").glob("files-1.db"))), "the first follower has its spool")
+        with running(away, "ship", "--follow", str(written(tmp_path / "b.log", 30))) as other:
+            spools = Spools(home / "spool", 10**9)
+            other.until(lambda: sum(spool.events for spool in survey(spools)) == 50, "both have spooled their files")
+    done = siemlite(environment(home, ELASTICSEARCH_URL=es_url), "ship", "--json", str(written(tmp_path / "c.log", 5)))
+    assert json.loads(done.stdout) == {"read": 5, "stored": 55, "refused": 0, "waiting": 0}
+    assert found(client) == 55
 
 
 def test_more_files_than_descriptors_are_all_followed(es_url: str, tmp_path: Path) -> None:

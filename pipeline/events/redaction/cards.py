@@ -55,6 +55,10 @@ _GROUPS_MAX = 5
 _THREE_FOURS = [4, 4, 4]
 _AMERICAN = ([4, 6, 5], [4, 6, 4])
 _USUAL_MAX = 16
+_TELEPHONE = re.compile(r"(?:\A|[^\w%])\+\Z")
+_TELEPHONE_MAX = 15
+"""Digits of a telephone number at most (ITU-T E.164)."""
+
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
 _SSN_DIGITS = r"(?!000|666|9)[0-9]{3}%s(?!00)[0-9]{2}%s(?!0000)[0-9]{4}(?![\w-])"
@@ -113,6 +117,9 @@ def _cards_in(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     if text[end : end + 1].isalnum() or _continues(text, end):
         groups.pop()
     if start and text[start - 1].isalpha() and _ESCAPED.match(text, start - 2) is None:
+        if text[max(0, start - 2) : start] != "%B":  # the first track of a magnetic stripe
+            groups = groups[1:]
+    elif _TELEPHONE.match(text[max(0, start - 2) : start]) and end - start <= _TELEPHONE_MAX:
         groups = groups[1:]
     first = 0
     while first < len(groups):

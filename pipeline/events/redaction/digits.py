@@ -66,7 +66,8 @@ def _may_hold_card(body: bytes, plain: bytes, digits: bytes) -> bool:
         if len(digits) > MAX_DIGITS or not is_card(digits.decode()):
             return False
         end = at + len(digits)
-        inside = body[at - 1 : at].isalpha() or body[end : end + 1].isalpha()
+        before = body[at - 1 : at].isalpha() and not body.endswith(b"%B", 0, at)  # see `cards`: a magnetic stripe
+        inside = before or body[end : end + 1].isalpha()
         return not inside or body.count(digits) > 1
     text = digits.decode()
     return len(text) > _MANY_DIGITS or any(

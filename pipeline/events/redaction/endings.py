@@ -11,30 +11,43 @@ QUOTE = re.compile(r"(?:[bBuUrR]{1,2}(?=\\*[\"'`])|string\([0-9]{1,9}\)\s{0,4})?
 
 _NEXT_NAME = r"[\w.\-\[\]%]{1,64}"
 _LINE_END = rf"[nrt](?:\s|\Z|\\|{_NEXT_NAME}[=:])"
-_BARE = re.compile(
-    r"(?:[^\s,;&|<>()\[\]{}\"'`\\%]++"
-    rf"|[,;](?!\s|\Z|\\*[\"'`{{\[]|{_NEXT_NAME}[=:])"
-    rf"|&(?!\s|\Z|(?:amp;)?{_NEXT_NAME}=|quot;|\#)"
-    rf"|\|(?!\s|\Z|{_NEXT_NAME}[=:])"
-    r"|<(?!/[A-Za-z]|!|[A-Za-z]{1,20}\s{0,2}/?>)"
-    r"|[(\[{]"
-    r"|[)\]}>](?!\s|\Z|[,;:.&)\]}>\"'`]|\\+[\"'`nrt])"
-    r"|[\"'`](?!\s|\Z|[,;:&)\]}>])"
-    rf"|\\++(?![\"'`]|{_LINE_END})"
-    rf"|(?:\\(?=\\))++(?=\\{_LINE_END})"
-    r"|%(?!26|3[bB]|0[aAdD])"
-    r")++"
-)
+
+
+def _bare(separator: str) -> re.Pattern[str]:
+    """Return the pattern of a value without quotes, which `separator`, behind a percent sign, ends."""
+    return re.compile(
+        r"(?:[^\s,;&|<>()\[\]{}\"'`\\%]++"
+        rf"|[,;](?!\s|\Z|\\*[\"'`{{\[]|{_NEXT_NAME}[=:])"
+        rf"|&(?!\s|\Z|(?:amp;)?{_NEXT_NAME}=|quot;|\#)"
+        rf"|\|(?!\s|\Z|{_NEXT_NAME}[=:])"
+        r"|<(?!/[A-Za-z]|!|[A-Za-z]{1,20}\s{0,2}/?>)"
+        r"|[(\[{]"
+        r"|[)\]}>](?!\s|\Z|[,;:.&)\]}>\"'`]|\\+[\"'`nrt])"
+        r"|[\"'`](?!\s|\Z|[,;:&)\]}>])"
+        rf"|\\++(?![\"'`]|{_LINE_END})"
+        rf"|(?:\\(?=\\))++(?=\\{_LINE_END})"
+        rf"|%(?!{separator}|0[aAdD])"
+        r")++"
+    )
+
+
+_BARE = _bare(r"(?:26|3[bB])[\w.\-]{1,64}(?:=|%3[dD])")
+_BARE_ENCODED = _bare("26|3[bB]")
 """A value without quotes: up to a space, and up to a separator or closing mark behind which the text goes on."""
 
 _OUTER_END = re.compile(r"\s*+[,}\])](?:\s*+(?:\\*+[\"'{}\[\]]|\Z))")
 _AFTER_STRING = re.compile(r"[\s,}\])&;:>]|\Z")
+_CALL = re.compile(r"&?(?:new )?(?:\[\])?[\w.*]{0,80}[({](?=\s{0,4}(?:b?\\*+[\"'`]|\[\]|[\w.]{1,80}[({]))")
+_IN_CALL = re.compile(r"(?<!\\)\\*+[\"'`]|[{}\[\]()]")
 _STRUCTURE = re.compile(r"(?<!\\)\\*+[\"'`]|[{}\[\]]")
 
 
-def bare_end(text: str, at: int) -> int:
-    """Return where the unquoted value that begins at `at` ends; `at` where there is none."""
-    found = _BARE.match(text, at)
+def bare_end(text: str, at: int, *, encoded: bool = False) -> int:
+    """Return where the unquoted value that begins at `at` ends; `at` where there is none.
+
+    `encoded` says that the mark before it was percent-encoded: then so is what separates it from the next.
+    """
+    found = (_BARE_ENCODED if encoded else _BARE).match(text, at)
     return at if found is None else found.end()
 
 
@@ -84,6 +97,26 @@ def structure_end(text: str, at: int, opener: str) -> int:
         elif not opener.endswith('"') or mark[-1] == '"':
             at = string_end(text, at, mark)
             at += len(mark)
+    return len(text)
+
+
+def call_end(text: str, at: int) -> int:
+    """Return the end of the value at `at` that is told as code, `[]string{"…"}` or `Secret('…')`; `at` for others."""
+    found = _CALL.match(text, at)
+    if found is None:
+        return at
+    depth, end = 1, found.end()
+    while (found := _IN_CALL.search(text, end)) is not None:
+        mark = found[0]
+        end = found.end()
+        if mark in "{[(":
+            depth += 1
+        elif mark in "}])":
+            depth -= 1
+            if depth == 0:
+                return end
+        else:
+            end = string_end(text, end, mark) + len(mark)
     return len(text)
 
 

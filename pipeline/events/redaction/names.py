@@ -7,6 +7,8 @@ are split at camelCase, at digits and at every other character. A name is sensit
 - has one of `WORDS` as a whole word: `user_ssn`, `cardCVV2`, but not `class_name`, `shipping`, `process_name`;
 - ends in one of `LAST_WORDS`: `db_pass`, `aws.credentials`, but not `pass_rate`, `credential_type`.
 
+What tells of a secret is none: `otp_attempts`, `token_expires_at`, `max_tokens`; of an annotation with the prefix of
+a domain, such as `authorization.k8s.io/decision`, the part behind it is the name.
 The identifier of a key is not the key: a final `key id` is left out of the comparison, so `api_key_id`
 survives; the identifier of a secret or of a token is as good as it, so `secret_id` and `token_id` do not.
 
@@ -68,10 +70,32 @@ FRAGMENTS: tuple[str, ...] = (
     "sshkey",
     "subscriptionkey",
     "twofactorcode",
+    "accesscode",
+    "logincode",
+    "onetimecode",
+    "pincode",
+    "smscode",
+    "verifycode",
+    "authtok",
+    "dbpass",
+    "rootpw",
+    "smtppass",
+    "storepass",
+    "keypass",
+    "magiclink",
+    "resetlink",
+    "redisauth",
+    "fernetkey",
+    "licensekey",
+    "openaikey",
+    "sendgridkey",
+    "storagekey",
+    "stripekey",
     # as other languages say it
     "contrasena",
     "contraseña",
     "motdepasse",
+    "kennwort",
     "wachtwoord",
 )
 """Contained anywhere. Two words are joined, also over a nested object: `{"api": {"key": …}}`."""
@@ -84,6 +108,15 @@ WORDS: frozenset[str] = frozenset(
 LAST_WORDS: frozenset[str] = frozenset({"pass", "pw", "credential", "credentials", "creds", "csrf", "xsrf"})
 """Whole words, where they end the name."""
 
+_TELLING: frozenset[str] = frozenset(
+    {"age", "at", "attempt", "attempts", "count", "counts", "expiration", "expires", "expiry", "length", "policy"}
+    | {"strength", "total", "ttl", "type"}
+)
+"""Last words of names that tell of a secret and are none: `password_attempts`, `token_expires_at`."""
+
+_COUNTING: frozenset[str] = frozenset({"completion", "input", "max", "min", "num", "output", "prompt", "total", "used"})
+"""First words of what counts `tokens` of a language."""
+
 STATEMENTS: tuple[str, ...] = ("identifiedby",)
 """What precedes a secret in a statement and is no name."""
 
@@ -93,10 +126,16 @@ SHORT = 4
 PLAIN, SENSITIVE, SPECIAL = 0, 1, 2
 """Verdicts. `SPECIAL` names need a look at what stands around them: see `Names`."""
 
-NAME_SLOTS: tuple[str, ...] = ("name", "key", "header", "field", "param", "parameter", "variable", "id", "k")
+NAME_SLOTS: tuple[str, ...] = (
+    *("name", "key", "header", "field", "param", "parameter", "variable", "id", "k"),
+    *("column", "label", "parameterkey", "path", "property"),
+)
 """Keys under which objects such as `{"name": "Authorization", "value": …}` say what their value is."""
 
-VALUE_SLOTS: frozenset[str] = frozenset({"value", "values", "val", "content", "v"})
+VALUE_SLOTS: frozenset[str] = frozenset(
+    {"value", "values", "val", "content", "v"}
+    | {"default", "new", "new_value", "newvalue", "old", "old_value", "oldvalue", "parametervalue", "rejectedvalue"}
+)
 """Keys under which such objects hold the value; both are compared without regard to case."""
 
 LOCATION = "loc"
@@ -176,11 +215,16 @@ class Names:
         return PLAIN
 
     def _matches(self, key: str) -> bool:
+        prefix, slash, last = key.rpartition("/")
+        if slash and "." in prefix and last:
+            key = last  # an annotation such as `authorization.k8s.io/decision`
         folded = unicodedata.normalize("NFKC", key).casefold()
         joined = _KEY_ID.sub("", _NOT_ALPHANUMERIC.sub("", folded))
+        words = split_words(key)
+        if words and (words[-1] in _TELLING or (words[-1] == "tokens" and words[0] in _COUNTING)):
+            return False
         if any(fragment in joined for fragment in self._fragments):
             return True
-        words = split_words(key)
         if not words:
             return False
         if words[-1] in LAST_WORDS or not WORDS.isdisjoint(words):

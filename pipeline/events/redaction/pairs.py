@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pipeline.events.redaction.endings import (
     QUOTE,
     bare_end,
+    call_end,
     closes_an_outer_string,
     string_end,
     structure_end,
@@ -28,7 +29,7 @@ _ESCAPE = r"(?<!\\)\\++u[0-9a-fA-F]{4}"
 _NAME = rf"(?:[\w.\-$]|{_ESCAPE})++"
 _PAIR = re.compile(
     rf"(?<![\w.\-$])(?:({_NAME})"
-    r"((?:[\])]|\\*+[\"'`]|&quot;|&\#34;|%5[dD]|%22){0,3}+)[ \t]*+"
+    r"((?:[\])]|\[[0-9*]{0,6}+\]|%5[bB][0-9*]{0,6}+%5[dD]|\\*+[\"'`]|&quot;|&\#34;|%5[dD]|%22){0,4}+)[ \t]*+"
     r"(=>|:=|=(?![=~>])|:(?![:=]|//)|%3[aAdD])"
     rf"|[\w.\-$]*+{_ESCAPE}{_NAME})"
 )
@@ -46,6 +47,9 @@ _ANOTHER_PAIR = re.compile(r"[\w.\-]{1,64}(?:=|:[^/])")
 _KEY_QUOTE = re.compile(r"\\*[\"'`]|&quot;|&#34;|%22")
 _SUDO_DIRECTORY = re.compile(r"(?:/|~|unknown)[^;=]*+;")
 
+_SERVICES = frozenset({"secretsmanager"})
+"""Names before a colon that are services of a cloud, in the names of its resources and actions."""
+
 _NAMING = frozenset({"name", "key", "header", "field", "param", "parameter", "variable"})
 _NAMED = re.compile(
     r"\s{0,4}\\*[\"']?([\w.\-\[\]]{2,64})\\*[\"']?(?:"
@@ -60,6 +64,8 @@ _PART_END = re.compile(r"(?:\r?\n|(?<!\\)(?:\\++r)?+\\++n)--")
 _OPTION = re.compile(r"-(?:(?<![\w-]-)|(?<=\\[nrt]-))-?([A-Za-z][\w-]{1,60})[ \t]++(?![-|&;<>])")
 _ELEMENT = re.compile(r"<((?:[\w.-]{1,60}:)?+[\w.-]{1,100}+)(?:\s[^<>]{0,500}+)?>")
 _CLOSING = re.compile(r"</((?:[\w.-]{1,60}:)?+[\w.-]{1,100}+)")
+_CALLED = re.compile(r"\s(?:name|key|id|field)=(\\*+[\"'])([\w.-]{2,64})\1")
+_GIVEN = re.compile(r"\svalue=(\\*+[\"'])")
 _QUOTED_NAME = re.compile(
     r"(\(\s{0,4})?+(?:(?<![A-Za-z])b)?(\\{0,128}+[\"'])([\w.-]{2,64})\2\s{0,4},\s{0,4}(?=b?(\\*+[\"']))"
 )
@@ -67,6 +73,9 @@ _MEMBER = re.compile(r"\\*+[\"']\s{0,4}:")
 """What closes a string that is itself the name of a member: `'name': 'X-Api-Key', 'value': …`."""
 
 _CLAUSE = re.compile(r"(?:\b|(?<=\\[nrt]))(?:identified by|password|passwd|passphrase)[ ]{1,4}(?=')", re.IGNORECASE)
+_NOT_WITH_ID = frozenset({"password", "passwd"})
+"""What an id that follows is not one of: `op=changing password id=1000` tells of an account."""
+
 _HEADER_NAMES = frozenset({"authorization", "cookie"})
 
 
@@ -115,7 +124,7 @@ class Pairs:
     def _names_a_secret(self, text: str, start: int, name: str, mark: str) -> bool:
         if "\\" in name:
             name = _UNICODE.sub(lambda code: chr(int(code[1], 16)), name)
-        if mark == ":" and _INSTANT.search(name):
+        if mark == ":" and (_INSTANT.search(name) or name.casefold() in _SERVICES or text[start - 1 : start] == "/"):
             return False
         if self._is_sensitive(name):
             return True
@@ -126,7 +135,9 @@ class Pairs:
             return True
         if before == " " and joins_next_word(name):
             previous = _PREVIOUS_WORD.search(text, max(0, start - 18), start)
-            return previous is not None and self._is_sensitive(f"{previous[1]}_{name}")
+            if previous is None or (name.casefold() == "id" and previous[1].casefold() in _NOT_WITH_ID):
+                return False
+            return self._is_sensitive(f"{previous[1]}_{name}")
         return False
 
     def _hide_value(self, out: "_Splice", at: int, name: str, closers: str, mark: str) -> None:
@@ -155,6 +166,8 @@ class Pairs:
                 out.skip(end)
         elif quoted is not None:
             out.skip(start)
+        elif (end := call_end(text, start)) > start:
+            out.replace(start, end, f"{key_quote}{self._marker}{key_quote}")
         elif text[start : start + 1] in ("{", "["):
             end = structure_end(text, start, key_quote)
             out.replace(start, end, f"{key_quote}{self._marker}{key_quote}")
@@ -171,7 +184,7 @@ class Pairs:
             return start
         if name == "PWD" and _SUDO_DIRECTORY.match(text, start):
             return start
-        end = bare_end(text, start)
+        end = bare_end(text, start, encoded=mark[0] == "%")
         if mark == ":" and spaced and not quoted_name and (is_ordinary(text[start:end]) or is_about_code(name)):
             return start
         folded = name.casefold().replace("-", "").replace("_", "")
@@ -209,8 +222,18 @@ class Pairs:
         closings: dict[str, int] | None = None  # where the last closing tag of each name stands
         for found in _ELEMENT.finditer(text):
             name = found[1]
-            if found.start() < out.done or not self._is_sensitive(name.rpartition(":")[2]):
+            if found.start() < out.done:
                 continue
+            if not self._is_sensitive(name.rpartition(":")[2]):
+                called = _CALLED.search(text, found.end(1), found.end())
+                if called is None or not self._is_sensitive(called[2]):
+                    continue
+                given = _GIVEN.search(text, found.end(1), found.end())
+                if given is not None:
+                    end = string_end(text, given.end(), given[1])
+                    if end > given.end() and not text.startswith(self._marker, given.end()):
+                        out.replace(given.end(), end, self._marker)
+                    continue
             if closings is None:
                 closings = {closing[1]: closing.start() for closing in _CLOSING.finditer(text)}
             if closings.get(name, -1) >= found.end():

@@ -18,6 +18,7 @@ from pipeline.events.redaction.commands import may_command
 from pipeline.events.redaction.digits import numbered
 from pipeline.events.redaction.inputs import MARK as INPUT
 from pipeline.events.redaction.lines import Lines, match_of
+from pipeline.events.redaction.rows import ROW_MARKS
 from pipeline.events.redaction.shapes import SIGNATURE
 from pipeline.events.redaction.stems import Stems
 
@@ -34,13 +35,13 @@ _SURE = tuple(
         rb"A(?:KIA|SIA|BIA|CCA|Iza)",
         rb"B(?:earer|EARER|asic|ASIC)(?=[ +]|%20|\\t)",
         rb"b(?:earer|asic)(?=[ +]|%20|\\t)",
-        rb"_(?:(?<=gh[a-z]_)|(?<=pat_)|(?<=whsec_)|(?<=k_)(?:live|test)_)",
+        rb"_(?:(?<=gh[a-z]_)|(?<=pat_)|(?<=whsec_)|(?<=npm_)|(?<=hf_)|(?<=shp[a-z]{2}_)|(?<=k_)(?:live|test)_)",
     )
 )
 """Secrets that are known by their own shape."""
 
 _DASH = re.compile(
-    rb"-(?:(?P<sure>----BEGIN|(?<=[0-9]{3}-)[0-9]{2}-[0-9]{4}|(?<=xox[a-z]-)|(?<=xapp-)|(?<=sk-)|(?<=glpat-)|(?<=SPX-))"
+    rb"-(?:(?P<sure>----BEGIN|(?<=[0-9]{3}-)[0-9]{2}-[0-9]{4}|(?<=xox[a-z]-)|(?<=xapp-)|(?<=sk-)|(?<=glpat-)|(?<=pypi-)|(?<=SPX-))"
     rb"|-|(?<![A-Za-z0-9_]-)[A-Za-z]|(?:(?<=\\[nrt]-)|(?<=\\u00[0-9a-f]{2}-))[A-Za-z])"
 )
 """A dash in a secret of a known shape, or before an option's name."""
@@ -80,7 +81,8 @@ class Scan:
         joined = lines.joined
         found = set(lines.behind(b"J", b"ey"))
         found.update(lines.behind(b"~", b"Q"))
-        found.update(lines.each(partial(joined.find, b"ya29.")))
+        for literal in (b"ya29.", b"SG.", b"hvs.", b":AA"):
+            found.update(lines.each(partial(joined.find, literal)))
         for pattern in _SURE:
             found.update(lines.each(match_of(pattern, joined)))
         found.update(numbered(parts, joined))
@@ -155,7 +157,9 @@ class Scan:
                 return True
             if b"hooks.slack.com/" in string:
                 return True
-        return INPUT in string or SIGNATURE in string or self._may_name(string) or may_command(string)
+        if INPUT in string or SIGNATURE in string or any(mark in string for mark in ROW_MARKS):
+            return True
+        return self._may_name(string) or may_command(string)
 
 
 def _string_around(joined: bytes, at: int) -> tuple[int, int]:

@@ -17,6 +17,10 @@ _START = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))"
 """Where a secret begins: behind no letter or digit but that of an escape, as in JSON that is cut off."""
 
 _AUTHORITY_MAX = 512
+_LONE_MIN = 16
+_NO_PASSWORDS = frozenset({"x-oauth-basic", "x-oauth-token"})
+"""What stands for a password where the user's name is the secret."""
+
 _BASIC_MIN = 8
 _BEARER_LONG = 20
 
@@ -50,6 +54,13 @@ _PREFIXED: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("hooks.slack.com/", r"(?<=s://hooks\.slack\.com/)(?:services|workflows|triggers)/[\w/-]{8,}+"),
         ("k_", _START + r"[prs]k_(?:live|test)_[A-Za-z0-9]{8,}+"),
         ("whsec_", r"whsec_[A-Za-z0-9+/=]{16,}+"),
+        ("SG.", _START + r"SG\.[\w-]{16,}+\.[\w-]{16,}+"),
+        ("npm_", _START + r"npm_[A-Za-z0-9]{30,}+"),
+        ("pypi-", _START + r"pypi-[\w-]{16,}+"),
+        ("hf_", _START + r"hf_[A-Za-z0-9]{30,}+"),
+        ("hvs.", _START + r"hvs\.[\w-]{20,}+"),
+        ("shp", _START + r"shp[a-z]{2}_[a-fA-F0-9]{32}(?![A-Za-z0-9])"),
+        (":AA", r"(?:(?<![0-9A-Za-z])|(?<=bot))[0-9]{8,10}:AA[\w-]{33}(?![\w-])"),
         ("sig=", r"(?<=[?&;]sig=)[\w%+/=\-]{20,}+"),
         ("sk-", _START + r"sk-(?=[\w-]{0,40}[0-9A-Z])[\w-]{20,}+"),
     )
@@ -110,12 +121,25 @@ def _password(authority: str) -> tuple[int, int] | None:
     """Return where the password stands in what follows the `://` of a URL."""
     colon = authority.find(":")
     if colon < 0:
-        return None
+        return _lone(authority)
     path = min((at for at in (authority.find(mark) for mark in "/?#") if at >= 0), default=len(authority))
     end = authority.rfind("@", 0, path)
     if end < 0 and not _PORT.match(authority, colon + 1) and "/" not in authority[:colon]:
         end = authority.rfind("@", colon)
+    if colon + 1 < end and authority[colon + 1 : end] in _NO_PASSWORDS and _looks_random(authority[:colon]):
+        return 0, colon
     return (colon + 1, end) if colon + 1 < end else None
+
+
+def _lone(authority: str) -> tuple[int, int] | None:
+    """Return where a token stands that is given as the user, without a password, such as to a git server."""
+    end = authority.find("@")
+    alone = end > 0 and not any(mark in authority[:end] for mark in "/?#")
+    return (0, end) if alone and _looks_random(authority[:end]) else None
+
+
+def _looks_random(word: str) -> bool:
+    return len(word) >= _LONE_MIN and any(c.isdigit() for c in word) and any(c.isalpha() for c in word)
 
 
 def _redact_jwts(text: str, marker: str) -> str:

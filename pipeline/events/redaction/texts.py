@@ -17,6 +17,7 @@ from pipeline.events.redaction.commands import redact_commands
 from pipeline.events.redaction.inputs import Inputs
 from pipeline.events.redaction.pairs import Pairs
 from pipeline.events.redaction.plain import MAX_DEPTH as PLAIN_DEPTH
+from pipeline.events.redaction.rows import redact_rows
 from pipeline.events.redaction.shapes import redact_key_blocks, redact_shapes, redact_userinfo
 from pipeline.events.redaction.structural import is_structural
 from pipeline.events.values import unused
@@ -45,11 +46,12 @@ _JSON_ENDS = {"{": "}", "[": "]", '"': '"'}
 class Texts:
     """Redacts texts and the values of trees. `plain` redacts the keys of what JSON in a text holds."""
 
-    __slots__ = ("_harmless", "_inputs", "_marker", "_pairs", "_plain", "_safe_keys", "_truncated")
+    __slots__ = ("_harmless", "_inputs", "_is_sensitive", "_marker", "_pairs", "_plain", "_safe_keys", "_truncated")
 
     def __init__(
         self, is_sensitive: Callable[[str], bool], plain: Callable[[object], Any], marker: str, truncated: str
     ) -> None:
+        self._is_sensitive = is_sensitive
         self._inputs = Inputs(is_sensitive, marker)
         self._pairs = Pairs(is_sensitive, marker)
         self._plain = plain
@@ -95,7 +97,7 @@ class Texts:
             text = redact_userinfo(text, marker)
         if " -" in text:
             text = redact_commands(text, marker)
-        text = self._pairs.redact(self._inputs.redact(text))
+        text = self._pairs.redact(self._inputs.redact(redact_rows(text, marker, self._is_sensitive)))
         if len(text) >= _SHAPE_MIN:
             text = redact_shapes(text, marker)
         if _NINE_DIGITS.search(text) is not None:

@@ -21,10 +21,11 @@ _WORDS = """
 _ORDINARY = frozenset(_WORDS.split())
 _CODE = re.compile(
     r"(?:error|exception|warning|failure|fault|service|manager|handler|filter|controller|provider|factory|middleware"
-    r"|validator|parser|cleaner|store|utils?|helper|impl|job|worker|agent|daemon|module|plugin)s?\Z",
+    r"|validator|parser|cleaner|store|utils?|helper|impl|job|worker|agent|daemon|module|plugin|request|reset|event)s?\Z"
+    r"|(?:requested|changed|expired|failed|invalid|rejected|revoked)\Z|\A(?:invalid|expired|missing|wrong|bad)[_-]",
     re.IGNORECASE,
 )
-"""Endings of the names of code: `InvalidTokenError: …` tells of a token and does not hold one."""
+"""What the names of code and of happenings have: `InvalidTokenError: …` tells of a token and does not hold one."""
 
 _SECOND = frozenset({"access", "card", "code", "hash", "id", "is", "key", "no", "number", "security", "value", "was"})
 

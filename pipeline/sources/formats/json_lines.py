@@ -23,6 +23,9 @@ _SPACES = (" ", "\t", "\r")
 _AROUND = b"\0 \t\r"
 _BOM = b"\xef\xbb\xbf"
 _TIME_MAX = 64
+_INTEGERS = 1 << 63
+"""Beyond which an integer is no instant, nor one that a position could hold."""
+
 _decoder = json.JSONDecoder(parse_constant=str)
 
 
@@ -46,7 +49,7 @@ class JsonLines:
         if type(event) is not dict:
             return (self._failed(line),)
         time = event.get("timestamp") or event.get("@timestamp")
-        if time and (type(time) is str or type(time) is int):
+        if time and (type(time) is str or (type(time) is int and -_INTEGERS <= time < _INTEGERS)):
             self._time = time
         return (event,)
 

@@ -16,6 +16,7 @@ from pipeline.sources import openfiles
 from pipeline.sources.discovery import Discovery
 from pipeline.sources.follow import FollowSource
 from pipeline.sources.formats.format import TOO_LONG, FormatOptions, format_factory
+from pipeline.sources.formats.json_lines import JsonLines
 from pipeline.sources.lineage import Lineage, Part
 from pipeline.sources.lines import LINE_MAX
 from pipeline.sources.logfile import LogFile, UnreadableError
@@ -690,3 +691,40 @@ def test_what_is_written_while_a_file_is_closed_is_read(log: Path, monkeypatch: 
     said += follower.settle()
     assert sorted(map(str, said))[:2] == ["a", "b"]
     assert said.count("late") == len(said) - 2 >= 1
+
+
+def test_a_log_that_is_followed_by_another_path_goes_on_where_it_was(log: Path) -> None:
+    link = log.with_name("current")
+    link.symlink_to(log)
+    append(log, "a\n")
+    by_link = Follower(link)
+    assert by_link.look() == ["a"]
+    by_link.source.close()
+    append(log, "b\n")
+    log.rename(log.with_name("app.log.1"))
+    append(log, "c\n")
+    by_name = Follower(log)
+    by_name.positions.update(by_link.positions)
+    by_name.restart()
+    assert by_name.settle() == ["b", "c"]
+
+
+def test_a_defect_met_in_one_file_does_not_end_the_reading_of_the_others(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = log.with_name("other.log")
+    append(log, "poison\n")
+    append(other, "a\n")
+    parse = JsonLines.parse
+
+    def failing(self: JsonLines, line: bytes) -> object:
+        if line == b"poison":
+            raise TypeError("Integer exceeds 64-bit range")
+        return parse(self, line)
+
+    monkeypatch.setattr(JsonLines, "parse", failing)
+    follower = Follower(log, other)
+    assert follower.settle() == ["a"]
+    assert follower.said == [f"{log} cannot be read on: TypeError: Integer exceeds 64-bit range; trying again"]
+    monkeypatch.setattr(JsonLines, "parse", parse)
+    assert follower.settle() == ["poison"]

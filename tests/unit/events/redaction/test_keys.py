@@ -504,3 +504,19 @@ def test_what_pydantic_says_of_a_refused_secret_does_not_hold_it() -> None:
         if redactor.suspects([body]):
             body = orjson.dumps(redactor.values(orjson.loads(body)))
         assert b"hidden7" not in body
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"field": "password", "rejectedValue": "S3CR3T"},
+        {"type": "field", "path": "password", "value": "S3CR3T", "location": "body"},
+        {"parameterKey": "DBPassword", "parameterValue": "S3CR3T"},
+        {"column": "api_key", "old": "S3CR3T", "new": "S3CR3T"},
+        {"name": "password", "default": "S3CR3T"},
+    ],
+)
+def test_objects_that_say_what_their_value_is_are_believed_whatever_they_call_it(tree: dict[str, str]) -> None:
+    assert "S3CR3T" not in str(Redactor().keys({"errors": [tree]}))
+    kept = {key: "bob" if value == "S3CR3T" else "user" for key, value in tree.items()}
+    assert Redactor().keys({"errors": [kept]}) == {"errors": [kept]}

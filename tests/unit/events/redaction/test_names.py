@@ -79,3 +79,25 @@ def test_hostile_distinct_names_do_not_fill_the_memory(monkeypatch: pytest.Monke
     assert not names.is_sensitive("x" * 100_000)
     assert len(names.verdicts) <= 100
     assert all(len(name) <= 200 for name in names.verdicts)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("password_attempts", "failedOtpCount", "token_expires_at", "passwordChangedAt", "token_type", "max_tokens"),
+        *("prompt_tokens", "password_policy", "secret_length", "authorization.k8s.io/decision"),
+    ],
+)
+def test_what_tells_of_a_secret_is_none(name: str) -> None:
+    assert not names_module.Names().is_sensitive(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("reset_tokens", "example.com/password", "a/b/api_key", "sms_code", "oneTimeCode", "DB_PASS", "dbpass"),
+        *("PAM_AUTHTOK", "STRIPE_KEY", "REDIS_AUTH", "type_of_password", "count_token", "authorization"),
+    ],
+)
+def test_what_is_a_secret_stays_one(name: str) -> None:
+    assert names_module.Names().is_sensitive(name)

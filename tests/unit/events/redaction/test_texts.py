@@ -119,6 +119,44 @@ REDACTED: list[tuple[str, str]] = [
     ("my ssn 123456789 1111", "my ssn # 1111"),
     ("ssn 123456789, 078-05-1120", "ssn #, #"),
     ("ghp_0123456789abcdefghijABCDEFGHIJ012345", "#"),
+    ("SG.0123456789abcdefABCDEF.S3CR3T0123456789abcdef", "#"),
+    ("k npm_0123456789abcdefghijABCDEFGHIJ012345 k", "k # k"),
+    ("pypi-AgEIcHlwaS5vcmcCJDS3CR3T", "#"),
+    ("hf_0123456789abcdefghijABCDEFGHIJ0123", "#"),
+    ("hvs.CAESIJS3CR3T0123456789abc", "#"),
+    ("shpat_0123456789abcdef0123456789abcdef", "#"),
+    (
+        "https://api.telegram.org/bot123456789:AAES3CR3TabcdefghijABCDEFGHIJ012345/getMe",
+        "https://api.telegram.org/bot#/getMe",
+    ),
+    # rows of a database
+    (
+        "DETAIL:  Key (email, api_token)=(a@b.c, S3CR3T) already exists.",
+        "DETAIL:  Key (email, api_token)=# already exists.",
+    ),
+    ("DETAIL:  Failing row contains (1, bob, S3CR3T, null).", "DETAIL:  Failing row contains (#)."),
+    ("DETAIL:  parameters: $1 = 'bob', $2 = 'S3CR3T'", "DETAIL:  parameters: #"),
+    (
+        "[SQL: UPDATE u SET password=%s WHERE id=%s] [parameters: ('S3CR3T', 1)] (Background)",
+        "[SQL: UPDATE u SET password=# WHERE id=%s] [parameters: #] (Background)",
+    ),
+    # values told as code
+    ('url.Values{"password":[]string{"S3CR3T"}, "a":1}', 'url.Values{"password":"#", "a":1}'),
+    ('password=[]byte("S3CR3T") n=1', "password=# n=1"),
+    ('password=new String("S3CR3T"); n=1', "password=#; n=1"),
+    ("api_key=Secret('S3CR3T', n=f('S3CR3T')) x", "api_key=# x"),
+    # names and values in several parts
+    ("login[password][]=S3CR3T&x=1", "login[password][]=#&x=1"),
+    ("passwords[0]=S3CR3T&passwords[1]=S3CR3T", "passwords[0]=#&passwords[1]=#"),
+    ("login%5Bpassword%5D%5B%5D=S3CR3T&x=1", "login%5Bpassword%5D%5B%5D=#&x=1"),
+    ("GET /login?user=b&password=ab%26S3CR3T&x=1 HTTP/1.1", "GET /login?user=b&password=#&x=1 HTTP/1.1"),
+    ("token=ab%3BS3CR3T%26x%3D1", "token=#%26x%3D1"),
+    ("https://S3CR3T0123456789abc@github.com/x.git", "https://#@github.com/x.git"),
+    ("https://S3CR3T0123456789abc:x-oauth-basic@github.com/x", "https://#:x-oauth-basic@github.com/x"),
+    ('<property name="password">S3CR3T</property>', '<property name="password">#</property>'),
+    ("<entry key='db.password'>S3CR3T</entry><a>1</a>", "<entry key='db.password'>#</entry><a>1</a>"),
+    ('<input name="password" type="password" value="S3CR3T">', '<input name="password" type="password" value="#">'),
+    ("track %B4111111111111111^DOE/JOHN^2512", "track %B#^DOE/JOHN^2512"),
     ("xoxb-123456789012-S3CR3T", "#"),
     ("sk_live_0123456789abcdef", "#"),
 ]
@@ -159,6 +197,20 @@ INTACT = """
     path C:\\Users\\bob\\key
     eyJ is how a token begins
     if x == y: pass
+    arn:aws:secretsmanager:us-east-1:123456789012:secret/prod
+    not authorized to perform: secretsmanager:GetSecretValue on resource
+    PASSWORD_RESET_REQUEST: bob@example.com
+    invalid_token: bob
+    POST /oauth/token: 401
+    /etc/secrets: permission denied
+    op=changing password id=1000 exe=/usr/bin/passwd
+    prompt_tokens=812 max_tokens: 4096 password_attempts=3 token_type=Bearer
+    call +4915112345674 or (+4915112345674) or +378282246310005
+    Key (id, email)=(1, a@b.c) already exists
+    [SQL: UPDATE u SET name=%s] [parameters: ('bob', 1)]
+    https://0123456789.example.org/x and https://bob@example.org/x
+    <property name="user">bob</property> <input name="user" value="bob">
+    docker run -p 80:80 nginx && curl -s -o x https://example.org
 """.strip().splitlines()
 
 

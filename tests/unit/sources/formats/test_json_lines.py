@@ -130,3 +130,14 @@ def test_an_unknown_format_is_named_with_those_there_are() -> None:
         format_factory("xml")
     with pytest.raises(ConfigurationError, match="--year 15"):
         FormatOptions(year=15)
+
+
+@pytest.mark.parametrize("time", [10**20, -(10**20), 2**63, -(2**63) - 1])
+def test_a_time_beyond_all_integers_is_no_time_and_stops_nothing(time: int) -> None:
+    lines = JsonLines()
+    lines.parse(b'{"message":"a","timestamp":"2026-11-24T01:00:00Z"}')
+    (event,) = lines.parse(b'{"message":"\\ud800","@timestamp":%d,"event":"X"}' % time)
+    assert event["event"] == "X"
+    again = JsonLines()
+    again.restore(lines.snapshot())
+    assert again.parse(b"no json")[0]["timestamp"] == "2026-11-24T01:00:00Z"
