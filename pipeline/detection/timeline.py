@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pipeline.errors import PermanentError
+
 Scalar = str | int | float | bool | None
 
 
@@ -56,3 +58,11 @@ class Crossing:
     count: int
     severity: Severity | None = None
     value: float | None = None
+
+
+class JudgementError(PermanentError):
+    """A judgement failed at some instants, or at `every` one that was judged; the others were judged all the same."""
+
+    def __init__(self, text: str, *, every: bool) -> None:
+        super().__init__(text)
+        self.every = every

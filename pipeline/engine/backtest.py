@@ -75,7 +75,7 @@ def backtest(
         until_now = past(kind, span, now_ms)
         if until_now is not None:
             result = engine.over(replace(detection, kind=kind), *until_now, share)
-            if not result.complete:
+            if result.error is not None:
                 raise RetryableError(f"{detection.id}: not evaluated: {result.error}")
             findings = result.findings
         variants.append(Variant(label, kind.summary(), alarms(findings, kind.suppress_for)))

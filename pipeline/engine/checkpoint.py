@@ -61,13 +61,14 @@ class Checkpoint:
 
     `caught_up_ms` is the instant from which lateness is reckoned: that of the last pass that left nothing pending,
     or of the first; `clock_ms` is the instant up to which conditions that follow the clock were evaluated, and
-    `hold_ms` that until which they are put off. None means never.
+    `hold_ms` that until which they are put off. None means never. `delay_ms` is the kind's, as it was then.
     """
 
     positions: Mapping[ShardId, Position] = field(default_factory=dict)
     caught_up_ms: int | None = None
     clock_ms: int | None = None
     hold_ms: int | None = None
+    delay_ms: int = 0
 
     @property
     def behind(self) -> int:
@@ -89,6 +90,7 @@ class Checkpoint:
             "caught_up_ms": self.caught_up_ms,
             "clock_ms": self.clock_ms,
             "hold_ms": self.hold_ms,
+            "delay_ms": self.delay_ms,
         }
 
     @classmethod
@@ -101,9 +103,10 @@ class Checkpoint:
                 positions[_shard(name)] = position
             instants = (document["caught_up_ms"], document["clock_ms"], document.get("hold_ms"))
             caught_up, clock, hold = (None if instant is None else int(instant) for instant in instants)
+            delay = int(document.get("delay_ms", 0))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise PermanentError(f"a stored checkpoint cannot be read: {error!r}") from None
-        return cls(positions, caught_up, clock, hold)
+        return cls(positions, caught_up, clock, hold, delay)
 
 
 def _name(shard: ShardId) -> str:

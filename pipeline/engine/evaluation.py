@@ -12,11 +12,15 @@ from pipeline.engine.ticking import Tick
 from pipeline.engine.timelines import Judge
 from pipeline.engine.totals import Suspect, suspects, suspects_of_history
 from pipeline.engine.view import View
+from pipeline.errors import PermanentError
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """What one evaluation found, and what it looked at; the numbers are those of `Coverage`."""
+    """What one evaluation found, and what it looked at; the numbers are those of `Coverage`.
+
+    `trouble` says of which groups the condition could not be judged, if any.
+    """
 
     findings: tuple[Finding, ...] = ()
     touched: int = 0
@@ -27,6 +31,7 @@ class Evaluated:
     oldest_ms: int | None = None
     newest_ms: int | None = None
     learned: tuple[Learned, ...] = ()
+    trouble: str = ""
 
 
 def evaluate(view: View, plan: Plan, tick: Tick, arrived: Touched | None = None) -> Step[Evaluated]:
@@ -51,6 +56,7 @@ def evaluate(view: View, plan: Plan, tick: Tick, arrived: Touched | None = None)
     yield from judge.judge(suspected)
     return Evaluated(
         _findings(judge),
+        trouble=_trouble(judge),
         touched=len(touched.spans),
         suspects=len(suspected),
         too_late=touched.too_late,
@@ -67,7 +73,17 @@ def evaluate_history(view: View, from_ms: int, to_ms: int) -> Step[Evaluated]:
     suspected = yield from suspects_of_history(view, from_ms, to_ms)
     judge = Judge(view, to_ms - 1, 0)
     yield from judge.judge(suspected)
-    return Evaluated(_findings(judge), len(suspected), len(suspected))
+    return Evaluated(_findings(judge), len(suspected), len(suspected), trouble=_trouble(judge))
+
+
+def _trouble(judge: Judge) -> str:
+    """Return what to say of groups whose judgement failed; raises `PermanentError` where none could be judged."""
+    if not judge.failures:
+        return ""
+    if not judge.judged:
+        raise PermanentError(judge.failures[0])
+    groups = len(judge.failures)
+    return f"{groups} of the groups could not be judged, or not wholly, and it went on: {judge.failures[0]}"
 
 
 def _findings(judge: Judge) -> tuple[Finding, ...]:

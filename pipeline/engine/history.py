@@ -27,6 +27,7 @@ def evaluate_over(
     refresh(sight.client, indices.overlapping(span[0] - evidence_ms, span[1] - 1))
     found: dict[tuple[Group, str | None], Finding] = {}
     touched = suspected = 0
+    trouble = indices.trouble
     slices = _slices(indices, span, max(DAY_MS, evidence_ms))
     for number, (start, end) in enumerate(slices, 1):
         marks = sight.marks(indices.overlapping(start - evidence_ms, end - 1))
@@ -36,6 +37,7 @@ def evaluate_over(
             outcome = sight.run(evaluate_history(view, start, end))
             touched += outcome.touched
             suspected += outcome.suspects
+            trouble = trouble or outcome.trouble
             for finding in outcome.findings:
                 _append(found, finding)
         if progress is not None:
@@ -45,7 +47,7 @@ def evaluate_over(
         Checkpoint(),
         findings=tuple(sorted(found.values(), key=lambda one: (one.crossings[0].time_ms, one.group))),
         complete=not indices.trouble,
-        error=indices.trouble or None,
+        error=trouble or None,
         coverage=Coverage(touched=touched, suspects=suspected),
     )
 

@@ -154,7 +154,9 @@ def _evaluation(
     for drill in (None, *drills):
         view = sight.view(detection, this.indices, world(this.marks, drill))
         known = touched if drill is None else None
-        results.append((yield from evaluate(view, own, tick(this.before(detection), this.now_ms), known)))
+        results.append(
+            (yield from evaluate(view, own, tick(this.before(detection), this.now_ms, detection.kind.delay_ms), known))
+        )
     return results
 
 
@@ -165,14 +167,14 @@ def _result(detection: Detection, this: Pass, outcomes: Sequence[Evaluated] | Si
         return PassResult(detection, before, complete=False, error=str(outcomes), coverage=coverage)
     complete = not this.indices.trouble
     caught_up = this.now_ms if (complete and not own.behind) or before.caught_up_ms is None else before.caught_up_ms
-    ticked = tick(before, this.now_ms)
+    ticked = tick(before, this.now_ms, detection.kind.delay_ms)
     return PassResult(
         detection,
-        Checkpoint(own.positions, caught_up, ticked.upto_ms, ticked.hold_ms),
+        Checkpoint(own.positions, caught_up, ticked.upto_ms, ticked.hold_ms, detection.kind.delay_ms),
         findings=tuple(finding for outcome in outcomes for finding in outcome.findings),
         complete=complete,
         more=own.behind > 0,
-        error=this.indices.trouble or None,
+        error=this.indices.trouble or next((one.trouble for one in outcomes if one.trouble), None),
         coverage=Coverage(
             arrived=own.arrived,
             behind=own.behind,

@@ -26,14 +26,18 @@ class Tick:
     hold_ms: int | None = None
 
 
-def tick(since: Checkpoint, now_ms: int) -> Tick:
-    """Return how far the clock goes in a pass at `now_ms` that follows the checkpoint `since`."""
+def tick(since: Checkpoint, now_ms: int, delay_ms: int = 0) -> Tick:
+    """Return how far the clock goes in a pass at `now_ms` that follows the checkpoint `since`.
+
+    `delay_ms` is the kind's now: where it was longer, what is silent for longer than the new one begins earlier.
+    """
     if since.clock_ms is None or now_ms <= since.clock_ms:
         return Tick(now_ms, now_ms)
+    after = since.clock_ms - max(0, since.delay_ms - delay_ms)
     if since.hold_ms is not None:
         held = now_ms < since.hold_ms
-        return Tick(since.clock_ms, since.clock_ms if held else now_ms, since.hold_ms if held else None)
+        return Tick(after, since.clock_ms if held else now_ms, since.hold_ms if held else None)
     gap = now_ms - since.clock_ms
     if gap > OUTAGE_MS:
-        return Tick(since.clock_ms, since.clock_ms, now_ms + min(gap, HOLD_MAX_MS))
-    return Tick(since.clock_ms, now_ms)
+        return Tick(after, since.clock_ms, now_ms + min(gap, HOLD_MAX_MS))
+    return Tick(after, now_ms)

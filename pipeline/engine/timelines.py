@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from pipeline.detection.kind import Memory
-from pipeline.detection.timeline import Crossing, Row, Timeline
+from pipeline.detection.timeline import Crossing, JudgementError, Row, Timeline
 from pipeline.engine.arrivals import merged
 from pipeline.engine.overseer import Overseer
 from pipeline.engine.queries import GroupValues, one_of_groups
@@ -32,6 +32,9 @@ _CLAUSES_PER_READ = 900
 class Judge:
     """Reads suspects' timelines and collects what the view's kind finds in them.
 
+    A group whose judgement fails costs no other: `failures` says why, and `judged` how many were judged, in part at
+    least.
+
     `influence_ms` is how far beyond an arrival crossings are judged; `now_ms` bounds the kinds that follow the
     clock.
     """
@@ -40,6 +43,8 @@ class Judge:
     now_ms: int
     influence_ms: int
     found: dict[GroupValues, dict[int, Crossing]] = field(default_factory=dict)
+    judged: int = 0
+    failures: list[str] = field(default_factory=list)
 
     def judge(self, suspects: Sequence[Suspect]) -> Step[None]:
         """Collect the crossings that the suspects' arrivals can have made."""
@@ -111,14 +116,21 @@ class Judge:
         judged = merged([(first + earliest, last + self.influence_ms) for first, last in spans], 0)
         own = self.found.get(group, {})
         span = 0
-        with _overseer.limit() if self.view.kind.runs_code else nullcontext():
-            for crossing in self._crossings(timeline, judged):
-                while span < len(judged) and judged[span][1] < crossing.time_ms:
-                    span += 1
-                if span == len(judged):
-                    break
-                if judged[span][0] <= crossing.time_ms:
-                    own[crossing.time_ms] = crossing
+        try:
+            with _overseer.limit() if self.view.kind.runs_code else nullcontext():
+                for crossing in self._crossings(timeline, judged):
+                    while span < len(judged) and judged[span][1] < crossing.time_ms:
+                        span += 1
+                    if span == len(judged):
+                        break
+                    if judged[span][0] <= crossing.time_ms:
+                        own[crossing.time_ms] = crossing
+            self.judged += 1
+        except JudgementError as error:
+            self.failures.append(str(error))
+            self.judged += not error.every
+        except PermanentError as error:
+            self.failures.append(str(error))
         if own:
             self.found[group] = own
 

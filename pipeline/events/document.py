@@ -33,6 +33,8 @@ _COERCE: dict[str, Callable[[object], object | None]] = {
     "long": values.whole_number,
     "geo_point": values.geo_point,
 }
+_COUNTRY, _COUNTRY_ISO = "source.geo.country_name", "source.geo.country_iso_code"
+_COUNTRY_CODE = re.compile(r"[A-Z]{2}")
 _COORDINATES = frozenset({"lat", "latitude", "lon", "lng", "longitude"})
 _ECS_DEPTH = 4
 
@@ -192,6 +194,8 @@ class Shaper:
             if value is None or (point is not None and key in _COORDINATES):
                 continue
             if name is not None:
+                if name == _COUNTRY and type(value) is str and _COUNTRY_CODE.fullmatch(value):
+                    name = _COUNTRY_ISO  # what people call a country is as often its code
                 self._place(draft, f"geoLocation.{key}", name, FIELDS[name], value)
             else:
                 rest[key] = value

@@ -64,8 +64,7 @@ def evaluate_history(
         except SiemliteError as error:
             yield HistoryOutcome(detection.id, error=str(error))
             continue
-        error_text = result.error if not result.complete else None
-        yield HistoryOutcome(detection.id, result.findings, *applied, error=error_text)
+        yield HistoryOutcome(detection.id, result.findings, *applied, error=result.error)
 
 
 def deliver_all(dispatcher: Dispatcher, stop: threading.Event) -> int:

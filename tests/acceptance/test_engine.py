@@ -10,6 +10,7 @@ from pipeline.app.watching import App
 from pipeline.detection import (
     Absence,
     Custom,
+    Detection,
     DistinctCount,
     Match,
     Metric,
@@ -384,6 +385,21 @@ def test_silence_is_found_when_its_time_has_come_and_no_event_arrives(world: Wor
     assert world.findings([silent], NOON + 6 * MINUTE) == []
 
 
+def test_a_silence_that_is_shorter_than_it_was_is_found_where_it_is_over_already(world: World) -> None:
+    def silent(within: int) -> Detection:
+        return detection(Absence(severity=Severity.LOW, group_by="user.id", within=within), "silent")
+
+    world.write([failure(NOON, user="stops")])
+    assert world.findings([silent(minutes(10))], NOON + MINUTE) == []
+    assert world.findings([silent(minutes(10))], NOON + 3 * MINUTE) == []
+    (finding,) = world.findings([silent(minutes(2))], NOON + 3 * MINUTE + 1)
+    assert instants([finding]) == {("stops",): [NOON + 2 * MINUTE]}
+    assert world.findings([silent(minutes(2))], NOON + 4 * MINUTE) == []
+    assert world.findings([silent(minutes(5))], NOON + 4 * MINUTE + 1) == []
+    (finding,) = world.findings([silent(minutes(5))], NOON + 5 * MINUTE)
+    assert instants([finding]) == {("stops",): [NOON + 5 * MINUTE]}
+
+
 def test_a_judgement_that_crashes_fails_alone(world: World) -> None:
     def crashes(window: Window) -> bool:
         return window.values("no such column") is None
@@ -392,8 +408,33 @@ def test_a_judgement_that_crashes_fails_alone(world: World) -> None:
     world.write(failure(NOON + n) for n in range(5))
     results = {result.detection.id: result for result in world.step([broken, FIVE], NOON + MINUTE)}
     assert not results["broken"].complete
-    assert "its condition failed: ValueError" in str(results["broken"].error)
+    assert "its condition failed at 5 of 5 instants: ValueError" in str(results["broken"].error)
     assert results["five"].findings
+
+
+def test_a_value_that_a_judgement_does_not_expect_blinds_it_to_nothing_else(world: World) -> None:
+    def judge(window: Window) -> bool:
+        return any(int(str(amount)) > 5 for amount in window.values("siemlite.data.amount"))
+
+    amounts = Custom(severity=Severity.LOW, judge=judge, fields=("siemlite.data.amount",), group_by="user.id")
+    rule = detection(amounts, "amounts")
+
+    def paid(time_ms: int, user: str, amount: str) -> dict[str, Any]:
+        return failure(time_ms, user=user, **{"siemlite.data.amount": amount})
+
+    world.write([paid(NOON, "evil", "1e3"), paid(NOON + 1, "bob", "50"), paid(NOON + 2, "evil", "70")])
+    (result,) = world.step([rule], NOON + MINUTE)
+    assert result.complete
+    assert "1 of the groups could not be judged, or not wholly" in str(result.error)
+    assert "failed at 1 of 2 instants: ValueError" in str(result.error)
+    assert instants(result.findings) == {("bob",): [NOON + 1], ("evil",): [NOON + 2]}
+    world.write([paid(NOON + 3, "eve", "500")])
+    (result,) = world.step([rule], NOON + MINUTE)
+    assert (result.complete, result.error) == (True, None)
+    assert instants(result.findings) == {("eve",): [NOON + 3]}
+    history = world.engine.over(rule, NOON, NOON + MINUTE)
+    assert len(history.findings) == 3
+    assert "could not be judged" in str(history.error)
 
 
 def test_a_judgement_that_does_not_end_fails_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -426,7 +467,7 @@ def test_a_judgement_that_wants_to_end_the_program_fails_alone(world: World) -> 
     broken = detection(Custom(severity=Severity.LOW, judge=leaves), "broken")
     world.write(failure(NOON + n) for n in range(5))
     results = {result.detection.id: result for result in world.step([broken, FIVE], NOON + MINUTE)}
-    assert "its condition failed: SystemExit" in str(results["broken"].error)
+    assert "its condition failed at" in str(results["broken"].error)
     assert results["five"].findings
 
 

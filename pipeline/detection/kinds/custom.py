@@ -5,6 +5,7 @@ window of its events in `(t - within, t]`, of which there are at least `at_least
 reads no clock and keeps nothing, because it is asked again whenever a late event arrives.
 """
 
+import inspect
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any, ClassVar
 
 from pipeline.detection.durations import duration_text
 from pipeline.detection.kind import ByCount, Kind, duration, field_name, whole, wrong
-from pipeline.detection.timeline import Crossing, Row, Scalar, Timeline
+from pipeline.detection.timeline import Crossing, JudgementError, Row, Scalar, Timeline
 
 _EVER_MS = 2**62
 
@@ -46,6 +47,16 @@ class Window:
         return tuple(row.values[place] for row in self.rows)
 
 
+def _takes_one(function: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(function).bind(object())
+    except TypeError:
+        return False
+    except ValueError:  # one that tells no signature
+        pass
+    return True
+
+
 @dataclass(frozen=True, kw_only=True)
 class Custom(Kind):
     """Fires when `judge` says so of a group's events `within` so many milliseconds, or of one instant.
@@ -71,6 +82,10 @@ class Custom(Kind):
             raise wrong("severity", self.severity, "a judgement is no count; use Severity.HIGH")
         if not callable(self.judge):
             raise wrong("judge", self.judge, "give a function that takes a Window and answers true or false")
+        if inspect.iscoroutinefunction(self.judge):
+            raise wrong("judge", self.judge, "make it a plain function: what an async one returns is always true")
+        if not _takes_one(self.judge):
+            raise wrong("judge", self.judge, "let it take one argument, the Window")
         if isinstance(self.fields, str):
             raise wrong("fields", self.fields, f"give a tuple such as ({self.fields!r},)")
         for name in self.fields:
@@ -108,9 +123,14 @@ class Custom(Kind):
         spans: Sequence[tuple[int, int]],
         now_ms: int | None = None,  # noqa: ARG002 - it does not follow the clock
     ) -> Iterator[Crossing]:
-        """See `Kind.crossings_in`: outside of `spans` nothing is judged."""
+        """See `Kind.crossings_in`: outside of `spans` nothing is judged.
+
+        Raises `JudgementError`, after all that could be judged, where the function failed at an instant: a value that
+        it does not expect must not keep what comes before and after from being judged.
+        """
         rows: deque[Row] = deque()
-        events = span = 0
+        events = span = judged = 0
+        failed: list[BaseException] = []
         for instant, here in groupby(timeline, key=lambda row: row.time_ms):
             for row in here:
                 rows.append(row)
@@ -120,11 +140,21 @@ class Custom(Kind):
             while span < len(spans) and spans[span][1] < instant:
                 span += 1
             if span == len(spans):
-                return
+                break
             if instant < spans[span][0] or events < self.at_least:
                 continue
-            if self.judge(Window(instant, tuple(rows), self.columns)):
+            judged += 1
+            try:
+                holds = self.judge(Window(instant, tuple(rows), self.columns))
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever an author's function does
+                failed.append(error)
+                continue
+            if holds:
                 yield Crossing(instant, rows[0].time_ms, events)
+        if failed:
+            what = f"{type(failed[0]).__name__}: {failed[0]}"
+            text = f"its condition failed at {len(failed)} of {judged} instants: {what}"
+            raise JudgementError(text, every=len(failed) == judged) from failed[0]
 
     def mutations(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """See `Kind.mutations`; one event is what a window has anyhow."""

@@ -237,3 +237,13 @@ def test_a_spike_after_a_closing_is_one_beside_all_that_there_was_before() -> No
     narrowed = kind.narrowed({"event.code": "X"})
     assert isinstance(narrowed, Spike)
     assert (narrowed.known_only, narrowed.where) == (False, {"event.code": "X"})
+
+
+async def _later(window: Window) -> bool:
+    return False
+
+
+@pytest.mark.parametrize(("judge", "words"), [(_later, "plain function"), (lambda: True, "one argument")])
+def test_a_judge_that_could_never_judge_is_refused(judge: Any, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        Custom(severity=LOW, judge=judge)

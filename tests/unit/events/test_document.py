@@ -196,7 +196,7 @@ def test_a_hash_of_a_session_is_its_id() -> None:
 def test_a_place_on_the_globe_is_a_point_and_garbage_is_not() -> None:
     assert shape({"geoLocation": {"lat": 52.5, "lon": 13.4, "country": "DE"}})["source"]["geo"] == {
         "location": {"lat": 52.5, "lon": 13.4},
-        "country_name": "DE",
+        "country_iso_code": "DE",
     }
     body = shape({"geoLocation": {"lat": 520, "lon": 13.4}})
     assert "source" not in body
