@@ -5,7 +5,9 @@ for another reason is one line and exit 1; Ctrl-C ends a command quietly with ex
 """
 
 import sys
+from importlib.metadata import version
 from io import TextIOWrapper
+from typing import Annotated
 
 import typer
 
@@ -15,7 +17,7 @@ from pipeline.cli.check import check
 from pipeline.cli.coverage import coverage
 from pipeline.cli.detect import detect
 from pipeline.cli.drill import drill
-from pipeline.cli.output import say
+from pipeline.cli.output import say, show
 from pipeline.cli.scheduler import scheduler
 from pipeline.cli.setup import setup
 from pipeline.cli.ship import ship
@@ -26,7 +28,6 @@ from pipeline.errors import ConfigurationError, SiemliteError
 
 app = typer.Typer(
     name="siemlite",
-    help="Security logging and monitoring on Elasticsearch.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -37,6 +38,21 @@ app.add_typer(dead_letters.app, name="dead-letters")
 for command in (up, setup, ship, scheduler, detect, backtest, drill, check, coverage, status):
     app.command()(command)
 app.command("test")(examples)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        show(f"siemlite {version('siemlite')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Security logging and monitoring on Elasticsearch."""
 
 
 def run() -> None:

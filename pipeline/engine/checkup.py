@@ -133,6 +133,9 @@ def _body(detection: Detection) -> dict[str, Any]:
     clauses = [kind.clause.query()]
     grouped = [*clauses, *({"exists": {"field": name}} for name in kind.group)]
     filters: dict[str, Any] = {"all": {"bool": {"filter": clauses}}, "grouped": {"bool": {"filter": grouped}}}
+    for number, stream in enumerate(kind.streams):
+        earlier = [other.query() for other in kind.streams[:number]]
+        filters[f"s{number}"] = {"bool": {"filter": [*grouped, stream.query()], "must_not": earlier}}
     for number, (name, value) in enumerate(_values(detection)):
         filters[f"v{number}"] = {"term": {name: {"value": value}}}
     return {"size": 0, "aggs": {"seen": {"filters": {"filters": filters}}}}
@@ -159,3 +162,15 @@ def _seen_nothing(detection: Detection, answer: Answer) -> Iterator[Doubt]:
         yield Doubt(detection.id, "note", f"no event has had {', '.join(unseen)}")
     elif not seen["all"]:
         yield Doubt(detection.id, "note", "no event has matched its where so far")
+    else:
+        yield from _parts_unseen(detection, seen)
+
+
+def _parts_unseen(detection: Detection, seen: Mapping[str, int]) -> Iterator[Doubt]:
+    """Yield which of the parts that a kind tells apart no event fits, though each of their values has been seen."""
+    for number, stream in enumerate(detection.kind.streams):
+        if not seen[f"s{number}"]:
+            fields = " and ".join(dict.fromkeys(stream.fields())) or "its condition"
+            before = ", none but those that fit a part before it" if number else ""
+            text = f"none of its {seen['grouped']:,} events fits part {number + 1} ({fields}){before}"
+            yield Doubt(detection.id, "note", text)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pipeline.detection import Metric, Severity, Share, Threshold, all_of, at_least, cidr, none_of, not_, raw
+from pipeline.detection import Metric, Severity, Share, Threshold, all_of, at_least, cidr, none_of, not_, raw, stage
+from pipeline.detection import Sequence as Stages
 from pipeline.engine.checkup import Doubt, examine
 from pipeline.engine.loader import BUILT_IN, load_detections
 from tests.acceptance.engine_world import NOON, World, detection, failure
@@ -98,3 +99,29 @@ def test_a_pass_counts_the_events_that_belong_to_no_group(world: World) -> None:
     (result,) = world.step([detection(threshold(group_by="user.id", at_least=9), "users")], NOON + 9_000)
     assert (result.coverage.touched, result.coverage.ungrouped) == (1, 2)
     assert result.coverage.oldest_ms == NOON
+
+
+def test_a_part_that_stands_behind_one_that_takes_all_its_events_is_noted(world: World) -> None:
+    world.write([failure(NOON), failure(NOON + 1, **{"event.code": "LOGOUT"})])
+    world.client.indices.refresh(index="security-logs-*")
+    shadowed = (stage({"event.code": ["LOGIN_FAILURE", "LOGOUT"]}, at_least=3), stage({"event.code": "LOGOUT"}))
+    sound = (stage({"event.code": "LOGIN_FAILURE"}, at_least=3), stage({"event.code": "LOGOUT"}))
+    elsewhere = Share(
+        severity=LOW,
+        where={"event.code": "LOGIN_FAILURE"},
+        of={"event.code": "LOGOUT"},
+        percent=1,
+        at_least=1,
+        within=9,
+    )
+    detections = [
+        detection(Stages(severity=LOW, group_by="user.id", stages=shadowed, within=9), "shadowed"),
+        detection(Stages(severity=LOW, group_by="user.id", stages=sound, within=9), "sound"),
+        detection(elsewhere, "elsewhere"),
+    ]
+    found = [(doubt.detection_id, doubt.verdict, doubt.text) for doubt in examine(world.client, detections)]
+    behind = "none of its 2 events fits part 2 (event.code), none but those that fit a part before it"
+    assert found == [
+        ("shadowed", "note", behind),
+        ("elsewhere", "note", "none of its 1 events fits part 1 (event.code)"),
+    ]
