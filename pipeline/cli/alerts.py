@@ -1,6 +1,7 @@
 """`siemlite alerts`: see alerts, look after them, close them."""
 
 import getpass
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +28,7 @@ def list_(
     state: Annotated[list[str] | None, typer.Option(help="open, acknowledged or closed; may be repeated.")] = None,
     severity: Annotated[list[str] | None, typer.Option(help="low, medium, high, critical; may be repeated.")] = None,
     detection: Annotated[list[str] | None, typer.Option(help="Of this detection; may be repeated.")] = None,
-    value: Annotated[list[str] | None, typer.Option(help="Of the group with this value, such as an address.")] = None,
+    value: Annotated[list[str] | None, typer.Option(help="Of the group with this value, or FIELD=VALUE.")] = None,
     since: Annotated[str | None, typer.Option(help="Active at or after this instant.")] = None,
     until: Annotated[str | None, typer.Option(help="Last active before this instant.")] = None,
     drills: Annotated[bool, typer.Option("--drills", help="Also the alerts of drills.")] = False,
@@ -50,7 +51,7 @@ def list_(
         states=tuple(state or (OPEN, ACKNOWLEDGED)),
         severities=_severities(severity or ()),
         detections=tuple(detection or ()),
-        values=tuple(value or ()),
+        values=tuple(part for given in value or () for part in _values(given)),
         since_ms=None if since is None else instant_argument("--since", since),
         until_ms=None if until is None else instant_argument("--until", until),
         drills=drills,
@@ -129,6 +130,12 @@ def person(by: str | None) -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return "somebody"
+
+
+def _values(given: str) -> tuple[str, ...]:
+    """Return the group values that `given` may mean: itself, and what stands behind `FIELD=`."""
+    name, equals, value = given.partition("=")
+    return (given, value) if equals and value and re.fullmatch(r"[\w.@-]+", name) else (given,)
 
 
 def _severities(names: Sequence[str]) -> "tuple[Severity, ...]":

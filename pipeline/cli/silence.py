@@ -1,11 +1,14 @@
 """`siemlite silence`: what nobody wants to be told of, until when and why."""
 
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from pipeline.alerts.silences import Silence
+    from pipeline.detection.detection import Detection
 
 app = typer.Typer(no_args_is_help=True, help="Silences: add, list, expire.")
 
@@ -29,6 +32,7 @@ def add(
     from pipeline.alerts.silences import MAX_DAYS
     from pipeline.cli.alerts import person
     from pipeline.cli.arguments import instant_argument
+    from pipeline.cli.output import say
     from pipeline.cli.start import application
     from pipeline.errors import ConfigurationError
     from pipeline.settings import duration_ms
@@ -60,7 +64,24 @@ def add(
         cidr=cidr,
     )
     _show(silence, json)
+    for doubt in _doubts(silence, app_.loaded.detections):
+        say(f"siemlite: {doubt}")
     return 0
+
+
+def _doubts(silence: "Silence", detections: "Sequence[Detection]") -> Iterator[str]:
+    """Yield why a silence may silence nothing: it is kept all the same, for other detections may come."""
+    named = silence.detection
+    if named is not None and named.startswith("siemlite_"):
+        return
+    fitting = [detection for detection in detections if named is None or fnmatchcase(detection.id, named)]
+    if not fitting:
+        yield f"no detection here is called {named}; the silence is kept, and silences nothing there is now"
+        return
+    for name, _ in silence.values:
+        if not any(name in detection.group_by for detection in fitting):
+            called = "" if named is None else f" called {named}"
+            yield f"no detection here{called} groups by {name}; the silence is kept, and silences nothing there is now"
 
 
 @app.command("list")

@@ -66,6 +66,7 @@ def test_alerts_are_listed_shown_acknowledged_and_closed(env: dict[str, str]) ->
     assert len(listed.stdout.splitlines()) == 4
     [seven] = ids(env, "--value", "203.0.113.7")
     [eight] = ids(env, "--value", "203.0.113.8")
+    assert ids(env, "--value", "source.address=203.0.113.7") == [seven]
     assert len(ids(env)) == 3
     assert ids(env, "--severity", "critical") == []
     assert ids(env, "--detection", "password_spraying") == []
@@ -156,3 +157,15 @@ def changes(env: Mapping[str, str]) -> list[tuple[str, str, str]]:
         query = {"query": {"term": {"event.code": "CONFIG_CHANGE"}}, "sort": ["@timestamp"]}
         sources = [hit["_source"] for hit in http.post("/security-logs-*/_search", json=query).json()["hits"]["hits"]]
     return [(source["user"]["id"], source["message"], source["event"]["reason"]) for source in sources]
+
+
+def test_a_silence_that_silences_nothing_there_is_says_so(env: dict[str, str]) -> None:
+    for conditions, words in (
+        (("--detection", "nosuch_detection"), "no detection here is called nosuch_detection"),
+        (("--detection", "brute_*", "--value", "userid=bob"), "no detection here called brute_* groups by userid"),
+        (("--value", "userid=bob"), "no detection here groups by userid"),
+        (("--detection", "brute_force_by_*", "--value", "source.address=192.0.2.1"), ""),
+    ):
+        done = siemlite(env, "silence", "add", "--for", "1h", "-m", "a test", *conditions)
+        assert done.returncode == 0
+        assert (words in done.stderr) if words else (done.stderr == "")
