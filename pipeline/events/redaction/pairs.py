@@ -12,6 +12,7 @@ starts where no name character precedes it, quantifiers are possessive or bounde
 import re
 from collections.abc import Callable
 
+from pipeline.events.redaction.encoded import redact_encoded
 from pipeline.events.redaction.endings import (
     QUOTE,
     bare_end,
@@ -98,6 +99,8 @@ class Pairs:
             text = self._clauses(text)
         if "-" in text:
             text = self._options(text)
+        if "%" in text and "=" in text:
+            text = redact_encoded(text, self._marker, self._is_sensitive, self.redact)
         if "=" in text or ":" in text or "%3" in text:
             text = self._pairs(text)
         return text

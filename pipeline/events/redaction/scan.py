@@ -16,6 +16,7 @@ from functools import partial
 from pipeline.events.encoded import INGESTED
 from pipeline.events.redaction.commands import may_command
 from pipeline.events.redaction.digits import numbered
+from pipeline.events.redaction.encoded import decoded_bytes
 from pipeline.events.redaction.inputs import MARK as INPUT
 from pipeline.events.redaction.lines import Lines, match_of
 from pipeline.events.redaction.rows import ROW_MARKS
@@ -159,7 +160,9 @@ class Scan:
                 return True
         if INPUT in string or SIGNATURE in string or any(mark in string for mark in ROW_MARKS):
             return True
-        return self._may_name(string) or may_command(string)
+        if self._may_name(string) or may_command(string):
+            return True
+        return b"%" in string and self._may_name(decoded_bytes(string))
 
 
 def _string_around(joined: bytes, at: int) -> tuple[int, int]:

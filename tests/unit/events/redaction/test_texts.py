@@ -151,6 +151,11 @@ REDACTED: list[tuple[str, str]] = [
     ("login%5Bpassword%5D%5B%5D=S3CR3T&x=1", "login%5Bpassword%5D%5B%5D=#&x=1"),
     ("GET /login?user=b&password=ab%26S3CR3T&x=1 HTTP/1.1", "GET /login?user=b&password=#&x=1 HTTP/1.1"),
     ("token=ab%3BS3CR3T%26x%3D1", "token=#%26x%3D1"),
+    ("GET /?api%5Fkey=S3CR3T&x=1 HTTP/1.1", "GET /?api%5Fkey=#&x=1 HTTP/1.1"),
+    ("p%61ssword=S3CR3T x%2Dapi%2Dkey=S3CR3T", "p%61ssword=# x%2Dapi%2Dkey=#"),
+    ("user%255Bpassword%255D=S3CR3T&x=1", "user%255Bpassword%255D=#&x=1"),
+    ("next=%252Flogin%253Ftoken%253DS3CR3T&x=1", "next=#&x=1"),
+    ("data=%257B%2522password%2522%253A%2522S3CR3T%2522%257D", "data=#"),
     ("https://S3CR3T0123456789abc@github.com/x.git", "https://#@github.com/x.git"),
     ("https://S3CR3T0123456789abc:x-oauth-basic@github.com/x", "https://#:x-oauth-basic@github.com/x"),
     ('<property name="password">S3CR3T</property>', '<property name="password">#</property>'),
@@ -210,6 +215,7 @@ INTACT = """
     [SQL: UPDATE u SET name=%s] [parameters: ('bob', 1)]
     https://0123456789.example.org/x and https://bob@example.org/x
     <property name="user">bob</property> <input name="user" value="bob">
+    next=%252Flogin%253Fpage%253D1&q=100%25 and a%20b=c
     docker run -p 80:80 nginx && curl -s -o x https://example.org
 """.strip().splitlines()
 
