@@ -15,7 +15,7 @@ from typing import Any
 
 import urllib3.connection
 
-from pipeline.shipping import bulk, home, shipper, spool, spools
+from pipeline.shipping import bulk, database, home, shipper, spools
 from pipeline.shipping.letters import DeadLetters
 from pipeline.shipping.spool import Spool
 
@@ -94,7 +94,7 @@ class Failpoints:
         put(sqlite3, "connect", functools.partial(sqlite3.connect, factory=Connection))
         self._doing(Spool, "append", "append")
         self._doing(Spool, "_settle", "settle")
-        self._doing(spool, "prepare", "prepare")
+        self._doing(database, "_prepare", "prepare")
 
     def _patch_sending(self) -> None:
         send, answer = bulk.send, urllib3.connection.HTTPConnection.getresponse
