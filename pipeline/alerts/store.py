@@ -16,13 +16,14 @@ from dataclasses import dataclass, replace
 from elasticsearch import Elasticsearch
 
 from pipeline.alerts import outbox, rollups
+from pipeline.alerts.amending import Amending
 from pipeline.alerts.document import changing, from_document, to_source
 from pipeline.alerts.episodes import Amend, Open, closed_until, plan
 from pipeline.alerts.identity import episode_key
 from pipeline.alerts.lookup import HEAVY, History, Span, histories
 from pipeline.alerts.outbox import Routes
 from pipeline.alerts.ports import ApplyResult, EvidenceSource, Limits, NothingQuiet, Quiet
-from pipeline.alerts.record import ALIAS, CLOSED, INDEX, OPEN, Alert, Membership, new_alert
+from pipeline.alerts.record import ALIAS, INDEX, Alert, Membership, new_alert
 from pipeline.clock import Clock
 from pipeline.detection.detection import Detection
 from pipeline.detection.timeline import Crossing, Severity
@@ -77,6 +78,7 @@ class AlertStore:
         self._clock = clock
         self._quiet = quiet or NothingQuiet()
         self._limits = limits or Limits()
+        self._amending = Amending(routes, self._quiet, self._limits, clock)
         self._set_up = False
 
     def apply(self, detection: Detection, findings: Iterable[Finding], *, on_purpose: bool = False) -> ApplyResult:
@@ -137,7 +139,7 @@ class AlertStore:
                 drafts.append(_Draft(case, None, alert))
             else:
                 before = next(a for a in known[case.key].near if a.episode.number == decision.after.number)
-                after = self._amended(before, decision, count)
+                after = self._amending.amended(before, decision, count)
                 if after != before:
                     drafts.append(_Draft(case, before, after))
         return self._owed(drafts)
@@ -170,42 +172,6 @@ class AlertStore:
             episode = decision.episode if isinstance(decision, Open) else decision.after
             wanted.append(Wanted(case.group, episode.first_ms, episode.last_ms, case.drill))
         return self._evidence.counts(detection, wanted) if wanted else ()
-
-    def _amended(self, before: Alert, decision: Amend, count: int) -> Alert:
-        """Return the alert as `decision` leaves it; what a silence covers now owes nobody anything more."""
-        after = self._gone_on(before, decision, count)
-        if after.deliveries == before.deliveries or after.drill is not None:
-            return after
-        silence = self._quiet.silence(after, self._clock.now_ms())
-        return after if silence is None else replace(after, silence=silence, deliveries=before.deliveries)
-
-    def _gone_on(self, before: Alert, decision: Amend, count: int) -> Alert:
-        now = self._clock.now_ms()
-        after = replace(before, episode=decision.after, count=count)
-        went_on = decision.after.last_ms > decision.before.last_ms
-        if before.state == CLOSED and went_on and decision.after.last_ms + before.suppress_for >= now:
-            after = replace(after, state=OPEN, closed=None)
-            if before.deliveries:
-                after = replace(after, deliveries=outbox.reopened(after.deliveries, self._routes, after.subject, now))
-        if before.inhibited_by is not None:
-            if not went_on or self._quiet.inhibitors([after]):
-                return after
-            return replace(after, inhibited_by=None, deliveries=outbox.opened(self._routes, after.subject, now))
-        if before.silence is not None:
-            if not went_on:
-                return after
-            silence = self._quiet.silence(after, now)
-            if silence is not None:
-                return replace(after, silence=silence)
-            told = outbox.escalated(after.deliveries, self._routes, after.subject, now)
-            opened = outbox.opened(self._routes, after.subject, now)
-            return replace(after, silence=None, deliveries=told if after.deliveries else opened)
-        gathering = before.membership is not None and before.membership.id is None
-        if gathering and now - decision.after.last_ms <= self._limits.page_max_age_ms:
-            return replace(after, membership=None, deliveries=outbox.opened(self._routes, after.subject, now))
-        if after.severity.rank > before.severity.rank:
-            return replace(after, deliveries=outbox.escalated(after.deliveries, self._routes, after.subject, now))
-        return after
 
     def _owed(self, drafts: Sequence[_Draft]) -> list[_Draft]:
         """Fill the outboxes of new alerts, but for those that a silence or another alert keeps quiet."""

@@ -213,9 +213,12 @@ def _sweep(outside: Path) -> None:
     """Remove the nodes of homes that are gone; only of homes in the folder for temporary files, which never return."""
     temporary = Path(tempfile.gettempdir()).resolve()
     for note in outside.glob(f"*/{_NOTE}"):
-        home = Path(note.read_text(encoding="utf-8", errors="surrogateescape"))
+        try:
+            home = Path(note.read_text(encoding="utf-8", errors="surrogateescape"))
+        except FileNotFoundError:
+            continue
         if home.is_relative_to(temporary) and (home / "node").resolve() != note.parent.resolve():
-            shutil.rmtree(note.parent)
+            shutil.rmtree(note.parent, ignore_errors=True)  # Another start may sweep it too; what is left comes again.
 
 
 def _own_folder(folder: Path, account: Account | None) -> None:

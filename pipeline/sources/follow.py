@@ -27,7 +27,8 @@ from pipeline.sources.discovery import Discovery
 from pipeline.sources.formats.format import FormatFactory
 from pipeline.sources.lineage import Lineage
 from pipeline.sources.logfile import UnreadableError
-from pipeline.sources.openfiles import GRACE_SECONDS, OpenFiles
+from pipeline.sources.openfiles import OpenFiles
+from pipeline.sources.opening import GRACE_SECONDS
 from pipeline.sources.position import FORGET
 from pipeline.sources.record import Batch, Record
 from pipeline.sources.tail import Tail, TruncatedError

@@ -16,16 +16,22 @@ from pipeline.sources.discovery import Discovery
 from pipeline.sources.formats.format import FormatFactory, name_of
 from pipeline.sources.lineage import Lineage, Part, remembered
 from pipeline.sources.logfile import LogFile, UnreadableError
+from pipeline.sources.opening import Left, Opened, Opener
 from pipeline.sources.origin import Folders, Marks, siblings_of, stem_of
-from pipeline.sources.position import Position
 from pipeline.sources.tail import Inode, Signature, Tail
 
 SIBLINGS_SECONDS = 10.0
 RETRY_SECONDS = 2.0
-GRACE_SECONDS = 5.0
-"""How long a file that rotation took away must be quiet before nothing more is expected of it."""
 
-OPEN_MAX = min(256, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+
+def _room() -> int:
+    """Return how many files this process may hold open without want of descriptors for all else."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST if limit == resource.RLIM_INFINITY else min(_MOST, max(1, limit // 4))
+
+
+_MOST = 256
+OPEN_MAX = _room()
 """Files held open; beyond, those that have been quiet longest are closed until they change."""
 
 GONE_SECONDS = 86_400.0
@@ -42,9 +48,8 @@ class OpenFiles:
         self, discovery: Discovery, make_format: FormatFactory, key: bytes, positions: Mapping[str, str]
     ) -> None:
         self._discovery = discovery
-        self._make_format = make_format
-        self._key = key
         self._marks = Marks(key)
+        self._opener = Opener(make_format, key, self._marks)
         self._owners: dict[Inode, tuple[Lineage, Part]] = {}
         self._live: dict[Inode, Lineage | None] = {}
         self._parked: dict[Inode, Signature] = {}
@@ -250,20 +255,6 @@ class OpenFiles:
                 file.close()
         return taken
 
-    @staticmethod
-    def _abandoned(lineage: Lineage, file: LogFile, now: float) -> bool:
-        """Return whether a file was moved away, and then left alone, before its first line was complete."""
-        inode = (file.device, file.inode)
-        signature = Signature.of(file.status())
-        if signature.size == 0 or file.first_line(complete=False) is not None:
-            return False
-        known = lineage.newborn.get(inode)
-        if known is None or known[0] != signature:
-            lineage.newborn[inode] = (signature, now)
-            lineage.dirty = True
-            return False
-        return now - known[1] >= GRACE_SECONDS
-
     def _lineage_of(self, path: Path, real_path: str, inode: Inode) -> Lineage:
         """Return the log to which `path` leads, new where it was not known."""
         stem = stem_of(real_path)
@@ -285,52 +276,15 @@ class OpenFiles:
 
     def _begin(self, lineage: Lineage, file: LogFile, now: float, *, current: bool) -> bool:
         """Start reading `file` unless there is nothing in it that is not read already; return whether it is."""
-        line = file.first_line(complete=file.compressed or (not current and self._abandoned(lineage, file, now)))
-        if line is None or file.status().st_size == 0:
+        found = self._opener.open(lineage, file, now, current=current)
+        if not isinstance(found, Opened):
+            if found is Left.READ and current:
+                self._parked[file.device, file.inode] = Signature.of(file.status())
             return False
-        mark = self._marks.of(line)
-        part = lineage.match(file, mark, self._marks)
-        start = Position(mark, 0, state=lineage.state())
-        copy_of = None
-        if part is None:
-            if not current and file.status().st_mtime_ns < lineage.since_ns:
-                return False
-        elif part.tail is None:
-            start = part.position
-            if start.done and (file.compressed or file.status().st_size <= start.offset):
-                if current:
-                    self._parked[file.device, file.inode] = Signature.of(file.status())
-                return False
-        else:
-            start = part.position
-            if _is_beginning(file, part.tail):
-                return False
-            copy_of, part = part, None
-        tail = Tail(
-            file,
-            lineage.stem,
-            start,
-            first_line=line,
-            make_format=self._make_format,
-            key=self._key,
-            marks=self._marks,
-            now=now,
-        )
+        tail, part = found
         tail.current = current
-        if part is None:
-            part = Part(start, copy_of)
-            lineage.parts.append(part)
         part.tail = tail
         lineage.unsettled = lineage.unsettled or current
         self._owners[tail.inode] = (lineage, part)
         lineage.dirty = True
         return True
-
-
-def _is_beginning(file: LogFile, tail: Tail) -> bool:
-    """Return whether `file`, the same up to the position of `tail`, holds nothing that `tail` has not read."""
-    offset = tail.position.offset
-    size = file.status().st_size
-    if file.compressed or size > tail.consumed:
-        return False
-    return file.read_at(offset, size - offset) == tail.file.read_at(offset, size - offset)

@@ -38,7 +38,7 @@ SMALL: Mapping[str, float] = {
 QUICK: Mapping[str, float] = {
     "pipeline.sources.follow:POLL_SECONDS": 0.02,
     "pipeline.sources.follow:GRACE_SECONDS": 1.0,
-    "pipeline.sources.openfiles:GRACE_SECONDS": 1.0,
+    "pipeline.sources.opening:GRACE_SECONDS": 1.0,
     "pipeline.sources.openfiles:SIBLINGS_SECONDS": 0.5,
     "pipeline.sources.openfiles:RETRY_SECONDS": 0.2,
     "pipeline.sources.tail:BLOCK_BYTES": 4096,

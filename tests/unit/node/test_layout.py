@@ -3,12 +3,15 @@
 import os
 import pwd
 import stat
+import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import ConfigurationError
+from pipeline.node import layout as layouts
 from pipeline.node.configuration import Configuration
 from pipeline.node.layout import Account, account_for, find, make_home, prepare, reachable, write_configuration
 
@@ -164,3 +167,18 @@ def test_an_account_reaches_what_its_user_or_else_its_group_or_else_all_may_ente
     os.chown(folder, 1_234, 5_678)
     folder.chmod(bits)
     assert reachable(folder, Account(user, group)) is reached
+
+
+def test_starts_at_once_may_sweep_the_same_nodes_of_homes_that_are_gone(tmp_path: Path) -> None:
+    for number in range(6):
+        root = tmp_path / f"gone-{number}"
+        for folder in range(40):
+            (root / f"{folder}").mkdir(parents=True)
+            for file in range(20):
+                (root / f"{folder}" / f"{file}").touch()
+        (root / "home").write_text(str(Path(tempfile.gettempdir()) / "no-such-home"))
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(layouts._sweep, tmp_path) for _ in range(4)]:
+            done.result()
+    layouts._sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []
