@@ -13,7 +13,7 @@ def named_values(text: str) -> Iterator[int]:
     for mark in range(len(text)):
         if text[mark] in "=:":
             name = _name_before(text, mark)
-            if name and is_secret_name(name):
+            if name and is_secret_name(name) and not (name.lower() == "secretsmanager" and text[mark] == ":"):
                 at = mark + 1
                 while at < len(text) and text[at] in " \t>=":
                     at += 1
@@ -37,7 +37,9 @@ def _name_before(text: str, end: int) -> str:
     while start > 0 and before[start - 1] in NAME_CHARACTERS:
         start -= 1
     if before[start:].lower() in ("key", "card", "id", "number") and before[:start].endswith(" "):
-        start = before.rfind(" ", 0, start - 1) + 1
+        first_word = before.rfind(" ", 0, start - 1) + 1
+        if before[first_word : start - 1].lower() not in ("password", "passwd"):
+            start = first_word
     if before[max(0, start - 1) : start] == "%":
         start += 2
     return before[start:]

@@ -18,12 +18,28 @@ _ANYWHERE = (
 _AS_A_WORD = frozenset({"ssn", "pin", "pwd", "cvv", "cvc", "otp", "jwt"})
 
 
+_ABOUT = (
+    *("attempt", "attempts", "count", "counts", "total", "length", "age", "at", "ttl", "expiry", "expires"),
+    *("expiration", "type", "policy", "strength"),
+)
+"""How names end that tell of a secret and are none."""
+
+_TOKENS_OF_TEXT = ("max", "min", "num", "prompt", "completion", "input", "output", "total", "used")
+"""How names begin that count the tokens of a language model."""
+
+
 def is_secret_name(name: str) -> bool:
     """Return whether a value named `name` is a secret."""
+    domain, slash, rest = name.rpartition("/")
+    if slash and rest and "." in domain:
+        name = rest
+    words = list(_words(name))
+    if words and (words[-1] in _ABOUT or (words[-1] == "tokens" and words[0] in _TOKENS_OF_TEXT)):
+        return False
     letters = "".join(character for character in name.lower() if character.isalnum())
     if letters.endswith(("keyid", "keyids")):
         letters = letters.rpartition("key")[0]
-    return any(part in letters for part in _ANYWHERE) or any(word in _AS_A_WORD for word in _words(name))
+    return any(part in letters for part in _ANYWHERE) or any(word in _AS_A_WORD for word in words)
 
 
 def _words(name: str) -> Iterator[str]:

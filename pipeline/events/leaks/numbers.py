@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import groupby
 
 _GAPS = frozenset(" -")
+_TELEPHONE_MAX = 15
 
 
 def numbers_in(text: str) -> Iterator[tuple[int, str]]:
@@ -34,6 +35,8 @@ def _in_groups(text: str, groups: list[tuple[int, str]]) -> Iterator[tuple[int, 
         area = int(digits[:3])
         if area not in (0, 666) and area < 900 and digits[3:5] != "00" and digits[5:] != "0000":
             yield start, "social_security_number"
+    if text[start - 1 : start] == "+" and len(digits) <= _TELEPHONE_MAX and not text[max(0, start - 2)].isalnum():
+        return
     if (len(groups) == 1 or min(lengths[:-1]) >= 3) and is_card(digits):
         yield start, "card_number"
 

@@ -8,6 +8,8 @@ import pytest
 
 from pipeline.events import leaks
 from pipeline.events.leaks import Leak, find_leaks
+from pipeline.events.redaction import MARKER
+from tests.unit.events.redaction.test_texts import INTACT, REDACTED
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.S3CR3TS3CR3T"
 
@@ -126,3 +128,20 @@ def test_nothing_is_shared_with_the_redactor() -> None:
     assert ours
     assert all(name.startswith("pipeline.events.leaks.") for name in ours)
     assert not imported & {"re", "orjson"}
+
+
+@pytest.mark.parametrize("line", [line.strip() for line in INTACT])
+def test_a_line_without_a_secret_raises_no_alarm(line: str) -> None:
+    assert find_leaks(orjson.dumps({"message": line})) == ()
+
+
+@pytest.mark.parametrize(("line", "expected"), REDACTED)
+def test_a_line_whose_secrets_are_hidden_raises_no_alarm(line: str, expected: str) -> None:
+    assert find_leaks(orjson.dumps({"message": expected.replace("#", MARKER)})) == ()
+
+
+def test_a_name_that_tells_of_a_secret_raises_no_alarm() -> None:
+    told = {"password_attempts": "3", "max_tokens": 4096, "token_type": "Bearer", "failedOtpCount": 5}
+    told |= {"token_expires_at": "2026-11-24T00:00:00Z", "authorization.k8s.io/decision": "allow"}
+    assert find_leaks(orjson.dumps({"siemlite": {"data": told}})) == ()
+    assert find_leaks(orjson.dumps({"siemlite": {"data": {"example.com/password": "hunter22"}}}))
