@@ -14,7 +14,7 @@ _ROW_ENDS = (re.compile(r"\)\.?(?=\\n|\n|\Z|\")"), re.compile(r"(?=\\n|\n|\Z)"),
 _WORD = re.compile(r"\w{2,64}")
 _WORDS_MAX = 500
 
-ROW_MARKS = (b"row contains (", b"parameters: ")
+ROW, PARAMETERS = b"row contains (", b"parameters: "
 """What stands before a row without names."""
 
 

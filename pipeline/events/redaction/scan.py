@@ -19,7 +19,7 @@ from pipeline.events.redaction.digits import numbered
 from pipeline.events.redaction.encoded import decoded_bytes
 from pipeline.events.redaction.inputs import MARK as INPUT
 from pipeline.events.redaction.lines import Lines, match_of
-from pipeline.events.redaction.rows import ROW_MARKS
+from pipeline.events.redaction.rows import PARAMETERS, ROW
 from pipeline.events.redaction.shapes import SIGNATURE
 from pipeline.events.redaction.stems import Stems
 
@@ -158,11 +158,11 @@ class Scan:
                 return True
             if b"hooks.slack.com/" in string:
                 return True
-        if INPUT in string or SIGNATURE in string or any(mark in string for mark in ROW_MARKS):
+        if INPUT in string or SIGNATURE in string or ROW in string or PARAMETERS in string or self._may_name(string):
             return True
-        if self._may_name(string) or may_command(string):
+        if b"%" in string and self._may_name(decoded_bytes(string)):
             return True
-        return b"%" in string and self._may_name(decoded_bytes(string))
+        return (b" -" in string or b"'-" in string or b'"-' in string) and may_command(string)
 
 
 def _string_around(joined: bytes, at: int) -> tuple[int, int]:

@@ -5,11 +5,12 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from pipeline.detection import Crossing, Detection, Match, Severity, Threshold, by_count
+from pipeline.detection import Absence, Crossing, Detection, Match, Severity, Threshold, by_count
 from pipeline.detection.kind import Kind
 from pipeline.engine.backtest import Alarm, Backtest, Variant, alarms, histogram, retuned
 from pipeline.engine.backtest_chart import backtest_document, chart_lines, svg
 from pipeline.engine.finding import Finding
+from pipeline.engine.history import past
 from pipeline.errors import ConfigurationError
 
 HOUR = 3_600_000
@@ -78,3 +79,12 @@ def test_nothing_found_is_said_plainly() -> None:
     empty = Backtest(detection(FIVE), 0, HOUR, (Variant("current", "5 events", ()),))
     assert next(iter(chart_lines(empty, 20))) == "current: 5 events: 0 alerts of 0 groups"
     ET.fromstring(svg(empty))
+
+
+def test_no_silence_is_over_before_its_time() -> None:
+    silent = Absence(severity=Severity.LOW, within=1_000)
+    loud = Threshold(severity=Severity.LOW, at_least=5, within=1_000)
+    assert past(silent, (0, 10_000), 4_000) == (0, 4_001)
+    assert past(silent, (0, 3_000), 4_000) == (0, 3_000)
+    assert past(silent, (5_000, 10_000), 4_000) is None
+    assert past(loud, (5_000, 10_000), 4_000) == (5_000, 10_000)
