@@ -83,21 +83,19 @@ def ship_spools(nursery: Nursery, home: Path) -> None:
     """Send what the spools hold, through kills, and then in peace until no spool is left."""
     rng = nursery.rng
     for _ in range(_RUNS_MOST):
-        if not spools_left(home):
-            break
+        if not _left(home):
+            return
         plan = one_of(rng, (*SENDING, *TIDYING), 8) if rng.random() < 0.7 else {}
         nursery.let_die(nursery.command("ship", plan=plan), rng.uniform(0.2, 1.0))
     sender = nursery.command("ship")
-    # A kill between two files of a spool that is removed leaves its locks: the next look sweeps them.
-    until(lambda: not spools_left(home) and not _locks_left(home), sender, "all spools are sent and removed")
+    until(lambda: not _left(home), sender, "all spools are sent and removed")
     sender.terminate()
 
 
-def _locks_left(home: Path) -> bool:
-    """Return whether there are locks of spools, but for those of file readers, which stay."""
-    return any(
-        not path.name.startswith("files-") for end in ("lock", "send") for path in (home / "spool").glob(f"*.{end}")
-    )
+def _left(home: Path) -> bool:
+    """Return whether anything of a writer's spool is left: a kill within its removal leaves its locks, to be swept."""
+    files = (path for end in ("db", "lock", "send") for path in (home / "spool").glob(f"*.{end}"))
+    return any(not path.name.startswith("files-") for path in files)
 
 
 def until(true: Callable[[], bool], child: Child, what: str, seconds: float = _DELIVERY_SECONDS) -> None:
