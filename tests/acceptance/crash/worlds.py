@@ -74,11 +74,6 @@ def journalled(journal: Path) -> tuple[set[int], set[int]]:
     return tried, kept
 
 
-def spools_left(home: Path) -> list[Path]:
-    """Return the spools of writers; those of file readers stay for ever."""
-    return [path for path in (home / "spool").glob("*.db") if not path.name.startswith("files-")]
-
-
 def ship_spools(nursery: Nursery, home: Path) -> None:
     """Send what the spools hold, through kills, and then in peace until no spool is left."""
     rng = nursery.rng
