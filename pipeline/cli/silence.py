@@ -64,7 +64,11 @@ def add(
         cidr=cidr,
     )
     _show(silence, json)
-    for doubt in _doubts(silence, app_.loaded.detections):
+    try:
+        doubts = list(_doubts(silence, app_.loaded.detections))
+    except ConfigurationError as error:  # The silence is kept whatever may be wrong with the detections.
+        doubts = [str(error)]
+    for doubt in doubts:
         say(f"siemlite: {doubt}")
     return 0
 

@@ -81,9 +81,8 @@ def _trouble(judge: Judge) -> str:
     if not judge.failures:
         return ""
     if not judge.judged:
-        raise PermanentError(judge.failures[0])
-    groups = len(judge.failures)
-    return f"{groups} of the groups could not be judged, or not wholly, and it went on: {judge.failures[0]}"
+        raise PermanentError(judge.failure)
+    return f"{judge.failures} of the groups could not be judged, or not wholly, and it went on: {judge.failure}"
 
 
 def _findings(judge: Judge) -> tuple[Finding, ...]:

@@ -32,8 +32,8 @@ _CLAUSES_PER_READ = 900
 class Judge:
     """Reads suspects' timelines and collects what the view's kind finds in them.
 
-    A group whose judgement fails costs no other: `failures` says why, and `judged` how many were judged, in part at
-    least.
+    A group whose judgement fails costs no other: `failures` counts them, `failure` says why the first did, and
+    `judged` counts those that were judged, in part at least.
 
     `influence_ms` is how far beyond an arrival crossings are judged; `now_ms` bounds the kinds that follow the
     clock.
@@ -44,7 +44,8 @@ class Judge:
     influence_ms: int
     found: dict[GroupValues, dict[int, Crossing]] = field(default_factory=dict)
     judged: int = 0
-    failures: list[str] = field(default_factory=list)
+    failures: int = 0
+    failure: str = ""
 
     def judge(self, suspects: Sequence[Suspect]) -> Step[None]:
         """Collect the crossings that the suspects' arrivals can have made."""
@@ -126,11 +127,10 @@ class Judge:
                     if judged[span][0] <= crossing.time_ms:
                         own[crossing.time_ms] = crossing
             self.judged += 1
-        except JudgementError as error:
-            self.failures.append(str(error))
-            self.judged += not error.every
         except PermanentError as error:
-            self.failures.append(str(error))
+            self.failures += 1
+            self.failure = self.failure or str(error)
+            self.judged += isinstance(error, JudgementError) and not error.every
         if own:
             self.found[group] = own
 

@@ -201,6 +201,7 @@ def _evaluate(
             unit.error = str(outcome)
         else:
             unit.findings += outcome.findings
+            unit.error = outcome.trouble or None
 
 
 def _verdict(detection: Detection, cases: Sequence[Case], units: Sequence[_Unit]) -> Verdict:

@@ -24,6 +24,7 @@ from pipeline.shipping.spool import Spool
 
 _READERS = "files-"
 _MOST_READERS = 1_000
+_MOST_ASIDE = 100
 _SUFFIXES = (".db", ".db-wal", ".db-shm", ".lock", ".send")
 """Of the files of a spool, in the order in which they are removed."""
 
@@ -150,10 +151,11 @@ class Spools:
 
     def set_aside(self, path: Path) -> Path | None:
         """Give a damaged spool another name, for somebody to look into; None where a process uses it still."""
-        aside = path.with_suffix(".damaged")
+        names = (f"{path.stem}.damaged", *(f"{path.stem}.{number}.damaged" for number in range(2, _MOST_ASIDE)))
+        aside = next((other for name in names if not (other := path.with_name(name)).exists()), None)
         writer, sender = FileLock(path.with_suffix(".lock")), FileLock(path.with_suffix(".send"))
         try:
-            if not (writer.acquire() and sender.acquire()) or aside.exists():
+            if aside is None or not (writer.acquire() and sender.acquire()):
                 return None
             for suffix in ("-wal", "-shm", ""):
                 with suppress(FileNotFoundError):

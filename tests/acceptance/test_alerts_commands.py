@@ -169,3 +169,9 @@ def test_a_silence_that_silences_nothing_there_is_says_so(env: dict[str, str]) -
         done = siemlite(env, "silence", "add", "--for", "1h", "-m", "a test", *conditions)
         assert done.returncode == 0
         assert (words in done.stderr) if words else (done.stderr == "")
+
+
+def test_a_silence_is_kept_though_the_detections_cannot_be_read(env: dict[str, str], tmp_path: Path) -> None:
+    wrong = env | {"SIEMLITE_DETECTIONS": str(tmp_path / "missing")}
+    done = siemlite(wrong, "silence", "add", "--for", "1h", "-m", "a test", "--detection", "brute_force_by_address")
+    assert (done.returncode, "which is not a folder" in done.stderr) == (0, True)

@@ -14,9 +14,11 @@ from elasticsearch import Elasticsearch
 from docs.generate import README
 from pipeline.detection import (
     Absence,
+    Custom,
     DistinctCount,
     Severity,
     Threshold,
+    Window,
     burst,
     cidr,
     event,
@@ -197,6 +199,17 @@ def test_the_command_says_what_failed_and_exits_accordingly(es_url: str, tmp_pat
     broken = run("--id", "mine")
     assert broken.returncode == 2
     assert "broken.py:1: syntax error" in broken.stderr
+
+
+def test_an_example_at_which_the_judge_fails_in_part_does_not_pass(client: Elasticsearch) -> None:
+    def judge(window: Window) -> bool:
+        return int(str(window.latest[0].values[0])) > 5
+
+    paid = [event(at=n * 1_000, fields={"siemlite.data.amount": amount}) for n, amount in enumerate(("1e3", "50"))]
+    kind = Custom(severity=LOW, judge=judge, fields=("siemlite.data.amount",), fires=[paid[0] + paid[1]])
+    (verdict,) = run_examples(client, [detection(kind, "amounts")])
+    assert not verdict.passed
+    assert "failed at 1 of 2 instants: ValueError" in str(verdict.cases[0].error)
 
 
 def test_the_detection_in_the_readme_is_tested_to_its_end(es_url: str, tmp_path: Path) -> None:

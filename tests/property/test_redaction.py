@@ -301,6 +301,24 @@ def test_any_line_is_answered_with_text_and_marked_at_most(text: str, danger: st
 
 ADVERSARIAL = (
     *(
+        "curl ",
+        "curl -u ",
+        'curl -u "',
+        "mysql -p;",
+        "[parameters: ",
+        "parameters: $1 = ",
+        "Failing row contains (",
+        "Key (",
+        "Key (pin)=(",
+        "%61=",
+        "pin%3D%2525",
+        "pin=f(",
+        'pin=f("',
+        "pin=[]a{",
+        "x[0]",
+        "/pin: ",
+    ),
+    *(
         "a",
         "=",
         "a=",

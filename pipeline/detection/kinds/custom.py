@@ -129,8 +129,8 @@ class Custom(Kind):
         it does not expect must not keep what comes before and after from being judged.
         """
         rows: deque[Row] = deque()
-        events = span = judged = 0
-        failed: list[BaseException] = []
+        events = span = judged = failures = 0
+        failure = ""
         for instant, here in groupby(timeline, key=lambda row: row.time_ms):
             for row in here:
                 rows.append(row)
@@ -147,14 +147,14 @@ class Custom(Kind):
             try:
                 holds = self.judge(Window(instant, tuple(rows), self.columns))
             except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever an author's function does
-                failed.append(error)
+                failures += 1
+                failure = failure or f"{type(error).__name__}: {error}"
                 continue
             if holds:
                 yield Crossing(instant, rows[0].time_ms, events)
-        if failed:
-            what = f"{type(failed[0]).__name__}: {failed[0]}"
-            text = f"its condition failed at {len(failed)} of {judged} instants: {what}"
-            raise JudgementError(text, every=len(failed) == judged) from failed[0]
+        if failures:
+            text = f"its condition failed at {failures} of {judged} instants: {failure}"
+            raise JudgementError(text, every=failures == judged)
 
     def mutations(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """See `Kind.mutations`; one event is what a window has anyhow."""

@@ -50,7 +50,7 @@ _LOGINS = frozenset({"docker"})
 """Commands whose option means a secret only behind `login`: `docker run -p 80:80` publishes a port."""
 
 _ONE = "|".join(sorted(map(re.escape, _COMMANDS), key=len, reverse=True))
-_NAME = re.compile(rf"(?<![\w-])({_ONE})(?:\.exe)?+(?= )([^|;&\n]*)")
+_NAME = re.compile(rf"(?<![\w-])({_ONE})(?:\.exe)?+(?= )([^|;&\n]{{0,{_REACH}}})")
 _WITH_OPTION = rf"(?:{_ONE})(?:\.exe)?+ (?:[^|;&]{{0,{_REACH}}}?[ '\"])??-"
 _ANY = re.compile(_WITH_OPTION)
 _ANY_BYTES = re.compile(_WITH_OPTION.encode())
@@ -69,14 +69,15 @@ def redact_commands(text: str, marker: str) -> str:
     done = 0
     for found in _NAME.finditer(text):
         start, end = found.span(2)
-        end = min(end, start + _REACH)
         name = found[1]
         if name in _LOGINS and " login " not in text[start:end]:
             continue
         command = _COMMANDS[name]
         for option in command.option.finditer(text, start, end):
+            if option.end() < done:
+                continue
             at, stop = _secret(text, option.end(), command.parted)
-            if at >= done and at < stop and not text.startswith(marker, at):
+            if at < stop and not text.startswith(marker, at):
                 parts += (text[done:at], marker)
                 done = stop
     if not parts:

@@ -84,39 +84,30 @@ def structure_end(text: str, at: int, opener: str) -> int:
 
     `opener` is the quote of the name before it, or empty: where it is a double quote, only those open strings.
     """
-    depth = 0
-    while (found := _STRUCTURE.search(text, at)) is not None:
-        mark = found[0]
-        at = found.end()
-        if mark in "{[":
-            depth += 1
-        elif mark in "}]":
-            depth -= 1
-            if depth == 0:
-                return at
-        elif not opener.endswith('"') or mark[-1] == '"':
-            at = string_end(text, at, mark)
-            at += len(mark)
-    return len(text)
+    return _closing(text, at, 0, _STRUCTURE, only_double=opener.endswith('"'))
 
 
 def call_end(text: str, at: int) -> int:
     """Return the end of the value at `at` that is told as code, `[]string{"…"}` or `Secret('…')`; `at` for others."""
     found = _CALL.match(text, at)
-    if found is None:
+    if found is None or found[0] == "{":
         return at
-    depth, end = 1, found.end()
-    while (found := _IN_CALL.search(text, end)) is not None:
+    return _closing(text, found.end(), 1, _IN_CALL, only_double=False)
+
+
+def _closing(text: str, at: int, depth: int, marks: re.Pattern[str], *, only_double: bool) -> int:
+    """Return what lies behind the bracket that closes the `depth` that are open at `at`; strings are passed over."""
+    while (found := marks.search(text, at)) is not None:
         mark = found[0]
-        end = found.end()
+        at = found.end()
         if mark in "{[(":
             depth += 1
         elif mark in "}])":
             depth -= 1
             if depth == 0:
-                return end
-        else:
-            end = string_end(text, end, mark) + len(mark)
+                return at
+        elif not only_double or mark[-1] == '"':
+            at = string_end(text, at, mark) + len(mark)
     return len(text)
 
 

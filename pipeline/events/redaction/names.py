@@ -179,12 +179,12 @@ class Names:
     long that it may be shortened later, or cannot be encoded as UTF-8.
     """
 
-    __slots__ = ("_extra_words", "_fragments", "_openers", "verdicts")
+    __slots__ = ("_added", "_added_words", "_openers", "verdicts")
 
     def __init__(self, extra: Iterable[str] = ()) -> None:
         added = [_extra_name(name) for name in extra]
-        self._fragments = _JOINED + tuple(name for name in added if len(name) > SHORT)
-        self._extra_words = frozenset(name for name in added if len(name) <= SHORT)
+        self._added = tuple(name for name in added if len(name) > SHORT)
+        self._added_words = frozenset(name for name in added if len(name) <= SHORT)
         self._openers = _OPENERS
         self.verdicts: dict[str, int] = _Verdicts(self)
 
@@ -197,7 +197,7 @@ class Names:
         nested = (
             (first, rest.replace(" ", "")) for first, _, rest in (one.partition(" ") for one in FRAGMENTS) if rest
         )
-        return Stems((*self._fragments, *self._extra_words, *STATEMENTS), (*WORDS, *LAST_WORDS), nested)
+        return Stems((*_JOINED, *self._added, *self._added_words, *STATEMENTS), (*WORDS, *LAST_WORDS), nested)
 
     def opens(self, key: str) -> bool:
         """Return whether a key nested under `key` may complete a fragment."""
@@ -221,15 +221,15 @@ class Names:
         folded = unicodedata.normalize("NFKC", key).casefold()
         joined = _KEY_ID.sub("", _NOT_ALPHANUMERIC.sub("", folded))
         words = split_words(key)
+        if any(name in joined for name in self._added):
+            return True
+        if self._added_words and not self._added_words.isdisjoint(_neighbours(words)):
+            return True
         if words and (words[-1] in _TELLING or (words[-1] == "tokens" and words[0] in _COUNTING)):
             return False
-        if any(fragment in joined for fragment in self._fragments):
+        if any(fragment in joined for fragment in _JOINED):
             return True
-        if not words:
-            return False
-        if words[-1] in LAST_WORDS or not WORDS.isdisjoint(words):
-            return True
-        return bool(self._extra_words) and not self._extra_words.isdisjoint(_neighbours(words))
+        return bool(words) and (words[-1] in LAST_WORDS or not WORDS.isdisjoint(words))
 
 
 def split_words(key: str) -> list[str]:

@@ -51,6 +51,9 @@ _SUDO_DIRECTORY = re.compile(r"(?:/|~|unknown)[^;=]*+;")
 _SERVICES = frozenset({"secretsmanager"})
 """Names before a colon that are services of a cloud, in the names of its resources and actions."""
 
+_TOLD_OF_A_PATH = re.compile(r" (?:[0-9]{1,3}|[a-z]{2,20})(?!\S)")
+"""What a log says of a path that ends in the name of a secret: a status, or a word of plain English."""
+
 _NAMING = frozenset({"name", "key", "header", "field", "param", "parameter", "variable"})
 _NAMED = re.compile(
     r"\s{0,4}\\*[\"']?([\w.\-\[\]]{2,64})\\*[\"']?(?:"
@@ -114,7 +117,7 @@ class Pairs:
                 continue
             at = found.end()
             completes = at < closed and joins_next_word(name) and self._is_sensitive(f"{around}_{name}")
-            if completes or self._names_a_secret(text, found.start(), name, mark):
+            if completes or self._names_a_secret(found):
                 self._hide_value(out, at, name, closers, mark)
             elif name.casefold() in _NAMING:
                 self._hide_named(out, at)
@@ -124,14 +127,19 @@ class Pairs:
                     closed = text.find("}", at) + 1 or len(text)
         return out.text()
 
-    def _names_a_secret(self, text: str, start: int, name: str, mark: str) -> bool:
+    def _names_a_secret(self, found: re.Match[str]) -> bool:
+        """Return whether what `_PAIR` found names a secret, by itself or with what stands before it."""
+        text, start = found.string, found.start()
+        name, closers, mark = found.groups()
         if "\\" in name:
             name = _UNICODE.sub(lambda code: chr(int(code[1], 16)), name)
-        if mark == ":" and (_INSTANT.search(name) or name.casefold() in _SERVICES or text[start - 1 : start] == "/"):
+        before = text[start - 1] if start else ""
+        if mark == ":" and (_INSTANT.search(name) or name.casefold() in _SERVICES):
+            return False
+        if mark == ":" and before == "/" and not closers and _TOLD_OF_A_PATH.match(text, found.end()):
             return False
         if self._is_sensitive(name):
             return True
-        before = text[start - 1] if start else ""
         if before == "\\" and name[0] in "nrtbf" and self._is_sensitive(name[1:]):
             return True
         if before == "%" and _HEX_PAIR.match(name) and self._is_sensitive(name[2:]):

@@ -12,7 +12,6 @@ _KEY_END = re.compile(r"\)(?= (?:already exists|is not present|is still referenc
 _ROW = re.compile(r"(Failing row contains \()|(parameters: )(?=\$1 = )|(\[parameters: )")
 _ROW_ENDS = (re.compile(r"\)\.?(?=\\n|\n|\Z|\")"), re.compile(r"(?=\\n|\n|\Z)"), re.compile(r"\](?=\\n|\n|\Z|\s)"))
 _WORD = re.compile(r"\w{2,64}")
-_WORDS_MAX = 500
 
 ROW, PARAMETERS = b"row contains (", b"parameters: "
 """What stands before a row without names."""
@@ -41,19 +40,17 @@ def _keys(text: str, marker: str, is_sensitive: Callable[[str], bool]) -> str:
 
 def _rows(text: str, marker: str, is_sensitive: Callable[[str], bool]) -> str:
     parts: list[str] = []
-    done = 0
+    done = looked = 0
+    spoken = False  # whether a secret is named before, as in the statement whose parameters follow
     for found in _ROW.finditer(text):
-        if found.start() < done or (
-            found.lastindex == 3 and not _speaks_of_a_secret(text[: found.start()], is_sensitive)
-        ):
+        if found.start() < done:
             continue
+        if found.lastindex == 3:
+            spoken = spoken or any(map(is_sensitive, _WORD.findall(text, looked, found.start())))
+            looked = found.start()
+            if not spoken:
+                continue
         end = _ROW_ENDS[(found.lastindex or 1) - 1].search(text, found.end())
         parts += (text[done : found.end()], marker)
         done = len(text) if end is None else end.start()
     return "".join(parts) + text[done:] if parts else text
-
-
-def _speaks_of_a_secret(statement: str, is_sensitive: Callable[[str], bool]) -> bool:
-    """Return whether the statement before its parameters names a secret."""
-    words = _WORD.findall(statement[-8000:])[-_WORDS_MAX:]
-    return any(is_sensitive(word) for word in words)

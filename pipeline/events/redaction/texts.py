@@ -95,7 +95,7 @@ class Texts:
             text = redact_key_blocks(text, marker)
         if "://" in text:
             text = redact_userinfo(text, marker)
-        if " -" in text:
+        if "-" in text:
             text = redact_commands(text, marker)
         text = self._pairs.redact(self._inputs.redact(redact_rows(text, marker, self._is_sensitive)))
         if len(text) >= _SHAPE_MIN:

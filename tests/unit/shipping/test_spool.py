@@ -386,6 +386,16 @@ def test_a_spool_whose_pages_are_damaged_is_passed_over_and_set_aside(tmp_path: 
     assert len(told.said) == 1
 
 
+def test_what_is_set_aside_never_takes_the_place_of_what_was_before(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    for content in (b"first" * 1_000, b"second" * 1_000):
+        (tmp_path / "a.db").write_bytes(content)
+        told.collector.look()
+    assert (tmp_path / "a.damaged").read_bytes() == b"first" * 1_000
+    assert (tmp_path / "a.2.damaged").read_bytes() == b"second" * 1_000
+    assert len(told.said) == 2
+
+
 def test_a_spool_that_breaks_while_it_is_adopted_is_set_aside_once_its_writer_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,3 +101,10 @@ def test_what_tells_of_a_secret_is_none(name: str) -> None:
 )
 def test_what_is_a_secret_stays_one(name: str) -> None:
     assert names_module.Names().is_sensitive(name)
+
+
+def test_an_added_name_is_one_whatever_it_ends_in() -> None:
+    names = names_module.Names(["failure_count", "age"])
+    assert names.is_sensitive("login_failure_count")
+    assert names.is_sensitive("user_age")
+    assert not names.is_sensitive("password_count")

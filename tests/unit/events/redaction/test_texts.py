@@ -47,7 +47,12 @@ REDACTED: list[tuple[str, str]] = [
     (":password=>'S3CR3T', x", ":password=>'#', x"),
     ('["password"]=>\n  string(6) "S3CR3T"', '["password"]=>\n  string(6) "#"'),
     ("[password] => S3CR3T\n[x] => 1", "[password] => #\n[x] => 1"),
+    # paths
+    ('{"a":1,"/run/secrets/db_password": "S3CR3T"', '{"a":1,"/run/secrets/db_password": "#"'),
+    ("kv/db/password: S3CR3T7x", "kv/db/password: #"),
+    ("https://h/token:S3CR3T", "https://h/token:#"),
     # command lines
+    ("CMD ('/usr/bin/mysql' '-u' 'root' mysql '-pS3CR3T')", "CMD ('/usr/bin/mysql' '-u' 'root' mysql '-p#')"),
     ("bob : COMMAND=/usr/bin/sshpass -p S3CR3T ssh bob@h", "bob : COMMAND=/usr/bin/sshpass -p # ssh bob@h"),
     ("sshpass -pS3CR3T ssh h", "sshpass -p# ssh h"),
     ("curl -s -u bob:S3CR3T https://h/x", "curl -s -u bob:# https://h/x"),
@@ -139,6 +144,10 @@ REDACTED: list[tuple[str, str]] = [
     (
         "[SQL: UPDATE u SET password=%s WHERE id=%s] [parameters: ('S3CR3T', 1)] (Background)",
         "[SQL: UPDATE u SET password=# WHERE id=%s] [parameters: #] (Background)",
+    ),
+    (
+        "nothing [parameters: ('bob', 1)] password [parameters: ('S3CR3T', 1)] end",
+        "nothing [parameters: ('bob', 1)] password [parameters: #] end",
     ),
     # values told as code
     ('url.Values{"password":[]string{"S3CR3T"}, "a":1}', 'url.Values{"password":"#", "a":1}'),
