@@ -105,13 +105,9 @@ class DeadLetters:
             fcntl.flock(handle, fcntl.LOCK_EX)
             size = os.fstat(handle).st_size
             if size and os.pread(handle, 1, size - 1) != b"\n":
-                lines = b"\n" + lines  # Whoever wrote last was killed within a line.
-            try:
-                _write_whole(handle, lines)
-                os.fsync(handle)
-            except BaseException:
-                os.ftruncate(handle, size)
-                raise
+                lines = b"\n" + lines  # Whoever wrote last was killed within a line, or found the disk full.
+            _write_whole(handle, lines)
+            os.fsync(handle)
         finally:
             os.close(handle)
 

@@ -31,7 +31,7 @@ from pipeline.shipping.gate import Gate
 from pipeline.shipping.letters import DeadLetters, Letter, buried
 from pipeline.shipping.pace import Pace, Shipped
 from pipeline.shipping.queue import Claim, Queues
-from pipeline.shipping.spool import Chunk, Spool, SpoolFullError
+from pipeline.shipping.spool import Chunk, Spool
 
 _log = logging.getLogger(__name__)
 
@@ -143,9 +143,6 @@ class Shipper:
             except UnusableSpoolError as error:
                 if claim is not None:
                     self._rest(claim.spool, error)
-            except SpoolFullError as error:
-                self._held_up(str(error))
-                self._make_room()
             except (RetryableError, ConfigurationError) as error:
                 self._held_up(str(error))
             except Exception as error:  # noqa: BLE001 - a worker that died would hold up everything unseen
@@ -178,13 +175,6 @@ class Shipper:
             fresh = self._queues.rest(spool, text, self._clock.monotonic() + _BROKEN_SECONDS)
         if fresh:
             self._notify(text)
-
-    def _make_room(self) -> None:
-        """Let each spool give its journal's room back: on a full disk one may need what others hold."""
-        with self._mutex:
-            spools = self._queues.spools
-        for spool in spools:
-            spool.fold()
 
     def _release(self, claim: Claim, *, done: bool) -> None:
         """Let go of the claim; one that is not `done` goes back in line, and the shipper's pause delays it."""

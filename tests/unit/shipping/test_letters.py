@@ -1,4 +1,4 @@
-"""Dead letters in the local file: whole or not there, whatever the disk does."""
+"""Dead letters in the local file: each whole and once, whatever the disk does."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,7 @@ def names(folder: Path) -> list[str]:
     return [found["id"] for found in local_letters(folder)]
 
 
-def test_what_a_full_disk_took_in_part_is_taken_back(
+def test_what_a_full_disk_took_in_part_takes_no_other_with_it(
     kept: DeadLetters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept.keep([letter("first")])

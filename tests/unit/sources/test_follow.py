@@ -539,6 +539,39 @@ def test_the_logs_of_another_follower_of_the_home_are_left_to_it(tmp_path: Path)
     assert other.settle() == ["second", "third"]
 
 
+def test_the_logs_of_another_follower_with_the_same_format_are_left_to_it_too(tmp_path: Path) -> None:
+    mine, other = tmp_path / "mine.log", tmp_path / "other.log"
+    for path in (mine, other):
+        append(path, "a\n")
+    one, two = Follower(mine), Follower(other)
+    one.settle()
+    two.settle()
+    one.positions.update(two.positions)
+    append(other, "b\n")
+    other.rename(other.with_name("other.log.1"))
+    one.restart()
+    assert one.settle() == []
+
+
+def test_many_rotations_that_nobody_saw_are_read_with_few_descriptors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openfiles, "OPEN_MAX", 4)
+    paths = [tmp_path / f"{number}.log" for number in range(3)]
+    for path in paths:
+        append(path, f"{path.stem} 0\n")
+    follower = Follower(tmp_path / "*.log")
+    said = follower.look()
+    for turn in range(1, 21):
+        for path in paths:
+            path.rename(path.with_name(f"{path.name}.{30 - turn}"))
+            append(path, f"{path.stem} {turn}\n")
+    for _ in range(200):
+        said += follower.look(1.0)
+        assert len(follower.source._files.tails()) <= 8
+    assert sorted(map(str, said)) == sorted(f"{path.stem} {turn}" for path in paths for turn in range(21))
+
+
 def test_a_log_goes_on_whoever_followed_it_with_another_format(log: Path) -> None:
     append(log, "Jan  1 00:00:00 h sshd[1]: first\n")
     wrong, right = Follower(log), Follower(log, name="authlog", year=2015)

@@ -58,6 +58,7 @@ REDACTED: list[tuple[str, str]] = [
     ("curl -s -u bob:S3CR3T https://h/x", "curl -s -u bob:# https://h/x"),
     ("curl --user 'bob:S3CR3T S3CR3T' https://h/x -o y", "curl --user 'bob:#' https://h/x -o y"),
     ("curl --proxy-user=bob:S3CR3T h", "curl --proxy-user=bob:# h"),
+    ("curl -u 'bob:S3CR3T -u bob:S3CR3T' https://h", "curl -u 'bob:#' https://h"),
     ("redis-cli -h r -a S3CR3T ping", "redis-cli -h r -a # ping"),
     ("(root) CMD (mysqldump -u root -pS3CR3T shop > /x)", "(root) CMD (mysqldump -u root -p# shop > /x)"),
     ('ldapsearch -x -w "S3CR3T" -b dc=x', 'ldapsearch -x -w "#" -b dc=x'),
