@@ -143,9 +143,9 @@ def test_many_rotations_that_nobody_saw_are_read_with_few_descriptors(
     assert sorted(map(str, said)) == sorted(f"{path.stem} {turn}" for path in paths for turn in range(21))
 
 
-def test_what_is_written_while_a_file_is_closed_is_read(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_written_while_a_file_is_closed_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openfiles, "OPEN_MAX", 1)
-    other = log.with_name("other.log")
+    log, other = tmp_path / "app.log", tmp_path / "other.log"
     append(log, "a\n")
     append(other, "b\n")
     follower = Follower(log, other)
