@@ -82,12 +82,12 @@ def test_forking_while_threads_log_and_others_send_hangs_no_child(es_url: str, t
     install(client)
     env = environment(tmp_path, ELASTICSEARCH_URL=es_url, SIEMLITE_SHIP_IN_PROCESS="true")
     done = subprocess.run(
-        [sys.executable, "-c", _FORKING, "150"], env=env, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-c", _FORKING, "80"], env=env, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "hung 0\n"
     with running(environment(tmp_path, ELASTICSEARCH_URL=es_url), "ship") as shipper:
-        shipper.until(lambda: _found(client, "LOGIN_SUCCESS") == 150, "what the children logged")
+        shipper.until(lambda: _found(client, "LOGIN_SUCCESS") == 80, "what the children logged")
 
 
 def _found(client: Elasticsearch, code: str) -> int:

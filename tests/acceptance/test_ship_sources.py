@@ -100,9 +100,9 @@ def test_what_an_earlier_reader_left_is_sent_whichever_file_is_read_next(es_url:
 
 def test_more_files_than_descriptors_are_all_followed(es_url: str, tmp_path: Path) -> None:
     client = prepared(es_url)
-    files = [written(tmp_path / f"{number:03}.log", 1) for number in range(400)]
+    files = [written(tmp_path / f"{number:03}.log", 1) for number in range(160)]
     env = environment(tmp_path / "home", ELASTICSEARCH_URL=es_url)
-    limited = f"ulimit -n 160; exec {shlex.join([*COMMAND, 'ship', '--follow', str(tmp_path / '*.log')])}"
+    limited = f"ulimit -n 120; exec {shlex.join([*COMMAND, 'ship', '--follow', str(tmp_path / '*.log')])}"
     with subprocess.Popen(["sh", "-c", limited], env=env, stderr=subprocess.PIPE, cwd="/") as process:
         try:
             for turn in (1, 2):
