@@ -163,7 +163,7 @@ class ShippingApp:
             return FollowSource(
                 files, lines, self.keys.identity, positions, clock=self.clock, stop=stop, notify=self.notify
             )
-        return FileSource([Path(name) for name in files], lines, self.keys.identity, positions)
+        return FileSource([Path(name) for name in files], lines, self.keys.identity, positions, stop)
 
     def listener(self, addresses: "Sequence[Listen]", options: FormatOptions, stop: threading.Event) -> "SyslogSource":
         """Return what receives syslog at `addresses` until `stop`."""

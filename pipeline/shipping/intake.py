@@ -63,7 +63,10 @@ class Intake:
         self._numbers = count(1)
 
     def drain(self, batches: Iterable[Batch], stop: threading.Event) -> bool:
-        """Take everything that a source yields; return whether all that was taken is durable."""
+        """Take everything that a source yields; return whether all that was taken is durable.
+
+        A source ends by itself at `stop`; what it has read until then is taken, as perhaps nobody can read it again.
+        """
         for batch in batches:
             drafts = [
                 Draft(event, event_id or self._identity.event_id(next(self._numbers)), None, None, short)
@@ -71,8 +74,6 @@ class Intake:
             ]
             if not self.take(drafts, batch.positions, stop, batch.received_ms) or (self._live and not self.flush(stop)):
                 return False
-            if stop.is_set():
-                break
         return self.flush(stop)
 
     @property

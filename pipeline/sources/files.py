@@ -7,6 +7,7 @@ on the time of receipt depends on the file's last change.
 """
 
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -24,16 +25,22 @@ _PREFIX = "read:"
 
 
 class FileSource:
-    """Reads `paths` one after the other.
+    """Reads `paths` one after the other, until `stop`.
 
     `positions` are those of the last run. What turns out to be unreadable on the way is named in `problems`,
     and the other files are read. Raises `ConfigurationError` for a path that cannot be opened at all.
     """
 
     def __init__(
-        self, paths: Sequence[Path], make_format: FormatFactory, key: bytes, positions: Mapping[str, str]
+        self,
+        paths: Sequence[Path],
+        make_format: FormatFactory,
+        key: bytes,
+        positions: Mapping[str, str],
+        stop: threading.Event,
     ) -> None:
         self._paths = tuple(paths)
+        self._stop = stop
         self._make_format = make_format
         self._key = key
         self._marks = Marks(key)
@@ -48,6 +55,8 @@ class FileSource:
         """Yield what the files hold."""
         before = 0
         for path in self._paths:
+            if self._stop.is_set():
+                return
             size = 0
             try:
                 file = LogFile(path)
@@ -87,6 +96,10 @@ class FileSource:
                     position = Position(mark, end, trail.check(end), maker.format.snapshot())
                     positions[key] = to_text(position.as_plain())
                 yield Batch(records, positions, received_ms)
+            if self._stop.is_set():
+                if identity is not None:
+                    return
+                break
             block = self._next(file, cutter.consumed)
         for records, _ in maker.batches(cutter.finish(), cutter):
             yield Batch(records, received_ms=received_ms)

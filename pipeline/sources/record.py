@@ -47,5 +47,8 @@ class Source(Protocol):
     bytes_total: int
 
     def batches(self) -> Iterator[Batch]:
-        """Yield what there is; a live source yields an empty batch at least every 0.25 s while it idles."""
+        """Yield what there is; a live source yields an empty batch at least every 0.25 s while it idles.
+
+        It ends soon after `stop`, and has then yielded whatever it has read that it could not read again.
+        """
         ...

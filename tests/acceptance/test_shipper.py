@@ -226,7 +226,7 @@ def test_a_file_waits_while_the_spool_is_full_and_nothing_of_it_is_lost(
     intake = Intake(spool, encoder_of(settings, load_keys(tmp_path / "keys")), SystemClock(), live=True)
     source = tmp_path / "events.jsonl"
     source.write_text("".join(f'{{"event": "X", "context": {{"n": {number}}}}}\n' for number in range(20_000)))
-    batches = FileSource([source], format_factory("json"), b"k" * 32, {}).batches()
+    batches = FileSource([source], format_factory("json"), b"k" * 32, {}, threading.Event()).batches()
     reader = threading.Thread(target=intake.drain, args=(batches, threading.Event()))
     reader.start()
     harness.until(lambda: spool.depth().bytes > 500_000)

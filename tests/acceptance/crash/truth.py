@@ -3,6 +3,7 @@
 import shutil
 import sqlite3
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -77,7 +78,7 @@ def of_file(path: Path, home: Path) -> dict[str, int]:
     key = load_keys(home / "keys").identity
     return {
         record.event_id: int(record.event["context"]["seq"])  # type: ignore[index]
-        for batch in FileSource([path], format_factory("json"), key, {}).batches()
+        for batch in FileSource([path], format_factory("json"), key, {}, threading.Event()).batches()
         for record in batch.records
         if record.event_id is not None
     }

@@ -1,18 +1,25 @@
 """From a source's records to chunks in the spool."""
 
 import os
+import socket
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import orjson
+import pytest
 
+from pipeline.clock import SystemClock
 from pipeline.events.document import Shaper
 from pipeline.events.encoder import Encoder
 from pipeline.events.redaction import Redactor
 from pipeline.shipping.intake import Intake
 from pipeline.shipping.spool import Spool
 from pipeline.sources.files import FileSource
-from pipeline.sources.formats.format import format_factory
+from pipeline.sources.formats.format import FormatOptions, format_factory
+from pipeline.sources.record import Batch, Source
+from pipeline.sources.stdin import StreamSource
+from pipeline.sources.syslog import Listen, SyslogSource
 from tests.unit.clocks import ManualClock
 
 DAY = 86_400_000
@@ -33,7 +40,9 @@ def read(folder: Path, now_ms: int, changed_ms: int = WRITTEN) -> list[tuple[str
     os.utime(path, ns=(changed_ms * 1_000_000,) * 2)
     spool = Spool(folder / f"{now_ms}-{changed_ms}.db", max_bytes=2**20)
     intake = Intake(spool, Encoder(Redactor(), Shaper(90 * DAY)), ManualClock(now_ms), live=False)
-    assert intake.drain(FileSource([path], format_factory("json"), b"k" * 32, {}).batches(), threading.Event())
+    assert intake.drain(
+        FileSource([path], format_factory("json"), b"k" * 32, {}, threading.Event()).batches(), threading.Event()
+    )
     (chunk,) = spool.take(0, 2**20)
     spool.close()
     lines = [orjson.loads(line) for line in chunk.body.splitlines()]
@@ -61,3 +70,61 @@ def test_a_files_last_change_is_not_believed_where_it_is_far_from_now(tmp_path: 
         "security-logs-2026.11.23",
         "security-logs-2026.11.24",
     ]
+
+
+def read_until_stop(folder: Path, source: Source, stop: threading.Event, *, live: bool) -> tuple[int, set[str]]:
+    """Return how many events are durable, and of what positions, where `stop` comes with the first of them."""
+    spool = Spool(folder / "spool.db", max_bytes=2**26)
+    intake = Intake(spool, Encoder(Redactor(), Shaper(90 * DAY)), ManualClock(WRITTEN), live=live)
+
+    def batches() -> Iterator[Batch]:
+        for batch in source.batches():
+            if batch.records:
+                stop.set()
+            yield batch
+
+    try:
+        assert intake.drain(batches(), stop)
+        return spool.depth().events, set(spool.positions())
+    finally:
+        spool.close()
+
+
+def test_what_a_listener_has_read_when_it_is_told_to_end_is_durable(tmp_path: Path) -> None:
+    stop = threading.Event()
+    listen = [Listen("tcp", "127.0.0.1", 0)]
+    source = SyslogSource(listen, FormatOptions(), clock=SystemClock(), stop=stop, notify=print)
+    with socket.create_connection(source.addresses[0]) as peer:
+        peer.sendall(b"<13>said\n" * 2_500 + b"<13>sai")
+        events, _ = read_until_stop(tmp_path, source, stop, live=True)
+    assert events == -(-source.bytes_read // len(b"<13>said"))
+    assert events > 1
+
+
+def stream(path: Path, stop: threading.Event) -> Source:
+    return StreamSource(os.open(path, os.O_RDONLY), format_factory("json"), stop, SystemClock())
+
+
+def file(path: Path, stop: threading.Event) -> Source:
+    return FileSource([path], format_factory("json"), b"k" * 32, {}, stop)
+
+
+@pytest.mark.parametrize("make", [stream, file])
+def test_what_a_pipe_has_given_when_its_reader_is_told_to_end_is_durable(
+    tmp_path: Path, make: Callable[[Path, threading.Event], Source]
+) -> None:
+    pipe, stop = tmp_path / "pipe", threading.Event()
+    os.mkfifo(pipe)
+    both = os.open(pipe, os.O_RDWR)
+    os.write(both, b'{"message":"a"}\n' * 2_500 + b'{"message":"b"')
+    events, _ = read_until_stop(tmp_path, make(pipe, stop), stop, live=False)
+    os.close(both)
+    assert events == 2_501
+
+
+def test_a_file_whose_reader_is_told_to_end_is_read_on_from_there(tmp_path: Path) -> None:
+    path, stop = tmp_path / "events.jsonl", threading.Event()
+    path.write_bytes(b'{"message":"a"}\n' * 200_000)
+    events, positions = read_until_stop(tmp_path, file(path, stop), stop, live=False)
+    assert 0 < events < 200_000
+    assert len(positions) == 1

@@ -19,7 +19,7 @@ KEY = b"k" * 32
 
 
 def source(*paths: Path, name: str = "json", positions: Mapping[str, str] | None = None) -> FileSource:
-    return FileSource(paths, format_factory(name, FormatOptions(2015)), KEY, positions or {})
+    return FileSource(paths, format_factory(name, FormatOptions(2015)), KEY, positions or {}, threading.Event())
 
 
 def records(*paths: Path, name: str = "json") -> list[Record]:
@@ -245,7 +245,7 @@ def test_lines_without_a_year_are_dated_by_the_file(tmp_path: Path) -> None:
     os.utime(path, (1_767_300_000, 1_767_300_000))
     found = [
         record.event["timestamp"]
-        for batch in FileSource([path], format_factory("authlog"), KEY, {}).batches()
+        for batch in FileSource([path], format_factory("authlog"), KEY, {}, threading.Event()).batches()
         for record in batch.records
     ]
     assert found == [1_767_165_236_000, 1_767_251_636_000]

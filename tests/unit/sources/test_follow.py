@@ -388,7 +388,7 @@ def test_ids_are_those_of_reading_once(log: Path) -> None:
     append(log, "a\nb\nc\n")
     follower = Follower(log)
     follower.settle()
-    once = FileSource([log], format_factory("json"), KEY, {})
+    once = FileSource([log], format_factory("json"), KEY, {}, threading.Event())
     assert list(follower.events) == [record.event_id for batch in once.batches() for record in batch.records]
 
 
