@@ -24,6 +24,12 @@ _IPV4 = re.compile(
     r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}"
 )
 _LAT_LON = re.compile(r"\s*(-?[0-9]{1,3}(?:\.[0-9]{1,17})?)\s*,\s*(-?[0-9]{1,3}(?:\.[0-9]{1,17})?)\s*")
+_DIGITS = re.compile(r"[0-9]{9}")
+"""How no date begins: without hyphens it has eight digits, and Python takes any ninth one for a separator."""
+
+_NUMBER = re.compile(r"[0-9]{10}(?:\.[0-9]{1,9})?|[0-9]{13}(?:\.[0-9]{1,6})?")
+"""Seconds and milliseconds since the epoch in text, from 2001 to 2286."""
+
 _SECONDS = re.compile(r"[0-5][0-9]\.[0-9]{3}Z")
 _minutes: dict[str, int] = {}
 _addresses: dict[str, tuple[str, str | None]] = {}
@@ -131,12 +137,15 @@ def instant(value: object) -> Instant | None:
     """Return the instant that `value` names, or `None`.
 
     Understood: RFC 3339 and ISO 8601 text (without an offset: UTC; a leap second is the last millisecond
-    of its minute), and numbers of seconds or milliseconds since the epoch (below 10^11: seconds).
+    of its minute), and numbers of seconds or milliseconds since the epoch (below 10^11: seconds; as text,
+    of ten or of thirteen digits).
     """
     if isinstance(value, str):
         minute_ms = _minutes.get(value[:17])
         if minute_ms is not None and _SECONDS.fullmatch(value, 17):
             return Instant(minute_ms + int(value[17:19]) * 1000 + int(value[20:23]), value)
+        if _DIGITS.match(value):
+            return instant(float(value)) if _NUMBER.fullmatch(value) else None
         time_ms = _text_ms(value)
         if time_ms is None:
             return None

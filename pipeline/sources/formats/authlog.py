@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from pipeline.events.values import instant_text
 from pipeline.sources.formats import auth
 from pipeline.sources.formats.format import TOO_LONG, Event, FormatOptions, Latest, decoded
 from pipeline.sources.formats.syslog_header import Header, LogClock, Tag, parse_header, parse_tag
@@ -48,7 +49,7 @@ class AuthLog:
         tag = parse_tag(header.rest)
         last = _LAST_REPEATED.fullmatch(tag.text.rstrip()) if tag.text.startswith("last ") else None
         if last is not None and self._last is not None:
-            event = {**self._last, "timestamp": header.time_ms}
+            event = {**self._last, "timestamp": header.time}
             return repeated(event, int(last["times"]))
         events = self._events(header, tag)
         if header.time_ms is None:
@@ -56,7 +57,7 @@ class AuthLog:
                 event["tags"] = [*_tags(event), FAILURE]
                 event.pop("timestamp")
                 if before is not None:
-                    event["timestamp"] = before
+                    event["timestamp"] = instant_text(before)
         self._last = events[-1] if "event" in events[-1] else None
         return events
 
@@ -83,12 +84,12 @@ class AuthLog:
         self.unread += 1
         event: Event = {"message": text, "tags": [FAILURE]}
         if before is not None:
-            event["timestamp"] = before
+            event["timestamp"] = instant_text(before)
         return event
 
     @staticmethod
     def _events(header: Header, tag: Tag) -> Sequence[Event]:
-        event: Event = {"timestamp": header.time_ms, "message": tag.text, "host.name": header.host}
+        event: Event = {"timestamp": header.time, "message": tag.text, "host.name": header.host}
         return with_meaning(event, tag)
 
 

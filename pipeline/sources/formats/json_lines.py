@@ -3,13 +3,15 @@
 What `orjson` refuses and other writers produce is read by the slower standard parser, so that nobody hides
 an event behind it: `NaN` and `Infinity` become text, lone surrogates and bytes that are not UTF-8 become
 `\\udNNN` and `\\xNN`, a byte order mark or NULs around the object are ignored. Of a repeated key the last
-counts, and a number beyond 64 bits is a double, as nearly everywhere. What is no object after all, or deeper
-than the parsers go (1,024 levels), is an event with the line as its message and the tag `json_parse_failure`.
+counts. A number beyond 64 bits is a double, as nearly everywhere, and beyond doubles it is its digits as text.
+What is no object after all, or deeper than the parsers go (1,024 levels), is an event with the line as its
+message and the tag `json_parse_failure`.
 """
 
 import json
 import re
 from collections.abc import Sequence
+from math import isfinite
 
 import orjson
 
@@ -26,7 +28,19 @@ _TIME_MAX = 64
 _INTEGERS = 1 << 63
 """Beyond which an integer is no instant, nor one that a position could hold."""
 
-_decoder = json.JSONDecoder(parse_constant=str)
+_DIGITS_64 = 19
+
+
+def _integer(digits: str) -> int | float | str:
+    return int(digits) if len(digits) <= _DIGITS_64 else _double(digits)
+
+
+def _double(digits: str) -> float | str:
+    number = float(digits)
+    return number if isfinite(number) else digits
+
+
+_decoder = json.JSONDecoder(parse_constant=str, parse_int=_integer, parse_float=_double)
 
 
 class JsonLines:

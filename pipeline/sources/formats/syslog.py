@@ -2,13 +2,15 @@
 
 Program, host, priority and structured data go to their fields; messages of sshd, sudo, su and login mean what
 they mean in an authentication log. What has no priority in front is an event with the whole text and the tag
-`syslog_parse_failure`. A message without a time has that of its receipt, one without a host that of its sender.
+`syslog_parse_failure`. A message without a time has that of its receipt, one whose time is none keeps it as text, one
+without a host has that of its sender.
 Whoever can send syslog can claim any host, program and time: only TLS with client certificates says who it was.
 """
 
 import re
 from collections.abc import Sequence
 
+from pipeline.events.values import instant_text
 from pipeline.sources.formats.authlog import with_meaning
 from pipeline.sources.formats.format import TOO_LONG, Event, FormatOptions, Latest, decoded
 from pipeline.sources.formats.structured_data import split_structured_data
@@ -63,7 +65,7 @@ class Syslog:
         event["log.syslog.severity.code"] = severity
         body = text[match.end() :]
         modern = _RFC5424.match(body)
-        tag = self._modern(event, modern) if modern is not None else self._old(event, body, sender)
+        tag = self._modern(event, modern, sender) if modern is not None else self._old(event, body, sender)
         events = with_meaning(event, tag, REPEATS_MAX)
         for one in events:
             if "event" not in one:
@@ -77,9 +79,11 @@ class Syslog:
     def restore(self, state: str) -> None:
         """See `Format.restore`."""
 
-    def _modern(self, event: Event, match: re.Match[str]) -> Tag:
-        event["timestamp"] = None if match["time"] == _NIL else self._clock.full(match["time"])
-        _put(event, "host.name", match["host"])
+    def _modern(self, event: Event, match: re.Match[str], sender: str | None) -> Tag:
+        if match["time"] != _NIL:
+            time_ms = self._clock.full(match["time"])
+            event["timestamp"] = match["time"] if time_ms is None else instant_text(time_ms)
+        _put(event, "host.name", match["host"] if match["host"] != _NIL or sender is None else sender)
         _put(event, "msgid", match["msgid"])
         split = split_structured_data(match["rest"])
         if split is None:
@@ -105,7 +109,7 @@ class Syslog:
         if header is None:
             rest = body
         else:
-            event["timestamp"] = header.time_ms
+            event["timestamp"] = header.time
             host, rest = header.host, header.rest
             if host.endswith(":"):
                 host, rest = sender, f"{header.host} {header.rest}"

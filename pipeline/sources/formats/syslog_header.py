@@ -12,6 +12,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
+from pipeline.events.values import instant_text
+
 _NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTHS = {name: number for number, name in enumerate(_NAMES, 1)}
 _HEADER = re.compile(
@@ -46,9 +48,14 @@ class Tag(NamedTuple):
 
 
 class Header(NamedTuple):
-    """What a line says before its message; `time_ms` is None where its date does not exist."""
+    """What a line says before its message.
+
+    `time_ms` is None where its date does not exist. `time` is for an event: the instant as text, because a number of
+    few digits would count seconds there, or what the line says where that is none.
+    """
 
     time_ms: int | None
+    time: str
     priority: int | None
     host: str
     rest: str
@@ -115,7 +122,7 @@ class LogClock:
             moment = datetime.fromisoformat(f"{text[:17]}59{text[19:]}" if leap else text)
             if moment.tzinfo is None:
                 moment = moment.replace(tzinfo=self._timezone)
-            found = _since_epoch(moment)
+            found = _since_epoch(moment.astimezone(UTC))
         except (ValueError, OverflowError):
             return None
         self.previous_ms, self._previous_year = found, moment.year
@@ -165,11 +172,13 @@ def parse_header(text: str, clock: LogClock) -> Header | None:
         return None
     pri, month, day, hour, minute, second, fraction, iso, host, rest = match.groups()
     if iso is not None:
-        time_ms = clock.full(iso)
+        time_ms, written = clock.full(iso), iso
     else:
+        written = text[match.start("month") : match.end("second")]
         millis = min(int(second), 59) * 1000 + (int(f"{fraction[1:4]:0<3}") if fraction else 0)
         time_ms = clock.yearless(LocalTime(_MONTHS[month], int(day), int(hour), int(minute), millis))
-    return Header(time_ms, None if pri is None else int(pri), host, rest)
+    time = written if time_ms is None else instant_text(time_ms)
+    return Header(time_ms, time, None if pri is None else int(pri), host, rest)
 
 
 def parse_tag(rest: str) -> Tag:

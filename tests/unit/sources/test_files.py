@@ -248,4 +248,4 @@ def test_lines_without_a_year_are_dated_by_the_file(tmp_path: Path) -> None:
         for batch in FileSource([path], format_factory("authlog"), KEY, {}, threading.Event()).batches()
         for record in batch.records
     ]
-    assert found == [1_767_165_236_000, 1_767_251_636_000]
+    assert found == ["2025-12-31T07:13:56.000Z", "2026-01-01T07:13:56.000Z"]

@@ -71,6 +71,9 @@ def test_a_hostile_time_does_not_grow_the_state() -> None:
         (b'\x00\x00{"a":1}\x00', {"a": 1}),
         (b'{"a":1,"a":2}', {"a": 2}),
         (b'{"n":18446744073709551615}', {"n": 18446744073709551615}),
+        (b'{"n":' + b"9" * 5_000 + b',"s":NaN}', {"n": "9" * 5_000, "s": "NaN"}),
+        (b'{"n":-' + b"9" * 30 + b',"s":NaN}', {"n": -1e30, "s": "NaN"}),
+        (b'{"n":1e999}', {"n": "1e999"}),
     ],
 )
 def test_what_careless_writers_produce_is_still_read(line: bytes, event: dict[str, object]) -> None:

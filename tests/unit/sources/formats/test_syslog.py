@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipeline.events.values import instant, instant_of
 from pipeline.sources.formats.format import TOO_LONG, FormatOptions
 from pipeline.sources.formats.structured_data import split_structured_data
 from pipeline.sources.formats.syslog import FAILURE, REPEATS_MAX, Syslog
@@ -23,7 +24,7 @@ def test_a_message_of_rfc_5424() -> None:
             "sender": "192.0.2.7",
             "log.syslog.facility.code": 20,
             "log.syslog.severity.code": 5,
-            "timestamp": 1_760_220_855_003,
+            "timestamp": "2025-10-11T22:14:15.003Z",
             "host.name": "mymachine.example",
             "msgid": "ID47",
             "structured_data": {"exampleSDID@32473": {"iut": "3", "eventSource": 'App"l]ication'}, "x@1": {"a": ""}},
@@ -36,13 +37,13 @@ def test_a_message_of_rfc_5424() -> None:
     ]
 
 
-def test_nothing_given_is_nothing_claimed() -> None:
+def test_nothing_given_is_nothing_claimed_but_who_sent_it() -> None:
     assert parse(b"<11>1 - - - - - -") == [
         {
             "sender": "192.0.2.7",
             "log.syslog.facility.code": 1,
             "log.syslog.severity.code": 3,
-            "timestamp": None,
+            "host.name": "192.0.2.7",
             "message": "",
             "level": "error",
         }
@@ -53,7 +54,7 @@ def test_a_message_of_rfc_3164() -> None:
     (event,) = parse(b"<34>Oct 11 22:14:15 mymachine su[7]: 'su root' failed for lonvick on /dev/pts/8")
     assert (event["host.name"], event["process.name"], event["process.pid"]) == ("mymachine", "su", 7)
     assert (event["log.syslog.facility.code"], event["log.syslog.severity.code"], event["level"]) == (4, 2, "error")
-    assert event["timestamp"] == 1_760_220_855_000
+    assert event["timestamp"] == "2025-10-11T22:14:15.000Z"
     assert event["message"] == "'su root' failed for lonvick on /dev/pts/8"
 
 
@@ -98,9 +99,20 @@ def test_malformed_structured_data_stays_in_the_message(rest: str) -> None:
     assert (event["message"], event["tags"]) == (rest, [FAILURE])
 
 
-def test_a_date_that_makes_no_sense_is_no_date() -> None:
+def test_a_date_that_makes_no_sense_stays_as_it_was_written() -> None:
     (event,) = parse(b"<11>1 2025-99-99T00:00:00Z h app 99999999999 - - x")
-    assert (event["timestamp"], event["procid"]) == (None, "99999999999")
+    assert (event["timestamp"], event["procid"]) == ("2025-99-99T00:00:00Z", "99999999999")
+    (event,) = parse(b"<11>Feb 30 22:14:15 h app: x")
+    assert event["timestamp"] == "Feb 30 22:14:15"
+    (event,) = parse(b"<11>0001-01-01T00:00:00+05:00 h app: x")
+    assert event["timestamp"] == "0001-01-01T00:00:00+05:00"
+
+
+def test_a_clock_that_was_never_set_is_not_taken_for_another_day() -> None:
+    for message in (b"<11>1 1970-01-10T00:00:00Z h app 1 - - x", b"<11>1970-01-10T00:00:00Z h app: x"):
+        (event,) = parse(message)
+        assert event["timestamp"] == "1970-01-10T00:00:00.000Z"
+        assert instant(event["timestamp"]) == instant_of(9 * 86_400_000)
 
 
 def test_tags_of_the_reader_are_kept() -> None:
@@ -111,8 +123,8 @@ def test_tags_of_the_reader_are_kept() -> None:
 def test_messages_do_not_influence_the_year_of_each_other() -> None:
     log = Syslog(FormatOptions(), lambda: NOW)
     for _ in range(3):
-        assert log.parse(b"<13>Dec 31 06:00:00 h p: x")[0]["timestamp"] == NOW - 64_800_000
-        assert log.parse(b"<13>Jan  1 06:00:00 h p: x")[0]["timestamp"] == NOW + 21_600_000
+        assert log.parse(b"<13>Dec 31 06:00:00 h p: x")[0]["timestamp"] == "2025-12-31T06:00:00.000Z"
+        assert log.parse(b"<13>Jan  1 06:00:00 h p: x")[0]["timestamp"] == "2026-01-01T06:00:00.000Z"
 
 
 def test_values_that_repeat_a_name_are_all_kept() -> None:
