@@ -3,6 +3,7 @@
 Invariant: a check changes nothing.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from pipeline.elastic.client import translated, without_credentials
 from pipeline.engine.checkup import examine
 from pipeline.errors import SiemliteError
 from pipeline.geoip import GeoIp
+from pipeline.logger.proxies import TrustedProxies
 from pipeline.shipping.letters import local_letters
 from pipeline.shipping.survey import survey
 
@@ -32,6 +34,7 @@ class Finding:
 
 def run_checks(app: App) -> Iterator[Finding]:
     """Yield what was found, in the order in which an event, and then a finding, meets it."""
+    yield from _logger(app)
     yield from _spools(app)
     yield from _places(app)
     try:
@@ -43,6 +46,20 @@ def run_checks(app: App) -> Iterator[Finding]:
         yield from _channels(app)
     except SiemliteError as error:
         yield Finding("wrong", "channels", str(error))
+
+
+def _logger(app: App) -> Iterator[Finding]:
+    try:
+        TrustedProxies(app.settings.siemlite_trusted_proxies)
+    except SiemliteError as error:
+        yield Finding("wrong", "middleware", str(error))
+    file = app.settings.siemlite_security_log
+    if file is None:
+        return
+    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        yield Finding("wrong", "SIEMLITE_SECURITY_LOG", f"{file} cannot be written by this user; name another file")
+    else:
+        yield Finding("ok", "SIEMLITE_SECURITY_LOG", f"{file} can be written by this user")
 
 
 def _spools(app: App) -> Iterator[Finding]:

@@ -22,6 +22,8 @@ from pipeline.errors import ConfigurationError
 
 PREFIX = "SIEMLITE_"
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_LEVELS = ("debug", "info", "warning", "error")
+_LONGEST_MS = 36_525 * 86_400_000
 _UNITS_BYTES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
@@ -32,7 +34,10 @@ def duration_ms(text: object) -> object:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*", text)
     if match is None:
         raise ValueError("is not a duration such as 90s, 5m, 24h or 7d")
-    return round(float(match[1]) * _UNITS_MS[match[2] or "s"])
+    found = float(match[1]) * _UNITS_MS[match[2] or "s"]
+    if found > _LONGEST_MS:
+        raise ValueError("is longer than 100 years")
+    return round(found)
 
 
 def byte_size(text: object) -> object:
@@ -45,6 +50,42 @@ def byte_size(text: object) -> object:
     return int(match[1]) * _UNITS_BYTES[match[2]]
 
 
+def host_and_port(address: str) -> tuple[str, int]:
+    """Return the parts of `host:port` or `[host]:port`. Raises `ValueError`."""
+    host, colon, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65535:
+        raise ValueError("is not an address such as 127.0.0.1:9108")
+    return host, int(port)
+
+
+def _address(text: str) -> str:
+    host_and_port(text)
+    return text
+
+
+def _lower(text: object) -> object:
+    return text.lower() if isinstance(text, str) else text
+
+
+def _level(text: str) -> str:
+    if text not in _LEVELS:
+        raise ValueError(f"is not one of {', '.join(_LEVELS)}")
+    return text
+
+
+def _at_least(least: str) -> AfterValidator:
+    """Return what refuses durations that are shorter than `least`."""
+    least_ms = duration_ms(least)
+
+    def long_enough(found: int) -> int:
+        if not isinstance(least_ms, int) or found < least_ms:
+            raise ValueError(f"is shorter than {least}")
+        return found
+
+    return AfterValidator(long_enough)
+
+
 def _words(text: object) -> object:
     if not isinstance(text, str):
         return text
@@ -52,8 +93,8 @@ def _words(text: object) -> object:
 
 
 def _http_url(url: str) -> str:
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         well_formed = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port)
     except ValueError:
         well_formed = False
@@ -70,6 +111,7 @@ def _secret_http_url(url: SecretStr) -> SecretStr:
 Duration = Annotated[int, BeforeValidator(duration_ms), Field(ge=0)]
 Size = Annotated[int, BeforeValidator(byte_size), Field(ge=0)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+Address = Annotated[str, AfterValidator(_address)]
 Url = Annotated[str, AfterValidator(_http_url)]
 SecretUrl = Annotated[SecretStr, AfterValidator(_secret_http_url)]
 
@@ -121,7 +163,9 @@ class Settings(BaseSettings):
     siemlite_retention: Duration = Field(
         90 * 86_400_000, description="age after which an event from a live source is dated at receipt"
     )
-    siemlite_interval: Duration = Field(2_000, ge=100, description="time between two passes of the scheduler")
+    siemlite_interval: Annotated[Duration, _at_least("100ms")] = Field(
+        2_000, description="time between two passes of the scheduler"
+    )
     siemlite_late_horizon: Duration = Field(
         86_400_000, description="how late an event may arrive and still be evaluated"
     )
@@ -154,11 +198,13 @@ class Settings(BaseSettings):
     siemlite_heartbeat_url: SecretUrl | None = Field(
         None, description="dead-man's-switch address that the scheduler calls while its passes succeed"
     )
-    siemlite_heartbeat_interval: Duration = Field(60_000, ge=1_000, description="time between two heartbeats")
-    siemlite_health: str | None = Field(
+    siemlite_heartbeat_interval: Annotated[Duration, _at_least("1s")] = Field(
+        60_000, description="time between two heartbeats"
+    )
+    siemlite_health: Address | None = Field(
         None, description="address for `/healthz`, `/readyz` and `/metrics`, such as 127.0.0.1:9108"
     )
-    siemlite_canary: Duration | None = Field(
+    siemlite_canary: Annotated[Duration, _at_least("1s")] | None = Field(
         None, description="how often the scheduler plays one detection's drill against itself, such as 5m"
     )
     siemlite_kibana_url: Url | None = Field(None, description="Kibana, for links in alerts")
@@ -182,8 +228,8 @@ class Settings(BaseSettings):
     siemlite_trusted_proxies: Words = Field(
         (), description="addresses and networks of proxies whose forwarding header is believed; `unix` for a socket"
     )
-    siemlite_log_level: str = Field(
-        "info", pattern="^(debug|info|warning|error)$", description="siemlite's own log, on stderr"
+    siemlite_log_level: Annotated[str, BeforeValidator(_lower), AfterValidator(_level)] = Field(
+        "info", description="what siemlite's own log on stderr says: debug, info, warning or error"
     )
 
     @cached_property

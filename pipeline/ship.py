@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline.app.shipping import ShippingApp
 from pipeline.errors import ConfigurationError
-from pipeline.scheduler.health import Report, parse_address
+from pipeline.scheduler.health import Report
 from pipeline.shipping.database import UnusableSpoolError
 from pipeline.shipping.shipper import Shipper
 from pipeline.shipping.spool import Spool
@@ -89,15 +89,11 @@ class ShipVitals:
 
 @contextmanager
 def served(app: ShippingApp, shipper: Shipper) -> Iterator[None]:
-    """Serve health and numbers at `SIEMLITE_HEALTH`, where it is set and no other process of this machine does.
-
-    Raises `ConfigurationError` where it is no address.
-    """
+    """Serve health and numbers at `SIEMLITE_HEALTH`, where it is set and no other process of this machine does."""
     address = app.settings.siemlite_health
     if address is None:
         yield
         return
-    parse_address(address)
     try:
         server = app.health_server(address, ShipVitals(shipper))
     except ConfigurationError as error:

@@ -40,11 +40,11 @@ def listen_arguments(addresses: Sequence[str], cert: str | None, key: str | None
     """Return the places that `udp://HOST:PORT`, `tcp://…` and `tls://…` name."""
     found = []
     for address in addresses:
-        parts = urlsplit(address)
         try:
+            parts = urlsplit(address)
             port = parts.port
         except ValueError:
-            port = None
+            parts, port = urlsplit(""), None
         if parts.scheme not in ("udp", "tcp", "tls") or not parts.hostname or port is None:
             raise ConfigurationError(
                 f"--listen {address!r} is no address; write udp://127.0.0.1:5514, tcp:// or tls://"

@@ -9,7 +9,7 @@ def ship(
     files: Annotated[list[str] | None, typer.Argument(metavar="[FILE…|-]", help="Files; - is standard input.")] = None,
     *,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with what is written to the files.")] = False,
-    format_: Annotated[str, typer.Option("--format", help="What the files hold: json or authlog.")] = "json",
+    format_: Annotated[str, typer.Option("--format", help="What the files hold: json, authlog or syslog.")] = "json",
     year: Annotated[int | None, typer.Option(help="Year of the first line, where lines have none.")] = None,
     timezone: Annotated[str, typer.Option(help="Timezone of lines that name none.")] = "UTC",
     listen: Annotated[
@@ -34,6 +34,15 @@ def ship(
     app = shipping_application()
     seldom_collect()
     options = FormatOptions(year, timezone_argument(timezone))
+    if files and "-" in files and len(files) > 1:
+        say("siemlite: - is standard input and goes alone; run a second `siemlite ship` for the files")
+        return 2
+    if (tls_cert or tls_key) and not listen:
+        say("siemlite: --tls-cert and --tls-key are for --listen tls://HOST:PORT; add that, or leave them out")
+        return 2
+    if year is not None and (listen or format_ != "authlog"):
+        say("siemlite: --year is for --format authlog; leave it out")
+        return 2
     if files and listen:
         say("siemlite: --listen takes no files; run a second `siemlite ship` for them")
         return 2

@@ -54,7 +54,10 @@ class Echo:
             file.write(lines)
         except OSError as error:
             self._missing += len(lines)
-            self._notices.trouble(_FILE, f"SIEMLITE_SECURITY_LOG cannot be written: {os.strerror(error.errno or 0)}")
+            reason = os.strerror(error.errno or 0)
+            self._notices.trouble(
+                _FILE, f"SIEMLITE_SECURITY_LOG {file.path} cannot be written: {reason}; let this user write there"
+            )
             if isinstance(error, BlockingIOError):  # Waiting again for each group would keep them from the spool.
                 self._left_alone_until = self._clock.monotonic() + _LEFT_ALONE_SECONDS
         else:

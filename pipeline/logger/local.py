@@ -23,7 +23,7 @@ class RotatingFile:
     """Appends to `path`; at `max_bytes` it becomes `path.1`, that `path.2`, up to `backups`. For one thread."""
 
     def __init__(self, path: Path, *, max_bytes: int, backups: int, clock: Clock) -> None:
-        self._path = path
+        self.path = path
         self._max_bytes = max_bytes
         self._backups = backups
         self._clock = clock
@@ -84,11 +84,11 @@ class RotatingFile:
             with suppress(FileNotFoundError):
                 self._backup(number).rename(self._backup(number + 1))
         with suppress(FileNotFoundError):
-            self._path.rename(self._backup(1))
+            self.path.rename(self._backup(1))
         self.close()
 
     def _backup(self, number: int) -> Path:
-        return self._path.with_name(f"{self._path.name}.{number}")
+        return self.path.with_name(f"{self.path.name}.{number}")
 
     def _locked(self) -> int:
         """Return the descriptor of the file that the path names now, locked."""
@@ -103,10 +103,10 @@ class RotatingFile:
     def _open(self) -> int:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
         try:
-            file = os.open(self._path, flags, 0o600)
+            file = os.open(self.path, flags, 0o600)
         except FileNotFoundError:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file = os.open(self._path, flags, 0o600)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = os.open(self.path, flags, 0o600)
         status = os.fstat(file)
         if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077 and status.st_uid == os.geteuid():
             os.fchmod(file, 0o600)
@@ -130,7 +130,7 @@ class RotatingFile:
         if not stat.S_ISREG(status.st_mode):
             return True
         try:
-            named = self._path.stat()
+            named = self.path.stat()
         except FileNotFoundError:
             return False
         return (named.st_dev, named.st_ino) == (status.st_dev, status.st_ino)

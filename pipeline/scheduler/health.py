@@ -19,6 +19,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from pipeline.clock import Clock
 from pipeline.errors import ConfigurationError
+from pipeline.settings import host_and_port
 
 if TYPE_CHECKING:
     from pipeline.scheduler.passes import PassOutcome
@@ -125,8 +126,8 @@ class HealthServer:
     """Serves the three addresses on `address` (`host:port`, `[host]:port`)."""
 
     def __init__(self, address: str, vitals: Vital, registry: CollectorRegistry) -> None:
-        """Raises `ConfigurationError` where the address is none, or is taken."""
-        host, port = parse_address(address)
+        """Raises `ConfigurationError` where the address is taken, and `ValueError` where it is none."""
+        host, port = host_and_port(address)
         answers: dict[str, Callable[[], tuple[int, str, bytes]]] = {
             "/healthz": lambda: _json(vitals.live()),
             "/readyz": lambda: _json(vitals.ready()),
@@ -160,15 +161,6 @@ class HealthServer:
         if self._thread.is_alive():
             self._server.shutdown()
         self._server.server_close()
-
-
-def parse_address(address: str) -> tuple[str, int]:
-    """Return host and port of `host:port`. Raises `ConfigurationError`."""
-    host, colon, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ConfigurationError(f"SIEMLITE_HEALTH {address!r} is no address; write 127.0.0.1:9108")
-    return host, int(port)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -5,6 +5,7 @@ complete, the last one at the end of the stream or at `stop`. A stream cannot be
 numbered by the shipper, and what was not yet spooled is lost with the process.
 """
 
+import fcntl
 import os
 import select
 import sys
@@ -64,4 +65,6 @@ def stdin_source(make_format: FormatFactory, stop: threading.Event, clock: Clock
     """Return what reads standard input. Raises `ConfigurationError` where the process has none."""
     if sys.stdin is None:
         raise ConfigurationError("standard input is closed; name a file, or feed events through a pipe")
+    if fcntl.fcntl(sys.stdin.fileno(), fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY:
+        raise ConfigurationError("standard input cannot be read; name a file, or feed events through a pipe")
     return StreamSource(sys.stdin.fileno(), make_format, stop, clock)

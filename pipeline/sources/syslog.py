@@ -137,6 +137,8 @@ class SyslogSource:
             sock = socket.socket(family, kind)
         except OSError as error:
             raise ConfigurationError(f"cannot listen on {name}: {error.strerror or error}") from None
+        except UnicodeError:
+            raise ConfigurationError(f"cannot listen on {name}: {endpoint.host!r} is no host name") from None
         try:
             sock.setblocking(False)
             if not udp:

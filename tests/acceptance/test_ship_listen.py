@@ -3,6 +3,8 @@
 import socket
 from pathlib import Path
 
+import pytest
+
 from pipeline.elastic.client import connect
 from pipeline.settings import Settings
 from tests.command import environment, running, siemlite
@@ -47,7 +49,24 @@ def test_what_is_sent_over_udp_and_tcp_is_indexed_and_understood(es_url: str, tm
         assert ship.process.wait(10) == 0
 
 
-def test_a_wrong_address_is_one_line_that_shows_a_right_one(es_url: str, tmp_path: Path) -> None:
-    done = siemlite(environment(tmp_path, ELASTICSEARCH_URL=es_url), "ship", "--listen", "5514")
+@pytest.mark.parametrize("address", ["5514", "udp://[::1:5514", "quic://127.0.0.1:5514", "udp://127.0.0.1:99999"])
+def test_a_wrong_address_is_one_line_that_shows_a_right_one(tmp_path: Path, address: str) -> None:
+    done = siemlite(environment(tmp_path), "ship", "--listen", address)
     assert done.returncode == 2
     assert "udp://127.0.0.1:5514" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("-", "events.jsonl"), "- is standard input"),
+        (("events.jsonl", "--tls-cert", "cert.pem"), "--tls-cert"),
+        (("events.jsonl", "--year", "2026"), "--year"),
+    ],
+)
+def test_what_does_not_go_together_is_one_line(tmp_path: Path, arguments: tuple[str, ...], named: str) -> None:
+    done = siemlite(environment(tmp_path, ELASTICSEARCH_URL="http://127.0.0.1:9"), "ship", *arguments)
+    assert done.returncode == 2
+    assert named in done.stderr
+    assert done.stderr.count("\n") == 1

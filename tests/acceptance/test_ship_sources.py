@@ -6,6 +6,7 @@ import subprocess
 import threading
 from pathlib import Path
 
+import pytest
 from elasticsearch import Elasticsearch
 
 from pipeline.elastic.client import connect
@@ -143,9 +144,10 @@ def test_two_followers_of_a_home_with_different_formats_leave_each_other_alone(e
     assert client.count(index="security-logs-*", query={"prefix": {"tags": "json_parse"}})["count"] == 0
 
 
-def test_without_a_standard_input_there_is_one_clear_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("given", "fault"), [("<&-", "is closed"), ("0>/dev/null", "cannot be read")])
+def test_without_a_standard_input_there_is_one_clear_line(tmp_path: Path, given: str, fault: str) -> None:
     env = environment(tmp_path, ELASTICSEARCH_URL="http://127.0.0.1:9")
-    command = f"{shlex.join([*COMMAND, 'ship', '-'])} <&-"
+    command = f"{shlex.join([*COMMAND, 'ship', '-'])} {given}"
     done = subprocess.run(["sh", "-c", command], env=env, capture_output=True, text=True, check=False, cwd="/")
     assert done.returncode == 2
-    assert done.stderr == "siemlite: standard input is closed; name a file, or feed events through a pipe\n"
+    assert done.stderr == f"siemlite: standard input {fault}; name a file, or feed events through a pipe\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ConfigurationError
-from pipeline.settings import load_settings
+from pipeline.settings import host_and_port, load_settings
 
 
 def test_a_file_that_is_not_utf8_is_refused_by_name(tmp_path: Path) -> None:
@@ -26,3 +26,35 @@ def test_a_file_that_cannot_be_opened_is_refused_by_name(tmp_path: Path, monkeyp
     monkeypatch.setattr("builtins.open", denied)  # root may read whatever its mode says
     with pytest.raises(ConfigurationError, match=r"\.env cannot be read: Permission denied; let this user read it"):
         load_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        *(
+            ("SIEMLITE_HEALTH", address, "is not an address such as 127.0.0.1:9108")
+            for address in ("9108", "localhost", "localhost:", ":9108", "localhost:http", "localhost:99999")
+        ),
+        ("SIEMLITE_LOG_LEVEL", "loud", "is not one of debug, info, warning, error"),
+        ("SIEMLITE_RETENTION", "9" * 400 + "d", "is longer than 100 years"),
+        ("SIEMLITE_RETENTION", "36526d", "is longer than 100 years"),
+        ("SIEMLITE_INTERVAL", "99ms", "is shorter than 100ms"),
+        ("SIEMLITE_CANARY", "0", "is shorter than 1s"),
+        ("SIEMLITE_HEARTBEAT_INTERVAL", "900ms", "is shorter than 1s"),
+        ("ELASTICSEARCH_URL", "http://[::1:9200", "is not a URL such as"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=f"^{name} {said}"):
+        load_settings(None)
+
+
+def test_a_level_is_understood_in_capitals_and_an_address_of_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIEMLITE_LOG_LEVEL", "INFO")
+    monkeypatch.setenv("SIEMLITE_HEALTH", "[::1]:9108")
+    settings = load_settings(None)
+    assert settings.siemlite_log_level == "info"
+    assert host_and_port(str(settings.siemlite_health)) == ("::1", 9108)

@@ -98,9 +98,16 @@ class EmailChannel:
 def channel(settings: Settings, clock: Clock) -> Channel | None:
     """Return the channel for `SIEMLITE_SMTP_HOST`."""
     if settings.siemlite_smtp_host is None:
+        if settings.siemlite_email_from is not None or settings.siemlite_email_to:
+            raise ConfigurationError("SIEMLITE_EMAIL_FROM or _TO is set, and no mail server; set SIEMLITE_SMTP_HOST")
         return None
     if settings.siemlite_email_from is None or not settings.siemlite_email_to:
         raise ConfigurationError("SIEMLITE_SMTP_HOST is set; set SIEMLITE_EMAIL_FROM and SIEMLITE_EMAIL_TO as well")
+    headers = EmailMessage()
+    try:
+        headers["From"], headers["To"] = settings.siemlite_email_from, ", ".join(settings.siemlite_email_to)
+    except ValueError as error:
+        raise ConfigurationError(f"SIEMLITE_EMAIL_FROM or SIEMLITE_EMAIL_TO cannot be used: {error}") from None
     password = settings.siemlite_smtp_password
     server = MailServer(
         host=settings.siemlite_smtp_host,

@@ -137,6 +137,16 @@ def test_a_server_that_is_not_there_is_tried_again(authority: Authority) -> None
 def test_a_half_configured_channel_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="SIEMLITE_EMAIL_FROM"):
         channel(load_settings(None, siemlite_smtp_host="localhost"), ManualClock())
+    with pytest.raises(ConfigurationError, match="SIEMLITE_SMTP_HOST"):
+        channel(load_settings(None, siemlite_email_to="soc@example.org"), ManualClock())
+
+
+def test_an_address_that_is_no_header_is_refused() -> None:
+    settings = load_settings(
+        None, siemlite_smtp_host="localhost", siemlite_email_from="a@b\nBcc: c@d", siemlite_email_to="soc@example.org"
+    )
+    with pytest.raises(ConfigurationError, match="SIEMLITE_EMAIL_FROM"):
+        channel(settings, ManualClock())
 
 
 def test_certificates_that_cannot_be_read_are_named(tmp_path: Path) -> None:

@@ -69,7 +69,8 @@ def test_a_local_file_that_cannot_be_written_is_told_once_and_keeps_nothing_from
         security.log(SecurityEvent.LOGOUT)
         security.flush()
     assert len(spooled(home)) == 3
-    assert [record.message for record in caplog.records] == ["SIEMLITE_SECURITY_LOG cannot be written: Is a directory"]
+    told = [record.message for record in caplog.records]
+    assert told == [f"SIEMLITE_SECURITY_LOG {path} cannot be written: Is a directory; let this user write there"]
     path.rmdir()
     security.log(SecurityEvent.LOGOUT)
     security.flush()

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from pipeline.delivery.retry import Failure
 from pipeline.engine.result import Coverage
 from pipeline.errors import ConfigurationError
-from pipeline.scheduler.health import STUCK_S, HealthServer, Vitals, parse_address
+from pipeline.scheduler.health import STUCK_S, HealthServer, Vitals
 from pipeline.scheduler.metrics import Metrics
 from pipeline.scheduler.passes import DetectionOutcome, PassOutcome
 from tests.unit.clocks import ManualClock
@@ -130,16 +130,6 @@ def test_the_metrics_count_what_happens(daemon: Daemon) -> None:
 
 def test_anything_else_is_not_found(daemon: Daemon) -> None:
     assert daemon.get("/").status_code == 404
-
-
-@pytest.mark.parametrize("address", ["9108", "localhost", "localhost:", ":9108", "localhost:http", "localhost:99999"])
-def test_an_address_that_is_none_is_refused(address: str) -> None:
-    with pytest.raises(ConfigurationError, match="SIEMLITE_HEALTH"):
-        parse_address(address)
-
-
-def test_an_ipv6_address_is_understood() -> None:
-    assert parse_address("[::1]:9108") == ("::1", 9108)
 
 
 def test_an_address_that_is_taken_is_named() -> None:

@@ -272,6 +272,7 @@ def test_what_cannot_be_listened_on_is_named(tcp: Listener, tmp_path: Path) -> N
     for endpoint, why in (
         (Listen("tcp", host, port), f"{host}:{port} .tcp.: Address already in use"),
         (Listen("tcp", "no.such.host.invalid", 514), r"no\.such\.host\.invalid:514"),
+        (Listen("udp", ".example.com", 514), r"'\.example\.com' is no host name"),
         (Listen("tls", host, 0), "give udp, tcp, or tls with a certificate"),
         (Listen("quic", host, 0), "give udp, tcp, or tls with a certificate"),
     ):
