@@ -14,6 +14,7 @@ from pipeline.elastic import templates
 from pipeline.elastic.client import translated, without_credentials
 from pipeline.engine.checkup import examine
 from pipeline.errors import SiemliteError
+from pipeline.events.pseudonyms import Pseudonyms
 from pipeline.geoip import GeoIp
 from pipeline.logger.proxies import TrustedProxies
 from pipeline.shipping.letters import local_letters
@@ -51,8 +52,9 @@ def run_checks(app: App) -> Iterator[Finding]:
 def _logger(app: App) -> Iterator[Finding]:
     try:
         TrustedProxies(app.settings.siemlite_trusted_proxies)
+        Pseudonyms.of(app.settings.siemlite_pseudonymise, lambda _, value: value)
     except SiemliteError as error:
-        yield Finding("wrong", "middleware", str(error))
+        yield Finding("wrong", "settings", str(error))
     file = app.settings.siemlite_security_log
     if file is None:
         return

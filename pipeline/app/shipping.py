@@ -22,7 +22,7 @@ from pipeline.events.document import Shaper
 from pipeline.events.encoder import Encoder
 from pipeline.events.mark import DrillMarker
 from pipeline.events.redaction import Redactor
-from pipeline.logger.encoding import locator, pseudonymiser
+from pipeline.logger.encoding import locator, pseudonyms_of
 from pipeline.scheduler.health import HealthServer, Vital
 from pipeline.settings import Settings
 from pipeline.shipping.account import account
@@ -51,13 +51,11 @@ _RETRY_SECONDS = 0.5
 
 
 def encoder_of(settings: Settings, keys: Keys) -> Encoder:
-    """Return the encoder that `settings` and this installation's `keys` call for."""
-
+    """Return the encoder that `settings` and this installation's `keys` call for; raises `ConfigurationError`."""
     shaper = Shaper(
         settings.siemlite_retention,
         frozenset(settings.siemlite_measure),
-        settings.siemlite_pseudonymise,
-        pseudonymiser(keys.pseudonym) if settings.siemlite_pseudonymise else None,
+        pseudonyms_of(settings, lambda: keys),
         locator(settings),
     )
     return Encoder(Redactor(settings.siemlite_redact_keys), shaper, DrillMarker(keys.drill))

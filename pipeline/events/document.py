@@ -22,6 +22,7 @@ from pipeline.events.fields import (
     ROOTS,
 )
 from pipeline.events.metadata import Plain, clean_key, clean_tree
+from pipeline.events.pseudonyms import Pseudonyms
 
 FUTURE_MS = 86_400_000
 """How far ahead of its receipt an event's own time is believed: one day."""
@@ -50,16 +51,19 @@ class Document(NamedTuple):
 class Unfinished:
     """A document while its input is being walked."""
 
-    __slots__ = ("body", "data", "instant", "numbers")
+    __slots__ = ("body", "data", "instant", "numbers", "pseudonyms")
 
-    def __init__(self, event_id: str) -> None:
+    def __init__(self, event_id: str, pseudonyms: Pseudonyms | None) -> None:
         self.body: dict[str, Plain] = {"@timestamp": "", "event": {"id": event_id}}
         self.data: dict[str, Plain] = {}
         self.numbers: dict[str, float] = {}
         self.instant: values.Instant | None = None
+        self.pseudonyms = pseudonyms
 
     def keep(self, key: str, value: Plain) -> None:
         """Keep what has no field of its own as metadata."""
+        if self.pseudonyms is not None:
+            value = self.pseudonyms.metadata(key, value)
         self.data[values.unused(clean_key(key), self.data)] = clean_tree(value)
 
     def put(self, name: str, value: Plain) -> bool:
@@ -76,15 +80,13 @@ class Shaper:
     """Shapes events.
 
     `retention_ms` is the age beyond which an event of a live source is dated at its receipt; `measured` the
-    names of metadata whose numbers also become `siemlite.number.*`; `pseudonym`, where given, replaces the
-    value of each of the fields `pseudonymise`; `locate`, where given, says what is known of an IP address, as
-    objects below `source`, and must not raise.
+    names of metadata whose numbers also become `siemlite.number.*`; `pseudonyms` what hides fields; `locate`,
+    where given, says what is known of an IP address, as objects below `source`, and must not raise.
     """
 
     retention_ms: int
     measured: frozenset[str] = frozenset()
-    pseudonymise: tuple[str, ...] = ()
-    pseudonym: Callable[[str, str], str] | None = None
+    pseudonyms: Pseudonyms | None = None
     locate: Callable[[str], Mapping[str, Mapping[str, Plain]] | None] | None = None
 
     def shape(self, plain: Mapping[str, Plain], event_id: str, received_ms: int, *, live: bool) -> Document:
@@ -92,7 +94,7 @@ class Shaper:
 
         `live` sources produce events as they happen; history that is read on purpose keeps its old dates.
         """
-        draft = Unfinished(event_id)
+        draft = Unfinished(event_id, self.pseudonyms)
         context = plain.get("context")
         if type(context) is dict:
             self._walk(draft, plain, "context")
@@ -240,12 +242,9 @@ class Shaper:
         level = describe(body)
         if self.locate is not None and "source" in body:
             _add_place(body["source"], self.locate)
-        hidden = self.pseudonymise
-        if "user" in body and _name_account(body["user"]) and "user.email" in hidden:
-            hidden = tuple(dict.fromkeys((*hidden, "user.id")))
-        if self.pseudonym is not None:
-            for name in hidden:
-                _replace(body, name, self.pseudonym)
+        account_is_email = "user" in body and _name_account(body["user"])
+        if self.pseudonyms is not None:
+            self.pseudonyms.hide(body, account_is_email=account_is_email)
         if draft.numbers or draft.data:
             ours = body["siemlite"] = {}
             if draft.numbers:
@@ -274,19 +273,3 @@ def _add_place(source: dict[str, Plain], locate: Callable[[str], Mapping[str, Ma
         said = source.get(name)
         if said is None or said.keys() == {"name"}:
             source[name] = {**facts, **(said or {})}
-
-
-def _replace(body: dict[str, Plain], name: str, pseudonym: Callable[[str, str], str]) -> None:
-    *branches, leaf = PATHS.get(name, (name,))
-    place: Plain = body
-    for step in branches:
-        place = place.get(step)
-        if not isinstance(place, dict):
-            return
-    value = place.get(leaf)
-    if isinstance(value, list):
-        place[leaf] = [pseudonym(name, str(item)) for item in value]
-    elif value is not None:
-        place[leaf] = pseudonym(name, str(value))
-        if name == "source.address":
-            place.pop("ip", None)

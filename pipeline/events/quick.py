@@ -68,7 +68,7 @@ class QuickShaper:
         `event` holds nothing but `dict` with text keys, `list`, `str`, `int`, `float`, `bool` and `None`, all
         texts together of less than `SHORT_BYTES` characters that UTF-8 can encode.
         """
-        draft = Unfinished(event_id)
+        draft = Unfinished(event_id, self._shaper.pseudonyms)
         context = event.get("context")
         try:
             if type(context) is dict:
@@ -142,8 +142,12 @@ class QuickShaper:
             self._places[key] = _INSTANT
         elif name in ("source.address", "source.ip"):
             self._places[key] = _ADDRESS
-        elif _is_metadata(key) and key not in self._shaper.measured:
+        elif _is_metadata(key) and key not in self._shaper.measured and not self._is_hidden(key):
             self._places[key] = clean_key(key)
+
+    def _is_hidden(self, key: str) -> bool:
+        pseudonyms = self._shaper.pseudonyms
+        return pseudonyms is not None and pseudonyms.field_of(key) is not None
 
     def _metadata(self, kind: type, value: Any, depth: int) -> Plain:
         """Return a value for `siemlite.data`, redacted and with clean keys."""

@@ -26,11 +26,12 @@ from pipeline.events import values
 from pipeline.events.describe import level_of
 from pipeline.events.document import Shaper
 from pipeline.events.encoded import INGESTED, Encoded, index_of
+from pipeline.events.pseudonyms import Pseudonyms
 from pipeline.events.quick import SHORT_BYTES, QuickShaper
 from pipeline.events.redaction import Redactor
 from pipeline.events.skeleton import skeleton
 from pipeline.settings import Settings
-from pipeline.shipping.home import load_keys
+from pipeline.shipping.home import Keys, load_keys
 
 if TYPE_CHECKING:
     from pipeline.geoip import Place
@@ -57,18 +58,14 @@ class TwoSteps:
     """Encodes live events as `settings` say; safe to share between threads.
 
     Reads the home's keys only where fields are pseudonymised; raises `ConfigurationError` where that is asked
-    for and they cannot be read or made.
+    for and they cannot be read or made, or there is no such field.
     """
 
     def __init__(self, settings: Settings) -> None:
-        pseudonym = None
-        if settings.siemlite_pseudonymise:
-            pseudonym = pseudonymiser(load_keys(settings.keys_folder).pseudonym)
         self._shaper = Shaper(
             settings.siemlite_retention,
             frozenset(settings.siemlite_measure),
-            settings.siemlite_pseudonymise,
-            pseudonym,
+            pseudonyms_of(settings, lambda: load_keys(settings.keys_folder)),
             locator(settings),
         )
         self._redactor = Redactor(settings.siemlite_redact_keys)
@@ -194,11 +191,14 @@ def locator(settings: Settings) -> "Callable[[str], Place | None] | None":
     return geoip(tuple(Path(name) for name in settings.siemlite_geoip), SystemClock()).locate
 
 
-def pseudonymiser(key: bytes) -> Callable[[str, str], str]:
-    """Return the function from a field's name and its value to the keyed hash that takes its place."""
+def pseudonyms_of(settings: Settings, keys: Callable[[], Keys]) -> Pseudonyms | None:
+    """Return the pseudonyms that `settings` ask for, with `keys` where that is any; raises `ConfigurationError`."""
+    if not settings.siemlite_pseudonymise:
+        return None
+    key = keys().pseudonym
 
-    def pseudonym(field_name: str, value: str) -> str:
+    def hashed(field_name: str, value: str) -> str:
         digest = hmac.new(key, f"{field_name}\n{value}".encode("utf-8", "surrogatepass"), hashlib.sha256)
         return "p-" + base64.urlsafe_b64encode(digest.digest()[:18]).decode("ascii")
 
-    return pseudonym
+    return Pseudonyms.of(settings.siemlite_pseudonymise, hashed)

@@ -18,14 +18,17 @@ def found(home: Path, **settings: str) -> dict[str, tuple[str, str]]:
 
 def test_settings_of_the_logger_are_looked_at(tmp_path: Path) -> None:
     told = found(tmp_path, SIEMLITE_TRUSTED_PROXIES="x", SIEMLITE_SECURITY_LOG=str(tmp_path))
-    assert told["middleware"][0] == "wrong"
-    assert "SIEMLITE_TRUSTED_PROXIES: 'x'" in told["middleware"][1]
+    assert told["settings"][0] == "wrong"
+    assert "SIEMLITE_TRUSTED_PROXIES: 'x'" in told["settings"][1]
     assert told["SIEMLITE_SECURITY_LOG"] == ("wrong", f"{tmp_path} cannot be written by this user; name another file")
     log = tmp_path / "security.log"
     told = found(tmp_path, SIEMLITE_TRUSTED_PROXIES="10.0.0.0/8", SIEMLITE_SECURITY_LOG=str(log))
-    assert "middleware" not in told
+    assert "settings" not in told
     assert told["SIEMLITE_SECURITY_LOG"][0] == "ok"
     assert not log.exists()
+    told = found(tmp_path, SIEMLITE_PSEUDONYMISE="customer")
+    assert told["settings"][0] == "wrong"
+    assert "SIEMLITE_PSEUDONYMISE: 'customer'" in told["settings"][1]
 
 
 @pytest.mark.parametrize("name", ["SIEMLITE_EMAIL_TO", "SIEMLITE_EMAIL_FROM"])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from bench.workload import events
 from pipeline.events.document import Shaper
 from pipeline.events.fields import ALIASES, FIELDS, GEO_ALIASES
+from pipeline.events.pseudonyms import Pseudonyms
 from pipeline.events.quick import QuickShaper, is_short
 from pipeline.events.redaction import Redactor
 from tests.property.planted import NAMES, planted_events
@@ -22,8 +23,7 @@ shapers = (
     Shaper(
         90 * 86_400_000,
         frozenset({"attempt", "order.total"}),
-        ("user.id", "source.address"),
-        lambda name, value: f"p-{name}-{value}",
+        Pseudonyms(("user.id", "source.address"), lambda name, value: f"p-{name}-{value}"),
         lambda ip: LOCATED,
     ),
 )
