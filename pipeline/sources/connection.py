@@ -40,6 +40,11 @@ class Connection:
             return now - self._since > HANDSHAKE_SECONDS
         return self._deframer.waiting > 0 and now - self._since > FRAME_SECONDS
 
+    def excuse(self, seconds: float) -> None:
+        """Do not hold time against the peer in which nobody read."""
+        self._since += seconds
+        self.heard_at += seconds
+
     def read(self, now: float) -> list[Frame]:
         """Return the messages that what has arrived completes; `open` is False once there will be no more."""
         self.wants_write = False

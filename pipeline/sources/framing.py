@@ -52,6 +52,8 @@ class Deframer:
     def finish(self) -> Frame | None:
         """Return what is left of a message that was never completed."""
         data = self._head or bytes(self._buffer).strip(_ENDINGS)
+        if not self._head and (counted := _COUNT.match(data)):
+            data = data[counted.end() :]
         left_out = self._left_out
         self._buffer.clear()
         self._head, self._left_out, self._skip, self._searched = b"", 0, 0, 0

@@ -1,12 +1,15 @@
 """Listening for syslog: RFC 5424 and 3164 over UDP, TCP (RFC 6587) and TLS (RFC 5425).
 
 One thread reads, and only when it is asked for more: while the spool is full, TCP peers are slowed down by
-their own windows, and UDP waits in the kernel's buffer until that overflows, which is reported as a `LOG_GAP`
-event. Syslog has no ids, so a message is numbered when it is spooled; TCP without TLS, and UDP, acknowledge
-nothing, and what a peer had sent but nobody had read is lost when this process dies.
+their own windows, which is not held against them, and UDP waits in the kernel's buffer until that overflows,
+which is reported as a `LOG_GAP` event. Syslog has no ids, so a message is numbered when it is spooled; TCP
+without TLS, and UDP, acknowledge nothing, and what a peer had sent but nobody had read is lost when this
+process dies.
 
 Invariants: at most `CONNECTIONS_MAX` connections, `PER_ADDRESS_MAX` of them from one address, each holding at
-most one message; at most `_PENDING_BYTES` and one read of messages wait to be parsed.
+most one message; at most `_PENDING_BYTES` of messages of connections and one read wait to be parsed, and half as much
+of datagrams from each of their sockets. Connections are read by turns and all that is ready is looked at each time, so
+that neither a flood of datagrams nor a busy peer keeps others from being heard.
 """
 
 import contextlib
@@ -41,6 +44,9 @@ _POLL_SECONDS = 0.25
 _SWEEP_SECONDS = 1.0
 _GAP_SECONDS = 10.0
 _PENDING_BYTES = 1024 * 1024
+_STALL_SECONDS = 1.0
+"""Time between two reads from which on a connection is excused."""
+
 _FRAME_BYTES = 256
 _DATAGRAMS_AT_ONCE = 500
 _BACKLOG = 128
@@ -78,6 +84,8 @@ class SyslogSource:
         self._connections: dict[int, Connection] = {}
         self._senders: Counter[str] = Counter()
         self._datagrams: list[Datagrams] = []
+        self._turn = 0
+        self._read_at = clock.monotonic()
         self._swept_at = clock.monotonic()
         self._gap_at = clock.monotonic()
         self._reported = 0
@@ -108,6 +116,8 @@ class SyslogSource:
                     yield Batch([*self._parse(), *self._gap_records()])
             for connection in list(self._connections.values()):
                 self._end(connection)
+            self._gap_at = float("-inf")
+            yield Batch(self._gap_records())
             while self._pending:
                 yield Batch(self._parse())
         finally:
@@ -160,25 +170,36 @@ class SyslogSource:
     def _wait_and_read(self) -> None:
         """Read from whatever is ready, until enough waits to be parsed."""
         buffered = [connection for connection in self._connections.values() if connection.buffered()]
+        stalled = self._clock.monotonic() - self._read_at
+        if stalled >= _STALL_SECONDS:
+            for connection in self._connections.values():
+                connection.excuse(stalled)
         ready = self._selector.select(0 if buffered else _POLL_SECONDS)
         now = self._clock.monotonic()
-        for connection in buffered:
-            if self._pending_bytes < _PENDING_BYTES:
-                self._read(connection, now)
+        peers = list(dict.fromkeys([*buffered, *(key.data for key, _ in ready if isinstance(key.data, Connection))]))
+        unheard = set(self._read_by_turns(peers, now))
         for key, _ in ready:
-            if self._pending_bytes >= _PENDING_BYTES:
-                break
-            if isinstance(key.data, Connection):
-                if key.data.open:
-                    self._read(key.data, now)
-            elif isinstance(key.data, Datagrams):
+            if isinstance(key.data, Datagrams):
                 self._receive(key.data)
-            elif isinstance(key.fileobj, socket.socket):
+            elif isinstance(key.data, Listen) and isinstance(key.fileobj, socket.socket):
                 self._accept(key.fileobj, key.data, now)
         if now - self._swept_at >= _SWEEP_SECONDS:
             self._swept_at = now
-            for connection in [one for one in self._connections.values() if one.overdue(now)]:
+            for connection in [one for one in self._connections.values() if one.overdue(now) and one not in unheard]:
                 self._end(connection)
+        self._read_at = self._clock.monotonic()
+
+    def _read_by_turns(self, peers: Sequence[Connection], now: float) -> Sequence[Connection]:
+        """Read from `peers`, another one first each time; return those for which there was no room."""
+        first = self._turn % len(peers) if peers else 0
+        ordered = [*peers[first:], *peers[:first]]
+        for number, connection in enumerate(ordered):
+            if self._pending_bytes >= _PENDING_BYTES:
+                self._turn += number
+                return ordered[number:]
+            if connection.open:
+                self._read(connection, now)
+        return ()
 
     def _read(self, connection: Connection, now: float) -> None:
         for frame in connection.read(now):
@@ -191,8 +212,9 @@ class SyslogSource:
             self._selector.modify(connection.sock, events, connection)
 
     def _receive(self, datagrams: Datagrams) -> None:
+        most = self._pending_bytes + _PENDING_BYTES // 2
         for _ in range(_DATAGRAMS_AT_ONCE):
-            received = datagrams.read() if self._pending_bytes < _PENDING_BYTES else None
+            received = datagrams.read() if self._pending_bytes < most else None
             if received is None:
                 break
             data, sender = received

@@ -6,6 +6,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import trustme
@@ -43,6 +44,14 @@ class Listener:
 
     def step(self) -> None:
         self.events += [dict(record.event) for record in next(self.batches).records]
+
+    def idle(self, seconds: float) -> None:
+        """Let time pass in which the listener is asked for more all along."""
+        with patch.object(syslog, "_POLL_SECONDS", 0.001):
+            while seconds > 0:
+                self.clock.move(min(0.9, seconds))
+                seconds -= 0.9
+                self.step()
 
     def connect(self, number: int = 0) -> socket.socket:
         return socket.create_connection(self.source.addresses[number], timeout=10)
@@ -134,14 +143,55 @@ def test_who_is_too_slow_is_let_go_and_what_was_said_is_kept(tcp: Listener) -> N
         slow.sendall(b"<13>prog: hal")
         quiet.sendall(b"<13>prog: whole\n")
         assert tcp.take(1) == ["whole"]
-        tcp.clock.move(connection.FRAME_SECONDS / 2)
+        tcp.idle(connection.FRAME_SECONDS / 2)
         slow.sendall(b"f")
         tcp.step()
-        tcp.clock.move(connection.FRAME_SECONDS / 2 + 1)
-        assert tcp.take(1) == ["half"]
+        tcp.idle(connection.FRAME_SECONDS / 2 + 1)
+        assert tcp.events[-1]["message"] == "half"
         assert slow.recv(10) == b""
         quiet.sendall(b"<13>prog: still here\n")
         assert tcp.take(1) == ["still here"]
+
+
+def test_time_in_which_nobody_read_is_not_held_against_peers(tcp: Listener) -> None:
+    with contextlib.ExitStack() as stack:
+        peers = [stack.enter_context(tcp.connect()) for _ in range(20)]
+        for number, peer in enumerate(peers):
+            peer.sendall(b"<13>prog: hal")
+            while len(tcp.source._connections) <= number:
+                tcp.step()
+        for _ in range(3):
+            tcp.step()
+        for peer in peers:
+            peer.sendall(b"f\n" + b"<13>prog: " + b"x" * 100_000 + b"\n")
+        tcp.clock.move(10 * connection.FRAME_SECONDS)
+        assert tcp.take(40).count("half") == 20
+    assert not any("incomplete" in str(event.get("tags")) for event in tcp.events)
+
+
+def test_a_flood_of_datagrams_keeps_no_connection_from_being_heard(listeners: list[Listener]) -> None:
+    listener = Listener(Listen("udp", "127.0.0.1", 0), Listen("tcp", "127.0.0.1", 0))
+    listeners.append(listener)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flood, listener.connect(1) as peer:
+        peer.sendall(b"<13>prog: heard\n")
+        for _ in range(30):
+            for _ in range(100):
+                flood.sendto(b"<13>prog: " + b"x" * 8_000, listener.source.addresses[0])
+            listener.step()
+    assert "heard" in [event["message"] for event in listener.events]
+
+
+def test_busy_connections_are_read_by_turns(tcp: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(syslog, "_PENDING_BYTES", 1)
+    with contextlib.ExitStack() as stack:
+        peers = [stack.enter_context(tcp.connect()) for _ in range(5)]
+        while len(tcp.source._connections) < 5:
+            tcp.step()
+        for _ in range(4):
+            for number, peer in enumerate(peers):
+                peer.sendall(b"<13>prog: %d\n" % number)
+            tcp.take(1)
+        assert len({event["message"] for event in tcp.events}) == 4
 
 
 def test_connections_are_bounded_and_a_silent_one_makes_room(tcp: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +205,7 @@ def test_connections_are_bounded_and_a_silent_one_makes_room(tcp: Listener, monk
                 tcp.step()
             assert third.recv(10) == b""
         assert (tcp.source.refused, len(tcp.said)) == (1, 1)
-        tcp.clock.move(syslog.EVICT_SECONDS)
+        tcp.idle(syslog.EVICT_SECONDS)
         second.sendall(b"<13>prog: busy\n")
         assert tcp.take(1) == ["busy"]
         with tcp.connect() as fourth:
@@ -197,14 +247,18 @@ def test_lost_datagrams_are_reported_as_a_gap(listeners: list[Listener]) -> None
         for _ in range(500):
             sock.sendto(b"<13>prog: " + b"x" * 1_000, listener.source.addresses[0])
         received = len(listener.take(1))
-        sock.sendto(b"<13>prog: after", listener.source.addresses[0])
-        listener.take(1)
         listener.clock.move(11)
         for _ in range(3):
             listener.step()
-    gap = listener.events[-1]
-    assert gap["event"] == "LOG_GAP"
-    assert gap["numbers"] == {"shed": 500 - received}
+        gap = next(event for event in listener.events if event.get("event") == "LOG_GAP")
+        assert gap["numbers"] == {"shed": 500 - received}
+        for _ in range(500):
+            sock.sendto(b"<13>prog: " + b"x" * 1_000, listener.source.addresses[0])
+        listener.stop.set()
+        listener.events += [dict(record.event) for batch in listener.batches for record in batch.records]
+    gaps = [event["numbers"] for event in listener.events if event.get("event") == "LOG_GAP"]
+    lost = [numbers["shed"] for numbers in gaps if isinstance(numbers, dict)]
+    assert len(lost) == 2, "said at the end as well, though the last ones were said a moment ago"
 
 
 def test_tls_needs_nothing_more_than_a_certificate(listeners: list[Listener], tmp_path: Path) -> None:
@@ -260,9 +314,7 @@ def test_a_peer_that_never_shakes_hands_is_let_go(listeners: list[Listener], tmp
         wrong.sendall(b"<13>prog: this is no TLS\n")
         for _ in range(3):
             listener.step()
-        listener.clock.move(connection.HANDSHAKE_SECONDS + 1)
-        for _ in range(3):
-            listener.step()
+        listener.idle(connection.HANDSHAKE_SECONDS + 2)
         assert silent.recv(10) == b""
     assert listener.events == []
 
