@@ -73,8 +73,19 @@ class Intake:
                 for event, event_id, short in batch.records
             ]
             if not self.take(drafts, batch.positions, stop, batch.received_ms) or (self._live and not self.flush(stop)):
+                if not batch.positions:
+                    self._tell_lost(batches)
                 return False
-        return self.flush(stop)
+        if self.flush(stop):
+            return True
+        self._tell_lost(())
+        return False
+
+    def _tell_lost(self, rest: Iterable[Batch]) -> None:
+        """Say how many events were read of what cannot be read again, and cannot be kept; `rest` was read as well."""
+        lost = len(self._lines) + sum(len(batch.records) for batch in rest)
+        if lost and not self._positions:
+            _log.error("%d events that were read are lost: the spool was full, or its disk, until the end", lost)
 
     @property
     def pending(self) -> bool:

@@ -128,3 +128,28 @@ def test_a_file_whose_reader_is_told_to_end_is_read_on_from_there(tmp_path: Path
     events, positions = read_until_stop(tmp_path, file(path, stop), stop, live=False)
     assert 0 < events < 200_000
     assert len(positions) == 1
+
+
+def test_what_a_full_spool_loses_at_the_end_is_counted_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    stop = threading.Event()
+    spool = Spool(tmp_path / "spool.db", max_bytes=2**20)
+
+    class EndsWhileItWaits(ManualClock):
+        def wait(self, wake: threading.Event, seconds: float) -> bool:
+            wake.set()
+            return True
+
+    intake = Intake(spool, Encoder(Redactor(), Shaper(90 * DAY)), EndsWhileItWaits(WRITTEN), live=True)
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b'{"message":"%s"}\n' % (b"x" * 500) * 5_500)
+
+    with path.open("rb") as file:
+        source = StreamSource(file.fileno(), format_factory("json"), stop, SystemClock())
+        assert not intake.drain(source.batches(), stop)
+        read = source.bytes_read // (path.stat().st_size // 5_500)
+    kept = spool.depth().events
+    spool.close()
+    assert 0 < kept < 5_500
+    (said,) = [record.message for record in caplog.records if "are lost" in record.message]
+    lost = int(said.split()[0])
+    assert read <= kept + lost <= read + 1
