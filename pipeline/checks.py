@@ -112,6 +112,10 @@ def _detections(app: App) -> Iterator[Finding]:
         yield Finding("wrong", "detections", str(error))
         return
     yield Finding("ok", "detections", f"{len(loaded.detections)} loaded")
+    for name in loaded.replaced:
+        yield Finding("note", f"detection {name}", "your file takes the place of the built-in one")
+    for name in loaded.off:
+        yield Finding("note", f"detection {name}", "is switched off by your file")
     for failure in loaded.failures:
         yield Finding("wrong", "detection", str(failure))
     try:

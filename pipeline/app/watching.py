@@ -146,10 +146,10 @@ class App(ShippingApp):
         recent_s = max(60.0, 3 * interval_s + 30)
         vitals = Vitals(clock, ready_within_s=recent_s)
         availability = Availability(clock)
-        checks = Checks(clock, availability, vitals)
+        live = self.live_detections
+        checks = Checks(clock, availability, vitals, lambda: live.failures)
         metrics = Metrics(vitals, self.shipping_metrics)
         dispatcher = self._dispatcher(checks.attempted, metrics.attempted)
-        live = self.live_detections
         housekeeping = Housekeeping(
             Closing(self.client, self.routing, clock),
             Digests(self.client, self.routing, clock),

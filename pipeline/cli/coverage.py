@@ -37,6 +37,7 @@ def coverage(json: Annotated[bool, typer.Option("--json", help="Print JSON lines
         "too late",
         "misfiled",
         "no group",
+        "not judged",
         "last pass",
         "longest delay",
     ):
@@ -50,7 +51,7 @@ def coverage(json: Annotated[bool, typer.Option("--json", help="Print JSON lines
         if json:
             show_json({"detection": detection.id, **asdict(own), "age_ms": age, "late": is_late})
             continue
-        counts = (own.evaluated, own.behind, own.too_late, own.misfiled, own.without_group)
+        counts = (own.evaluated, own.behind, own.too_late, own.misfiled, own.without_group, own.unjudged)
         longest = "" if own.longest_delay_ms is None else duration_text(_seconds(own.longest_delay_ms))
         ago = "never" if age is None else f"{duration_text(_seconds(age))} ago"
         table.add_row(printable(detection.id), *(f"{count:,}" for count in counts), ago, longest)

@@ -32,6 +32,7 @@ class Evaluated:
     newest_ms: int | None = None
     learned: tuple[Learned, ...] = ()
     trouble: str = ""
+    unjudged: int = 0
 
 
 def evaluate(view: View, plan: Plan, tick: Tick, arrived: Touched | None = None) -> Step[Evaluated]:
@@ -57,6 +58,7 @@ def evaluate(view: View, plan: Plan, tick: Tick, arrived: Touched | None = None)
     return Evaluated(
         _findings(judge),
         trouble=_trouble(judge),
+        unjudged=judge.failures,
         touched=len(touched.spans),
         suspects=len(suspected),
         too_late=touched.too_late,
@@ -73,7 +75,8 @@ def evaluate_history(view: View, from_ms: int, to_ms: int) -> Step[Evaluated]:
     suspected = yield from suspects_of_history(view, from_ms, to_ms)
     judge = Judge(view, to_ms - 1, 0)
     yield from judge.judge(suspected)
-    return Evaluated(_findings(judge), len(suspected), len(suspected), trouble=_trouble(judge))
+    trouble = _trouble(judge)
+    return Evaluated(_findings(judge), len(suspected), len(suspected), trouble=trouble, unjudged=judge.failures)
 
 
 def _trouble(judge: Judge) -> str:

@@ -2,16 +2,20 @@
 
 A detection file is content: it is executed by path, under a name of its own that is not left in
 `sys.modules`, and always from its source, so that an edit within the same second is seen. Invariants: a file
-that cannot be loaded is a `ConfigurationError` naming file and repair, and costs no other detection; an id
-is given once, and the first folder that gives it wins.
+that cannot be loaded, whatever it does, is a `ConfigurationError` naming file and repair, and costs no other
+detection; an id stands for one detection, that of the last folder that has it, and `detection = None` there
+switches off the one of a folder before.
 """
 
 import importlib.machinery
 import importlib.util
 import re
+import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import CodeType, ModuleType
 
@@ -23,15 +27,25 @@ from pipeline.detection.kind import Kind
 from pipeline.errors import ConfigurationError
 
 BUILT_IN = Path(pipeline.__file__).parent.parent / "detections"
+LOAD_SECONDS = 10.0
+"""How long a file may take."""
+
 _ID = re.compile(r"[a-z][a-z0-9_]{0,99}")
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The detections that could be loaded, by id in order, and an error for each file that could not."""
+    """The detections that could be loaded, by id in order, and an error for each file that could not.
+
+    `broken` are the ids of those files; `replaced` those whose file in a later folder took the place of another, and
+    `off` those that one switched off.
+    """
 
     detections: tuple[Detection, ...]
     failures: tuple[ConfigurationError, ...] = ()
+    broken: frozenset[str] = frozenset()
+    replaced: tuple[str, ...] = ()
+    off: tuple[str, ...] = ()
 
     def __getitem__(self, detection_id: str) -> Detection:
         """Return the detection `detection_id`; raises `ConfigurationError` that lists the ids there are."""
@@ -55,31 +69,44 @@ def load_detections(where: Sequence[Path]) -> Loaded:
     """Load every `*.py` of the folders `where` whose name does not begin with an underscore."""
     found: dict[str, Detection] = {}
     failures: list[ConfigurationError] = []
-    for folder in where:
-        for path in sorted(folder.glob("*.py")):
-            if path.name.startswith("_"):
-                continue
-            known = found.get(path.stem)
-            if known is not None:
-                failures.append(
-                    ConfigurationError(f"{path}: {known.path} is already called {known.id}; rename this file")
-                )
-                continue
-            try:
-                found[path.stem] = load_detection(path)
-            except ConfigurationError as error:
-                failures.append(error)
-    return Loaded(tuple(found[name] for name in sorted(found)), tuple(failures))
+    broken: set[str] = set()
+    replaced: list[str] = []
+    off: list[str] = []
+    for path in [path for folder in where for path in sorted(folder.glob("*.py")) if not path.name.startswith("_")]:
+        name = path.stem
+        try:
+            detection = load_detection(path)
+        except ConfigurationError as error:
+            failures.append(error)
+            broken.add(name)
+            continue
+        if detection is not None:
+            if name in found:
+                replaced.append(name)
+            found[name] = detection
+        elif found.pop(name, None) is not None:
+            off.append(name)
+        else:
+            failures.append(ConfigurationError(f"{path}: `detection` is None, and there is no {name} to switch off"))
+    loaded = tuple(found[name] for name in sorted(found))
+    return Loaded(loaded, tuple(failures), frozenset(broken), tuple(replaced), tuple(off))
 
 
-def load_detection(path: Path) -> Detection:
-    """Load one file; raises `ConfigurationError` naming it, the field or line, and the repair."""
+def load_detection(path: Path) -> Detection | None:
+    """Load one file, None where its `detection` is None.
+
+    Raises `ConfigurationError` naming it, the field or line, and the repair.
+    """
     if _ID.fullmatch(path.stem) is None:
         raise ConfigurationError(f"{path}: name the file in lower case letters, digits and underscores: it is the id")
+    if not path.is_file():
+        raise ConfigurationError(f"{path}: is not a file; move it away")
     module = _execute(path)
-    kind = getattr(module, "detection", None)
-    if kind is None:
+    if not hasattr(module, "detection"):
         raise ConfigurationError(f"{path}: has no `detection`; add `detection = Threshold(…)`")
+    kind = module.detection
+    if kind is None:
+        return None
     if not isinstance(kind, Kind):
         raise ConfigurationError(
             f"{path}: `detection` is a {type(kind).__name__}; make it a kind from pipeline.detection, such as Threshold"
@@ -96,6 +123,9 @@ def _check_queries(path: Path, kind: Kind) -> None:
     except TypeError as error:
         what = " ".join(str(error).split())[:200]
         raise ConfigurationError(f"{path}: where: {what}; use texts, and numbers of up to 64 bits") from None
+    except Exception as error:  # noqa: BLE001 - an author's own clause may raise anything, and nesting has an end
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise ConfigurationError(f"{path}: where: no query can be made of it: {what}; make it simpler") from None
 
 
 class _SourceLoader(importlib.machinery.SourceFileLoader):
@@ -106,11 +136,34 @@ class _SourceLoader(importlib.machinery.SourceFileLoader):
 
 
 def _execute(path: Path) -> ModuleType:
+    """Execute a file in a thread of its own, which is left behind where the file does not come to an end."""
+    done: list[ModuleType | ConfigurationError] = []
+
+    def work() -> None:
+        try:
+            done.append(_executed(path))
+        except ConfigurationError as error:
+            done.append(error)
+
+    thread = threading.Thread(target=work, name=f"loading {path.name}", daemon=True)
+    thread.start()
+    thread.join(LOAD_SECONDS)
+    if not done:
+        raise ConfigurationError(
+            f"{path}: takes longer than {LOAD_SECONDS:g} s to load; let it define a detection and do nothing else"
+        )
+    if isinstance(done[0], ConfigurationError):
+        raise done[0]
+    return done[0]
+
+
+def _executed(path: Path) -> ModuleType:
     name = f"siemlite_detection_{path.stem}"
     spec = importlib.util.spec_from_loader(name, _SourceLoader(name, str(path)))
     if spec is None or spec.loader is None:
         raise ConfigurationError(f"{path}: cannot be loaded as Python")
     module = importlib.util.module_from_spec(spec)
+    module.print = partial(print, file=sys.stderr)  # type: ignore[attr-defined]  # stdout is the commands' answers
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:

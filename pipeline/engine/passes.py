@@ -21,6 +21,7 @@ from pipeline.engine.scope import Marks, drills_in, world
 from pipeline.engine.sight import Sight
 from pipeline.engine.steps import Step, run
 from pipeline.engine.ticking import tick
+from pipeline.engine.timelines import SlowConditionError
 from pipeline.errors import PermanentError, RetryableError, SiemliteError
 from pipeline.events.mark import concerns
 
@@ -91,9 +92,14 @@ def _evaluate_lane(
     """Evaluate detections that share their requests; notice those that should not."""
     named = {detection.id: detection for detection in detections}
     common = _common(sight, this, detections)
-    steps = [(detection.id, _evaluation(sight, this, detection, common.get(detection.id))) for detection in detections]
+    code_s = sight.limits.code_s
+    steps = [(one.id, _evaluation(sight, this, one, common.get(one.id), code_s)) for one in detections]
     spent_ms: dict[str, int] = {}
     for name, outcome in run(sight.searcher, steps, spent_ms):
+        if isinstance(outcome, SlowConditionError):
+            lanes.slow.add(name)
+            _beside(sight, lanes, this, named[name])
+            continue
         if isinstance(outcome, PermanentError):
             lanes.apart.add(name)
         else:
@@ -139,11 +145,15 @@ def _common(sight: Sight, this: Pass, detections: Sequence[Detection]) -> Mappin
 
 
 def _evaluation(
-    sight: Sight, this: Pass, detection: Detection, touched: Touched | None = None
+    sight: Sight,
+    this: Pass,
+    detection: Detection,
+    touched: Touched | None = None,
+    code_s: float | None = None,
 ) -> Step[list[Evaluated]]:
     """Evaluate one detection in the real world and in those of the drills whose events arrived.
 
-    `touched` is what arrived in the real world, where that is known already.
+    `touched` is what arrived in the real world, where that is known already; see `View` for `code_s`.
     """
     own = this.plans[detection.id]
     arrived: dict[str, list[tuple[int, int]]] = {}
@@ -152,7 +162,7 @@ def _evaluation(
     results = []
     drills = (drill for drill in drills_in(this.marks, arrived) if concerns(drill, detection.id))
     for drill in (None, *drills):
-        view = sight.view(detection, this.indices, world(this.marks, drill))
+        view = sight.view(detection, this.indices, world(this.marks, drill), code_s)
         known = touched if drill is None else None
         results.append(
             (yield from evaluate(view, own, tick(this.before(detection), this.now_ms, detection.kind.delay_ms), known))
@@ -183,6 +193,7 @@ def _result(detection: Detection, this: Pass, outcomes: Sequence[Evaluated] | Si
             too_late=own.skipped + sum(outcome.too_late for outcome in outcomes),
             misfiled=sum(outcome.misfiled for outcome in outcomes),
             ungrouped=sum(outcome.ungrouped for outcome in outcomes),
+            unjudged=sum(outcome.unjudged for outcome in outcomes),
             oldest_ms=min((one.oldest_ms for one in outcomes if one.oldest_ms is not None), default=None),
             newest_ms=max((one.newest_ms for one in outcomes if one.newest_ms is not None), default=None),
             marked=len(this.marks.valid),

@@ -20,9 +20,9 @@ class Coverage:
     `arrived` sequence numbers were evaluated, `behind` are still to be; `touched` groups received events and
     `suspects` of them were looked at event by event. Not evaluated: `too_late` events came later than the
     late horizon, `misfiled` ones lie in an index that is not their day's, `ungrouped` ones lack a field of the
-    group. `marked` carry a drill's signature that is valid, `forged` one that is not (those count as real).
-    `oldest_ms` and `newest_ms` are the instants between which the arrivals looked at happened, to within a
-    span; None where none arrived.
+    group; and `unjudged` groups, whose condition failed. `marked` carry a drill's signature that is valid,
+    `forged` one that is not (those count as real). `oldest_ms` and `newest_ms` are the instants between which
+    the arrivals looked at happened, to within a span; None where none arrived.
     """
 
     arrived: int = 0
@@ -32,6 +32,7 @@ class Coverage:
     too_late: int = 0
     misfiled: int = 0
     ungrouped: int = 0
+    unjudged: int = 0
     marked: int = 0
     forged: int = 0
     oldest_ms: int | None = None
@@ -52,7 +53,8 @@ class PassResult:
 
     `checkpoint` is to be stored once the alerts for `findings` are written and `Engine.settle` has been
     called with this result. `complete` says that all that was due was evaluated; where not, `error` says why
-    on one line. `more` says that arrivals remain that this bounded step did not reach: evaluate again soon.
+    on one line, and otherwise for which groups the condition failed, if any. `more` says that arrivals remain
+    that this bounded step did not reach: evaluate again soon.
     """
 
     detection: Detection

@@ -20,7 +20,8 @@ class Limits:
     """How much one step may take: sequence numbers of the present and as many of the past; time for a search.
 
     Groups of up to `rows_together` events are read together; `page` buckets are asked for at a time at most. A
-    detection whose search takes the server longer than `slow_ms` is evaluated beside the passes from then on.
+    detection whose search takes the server longer than `slow_ms` is evaluated beside the passes from then on, and so is
+    one whose condition is a function that takes longer than `code_s` seconds for all groups of a pass.
     """
 
     step: int = 200_000
@@ -28,6 +29,7 @@ class Limits:
     rows_together: int = 10_000
     page: int = PAGE_NEXT
     slow_ms: int = 10_000
+    code_s: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,10 @@ class Sight:
         except SiemliteError as error:
             raise RetryableError(f"reading the marks of drills: {error}") from error
 
-    def view(self, detection: Detection, indices: Indices, scope: Scope) -> View:
-        """Return a detection's view of the world `scope`."""
+    def view(self, detection: Detection, indices: Indices, scope: Scope, code_s: float | None = None) -> View:
+        """Return a detection's view of the world `scope`; see `View` for `code_s`."""
         limits = self.limits
-        return View(detection, indices, scope, limits.search_ms, limits.rows_together, limits.page)
+        return View(detection, indices, scope, limits.search_ms, limits.rows_together, limits.page, code_s)
 
     def run(self, step: Step[T], spent_ms: dict[None, int] | None = None) -> T:
         """Run one step alone; raises what it fails with."""

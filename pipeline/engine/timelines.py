@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
+from time import monotonic
 
 from pipeline.detection.kind import Memory
 from pipeline.detection.timeline import Crossing, JudgementError, Row, Timeline
@@ -19,9 +20,14 @@ from pipeline.engine.reading import last_of_each, read_after, read_before, read_
 from pipeline.engine.steps import PAGE_NEXT, Step
 from pipeline.engine.totals import Suspect, era_gap
 from pipeline.engine.view import View
-from pipeline.errors import PermanentError, SiemliteError
+from pipeline.errors import PermanentError, RetryableError, SiemliteError
 
 _overseer = Overseer()
+
+
+class SlowConditionError(RetryableError):
+    """A function takes too long for all groups together: it is to be evaluated where nobody waits for it."""
+
 
 GROUPS_PER_READ = 500
 _CLAUSES_PER_READ = 900
@@ -36,7 +42,8 @@ class Judge:
     `judged` counts those that were judged, in part at least.
 
     `influence_ms` is how far beyond an arrival crossings are judged; `now_ms` bounds the kinds that follow the
-    clock.
+    clock; `code_s` is how long functions took so far. Raises `SlowConditionError` where that is more than the view
+    gives them.
     """
 
     view: View
@@ -46,6 +53,7 @@ class Judge:
     judged: int = 0
     failures: int = 0
     failure: str = ""
+    code_s: float = 0.0
 
     def judge(self, suspects: Sequence[Suspect]) -> Step[None]:
         """Collect the crossings that the suspects' arrivals can have made."""
@@ -117,6 +125,7 @@ class Judge:
         judged = merged([(first + earliest, last + self.influence_ms) for first, last in spans], 0)
         own = self.found.get(group, {})
         span = 0
+        began = monotonic()
         try:
             with _overseer.limit() if self.view.kind.runs_code else nullcontext():
                 for crossing in self._crossings(timeline, judged):
@@ -133,6 +142,9 @@ class Judge:
             self.judged += isinstance(error, JudgementError) and not error.every
         if own:
             self.found[group] = own
+        self.code_s += monotonic() - began
+        if self.view.kind.runs_code and self.view.code_s is not None and self.code_s > self.view.code_s:
+            raise SlowConditionError(f"its condition takes longer than {self.view.code_s:g} s for all groups together")
 
     def _crossings(self, timeline: Timeline, judged: Sequence[tuple[int, int]]) -> Iterator[Crossing]:
         try:

@@ -17,7 +17,8 @@ from pipeline.engine.steps import PAGE_FIRST, PAGE_NEXT, Bucket, Step, pages
 class View:
     """Reads `detection`'s events of the world `scope`; the server gives up a search after `timeout_ms`.
 
-    Groups of up to `rows_together` events are read together, larger ones alone; `page` is the largest page.
+    Groups of up to `rows_together` events are read together, larger ones alone; `page` is the largest page. A condition
+    that is a function may take `code_s` seconds in all, with no limit where that is None.
     """
 
     detection: Detection
@@ -26,6 +27,7 @@ class View:
     timeout_ms: int = 20_000
     rows_together: int = 10_000
     page: int = PAGE_NEXT
+    code_s: float | None = None
 
     @property
     def kind(self) -> Kind:

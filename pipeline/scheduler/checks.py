@@ -5,7 +5,8 @@ everything else does not.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from pipeline.clock import Clock
 from pipeline.delivery.retry import Failure
@@ -20,14 +21,32 @@ BEHIND_S = 300.0
 NO_PASS_S = 120.0
 FAILING_S = 120.0
 LATE_S = 30.0
+PASSED_OVER_S = 3_600.0
+"""How long it is a trouble that a detection passed over groups: there is nothing to see of it in the next pass."""
+
 TOGETHER = 5
 """More failing detections than this are one trouble."""
+
+
+class _PassedOver(NamedTuple):
+    """That a detection passed over so many `groups`, last at the monotonic second `at`."""
+
+    at: float
+    groups: int
+    text: str
 
 
 class Checks:
     """Notes what happens and names what is wrong. Safe to use from several threads."""
 
-    def __init__(self, clock: Clock, availability: Availability, vitals: Vitals) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        availability: Availability,
+        vitals: Vitals,
+        unloaded: Callable[[], Sequence[Exception]] = tuple,
+    ) -> None:
+        """`unloaded` says which detection files cannot be loaded, and why."""
         self._clock = clock
         self._availability = availability
         self._vitals = vitals
@@ -37,6 +56,8 @@ class Checks:
         self._evaluated: dict[str, float] = {}
         self._channels: dict[str, Failure] = {}
         self._canary: str | None = None
+        self._passed_over: dict[str, _PassedOver] = {}
+        self._unloaded = unloaded
 
     def passed(self, outcome: PassOutcome, _seconds: float) -> None:
         """Note a pass."""
@@ -46,6 +67,11 @@ class Checks:
             name = detection.detection_id
             caught_up = detection.error is None and not detection.more
             evaluated[name] = now if caught_up else self._evaluated.get(name, now)
+            if detection.passed_over is not None:
+                before = self._passed_over.get(name)
+                groups = detection.coverage.unjudged + (0 if before is None else before.groups)
+                self._passed_over[name] = _PassedOver(now, groups, detection.passed_over)
+        self._passed_over = {n: one for n, one in self._passed_over.items() if now - one.at < PASSED_OVER_S}
         self._evaluated = {**self._evaluated, **evaluated} if outcome.stopped else evaluated
         self._outcome = outcome
 
@@ -63,7 +89,15 @@ class Checks:
 
     def all(self) -> Sequence[Trouble]:
         """Return everything that is wrong now."""
-        return (*self._elasticsearch(), *self._detections(), *self._passes(), *self._deliveries(), *self._drills())
+        return (
+            *self._elasticsearch(),
+            *self._files(),
+            *self._detections(),
+            *self._groups(),
+            *self._passes(),
+            *self._deliveries(),
+            *self._drills(),
+        )
 
     def _elasticsearch(self) -> Sequence[Trouble]:
         if self._availability.away_for_s is None or not self._vitals.led:
@@ -78,6 +112,33 @@ class Checks:
                 Severity.CRITICAL,
                 AWAY_S,
             ),
+        )
+
+    def _files(self) -> Sequence[Trouble]:
+        failures = self._unloaded()
+        if not failures:
+            return ()
+        title = "a detection cannot be loaded" if len(failures) == 1 else f"{len(failures)} detections cannot be loaded"
+        text = "; ".join(" ".join(str(failure).split())[:300] for failure in failures[:TOGETHER])
+        guide = "What it watches for is not watched for. Repair the file, or move it away: it is loaded at once."
+        return (Trouble("detection files", title, text, guide),)
+
+    def _groups(self) -> Sequence[Trouble]:
+        if not self._vitals.leads:
+            return ()
+        guide = (
+            "Their events are looked at again only once more of them arrive. Repair the file, then look at what was "
+            "passed over with `siemlite detect ID --from TIME`."
+        )
+        return tuple(
+            Trouble(
+                f"groups of {name}",
+                f"the detection {name} passed over {one.groups} groups that it could not judge",
+                one.text,
+                guide,
+                patience_s=0.0,
+            )
+            for name, one in sorted(self._passed_over.items())
         )
 
     def _detections(self) -> Sequence[Trouble]:

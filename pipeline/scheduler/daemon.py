@@ -211,6 +211,8 @@ class Scheduler:
             elif detection.error is None and known is not None:
                 del self._errors[detection.detection_id]
                 _log.warning("%s is evaluated again", detection.detection_id)
+            if detection.passed_over is not None:
+                _log.error("%s passes over what it cannot judge: %s", detection.detection_id, detection.passed_over)
 
     def _release(self) -> None:
         def release() -> None:

@@ -23,16 +23,17 @@ class Ledger:
     """Numbers of arrivals since the detection was first evaluated; instants and durations in milliseconds.
 
     `evaluated` were looked at; never will be `too_late` (beyond the late horizon), `misfiled` (in another day's
-    index) and `without_group` (a field of the group is missing); `behind` are still to be. `at_ms` is the instant of
-    the last pass that evaluated all that was due, `delay_ms` how long an arrival had then waited for it at most,
-    `longest_delay_ms` the most that ever was; `oldest_ms` and `newest_ms` are when the last arrivals that it looked
-    at happened.
+    index) and `without_group` (a field of the group is missing), nor the groups counted by `unjudged`, each time
+    that the condition failed for one; `behind` are still to be. `at_ms` is the instant of the last pass that
+    evaluated all that was due, `delay_ms` how long an arrival had then waited for it at most, `longest_delay_ms`
+    the most that ever was; `oldest_ms` and `newest_ms` are when the last arrivals that it looked at happened.
     """
 
     evaluated: int = 0
     too_late: int = 0
     misfiled: int = 0
     without_group: int = 0
+    unjudged: int = 0
     behind: int = 0
     at_ms: int | None = None
     delay_ms: int | None = None
@@ -51,6 +52,7 @@ class Ledger:
             too_late=self.too_late + coverage.too_late,
             misfiled=self.misfiled + coverage.misfiled,
             without_group=self.without_group + coverage.ungrouped,
+            unjudged=self.unjudged + coverage.unjudged,
             behind=coverage.behind,
             at_ms=at_ms,
             delay_ms=delay,

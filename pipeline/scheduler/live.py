@@ -70,12 +70,10 @@ class LiveDetections:
         before = {detection.id: detection for detection in self._detections}
         after = {detection.id: detection for detection in loaded.detections}
         for detection in self._detections:
-            if detection.id in after:
-                continue
-            if detection.path.exists():
+            if detection.id in loaded.broken:
                 after[detection.id] = detection
                 _log.error("%s: its new version cannot be loaded; the old one goes on", detection.id)
-            else:
+            elif detection.id not in after:
                 _log.warning("%s is gone and stops", detection.id)
         known = {str(failure) for failure in self._failures}
         for failure in loaded.failures:

@@ -50,6 +50,7 @@ class Metrics:
             self._missed.labels(name, "too late").inc(coverage.too_late)
             self._missed.labels(name, "misfiled").inc(coverage.misfiled)
             self._missed.labels(name, "without a group").inc(coverage.ungrouped)
+            self._missed.labels(name, "groups not judged").inc(coverage.unjudged)
             self._alerts.labels(name, "opened").inc(detection.opened)
             self._alerts.labels(name, "amended").inc(detection.amended)
 

@@ -37,13 +37,17 @@ class Alerts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DetectionOutcome:
-    """What became of one detection in a pass: `error` is one line where it was not evaluated."""
+    """What became of one detection in a pass.
+
+    `error` is one line where it was not evaluated, `passed_over` one where groups were whose condition failed.
+    """
 
     detection_id: str
     opened: int = 0
     amended: int = 0
     more: bool = False
     error: str | None = None
+    passed_over: str | None = None
     evaluated_until_ms: int | None = None
     coverage: Coverage = field(default_factory=Coverage)
 
@@ -123,8 +127,11 @@ def run_pass(
 
 
 def _outcome(result: PassResult) -> DetectionOutcome:
+    name, coverage = result.detection.id, result.coverage
+    if result.complete and coverage.unjudged:
+        return DetectionOutcome(name, more=result.more, passed_over=result.error, coverage=coverage)
     error = result.error if result.error is not None or result.complete else "not evaluated completely"
-    return DetectionOutcome(result.detection.id, more=result.more, error=error, coverage=result.coverage)
+    return DetectionOutcome(name, more=result.more, error=error, coverage=coverage)
 
 
 def _move(

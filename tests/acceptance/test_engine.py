@@ -1,5 +1,7 @@
 """The engine on a real Elasticsearch: what it promises to the alerts."""
 
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.engine import Limits
 from pipeline.engine.indices import look
 from pipeline.engine.overseer import Overseer
+from pipeline.engine.result import PassResult
 from pipeline.settings import load_settings
 from tests.acceptance.engine_world import DAY, HOUR, MINUTE, NOON, World, detection, failure, instants
 
@@ -426,6 +429,7 @@ def test_a_value_that_a_judgement_does_not_expect_blinds_it_to_nothing_else(worl
     (result,) = world.step([rule], NOON + MINUTE)
     assert result.complete
     assert "1 of the groups could not be judged, or not wholly" in str(result.error)
+    assert result.coverage.unjudged == 1
     assert "failed at 1 of 2 instants: ValueError" in str(result.error)
     assert instants(result.findings) == {("bob",): [NOON + 1], ("evil",): [NOON + 2]}
     world.write([paid(NOON + 3, "eve", "500")])
@@ -450,6 +454,31 @@ def test_a_judgement_that_does_not_end_fails_alone(world: World, monkeypatch: py
     assert "did not answer within 0.2 s" in str(results["broken"].error)
     assert results[FIVE.id].complete
     assert instants(results[FIVE.id].findings) == {("203.0.113.7",): [NOON + 4]}
+
+
+def test_a_judgement_that_is_slow_for_many_groups_makes_nobody_wait_and_is_brought_to_its_end(es_url: str) -> None:
+    asked: list[str] = []
+
+    def judge(window: Window) -> bool:
+        asked.append(threading.current_thread().name)
+        time.sleep(0.02)
+        return window.count >= 1
+
+    slow = detection(Custom(severity=Severity.HIGH, judge=judge, group_by="user.id"), "slow")
+    world = World(es_url, Limits(code_s=0.1))
+    world.write([failure(NOON + n, user=f"u{n}") for n in range(40)])
+    results = {result.detection.id: result for result in world.step([slow, FIVE], NOON + MINUTE)}
+    assert set(results) == {FIVE.id}
+    assert results[FIVE.id].findings
+    assert asked.count(threading.current_thread().name) < 15
+    found: list[PassResult] = []
+    for _ in range(100):
+        found += [one for one in world.step([slow, FIVE], NOON + MINUTE) if one.detection.id == "slow"]
+        if found:
+            break
+        time.sleep(0.1)
+    assert found[0].complete
+    assert len(found[0].findings) == 40
 
 
 def test_an_evaluation_that_raises_whatever_it_is_fails_alone(world: World) -> None:

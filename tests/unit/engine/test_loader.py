@@ -1,10 +1,13 @@
 """Loading detections: what is wrong with one file is said in one line, and costs no other."""
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
+from pipeline.detection import Detection
+from pipeline.engine import loader
 from pipeline.engine.loader import BUILT_IN, changes, folders, load_detection, load_detections
 from pipeline.errors import ConfigurationError
 
@@ -24,9 +27,15 @@ def write(folder: Path, name: str, text: str) -> Path:
     return path
 
 
+def loaded(path: Path) -> Detection:
+    found = load_detection(path)
+    assert found is not None
+    return found
+
+
 def test_a_file_is_a_detection_with_its_stem_for_an_id_and_its_docstring_for_a_guide(tmp_path: Path) -> None:
     before = set(sys.modules)
-    found = load_detection(write(tmp_path, "my_own.py", GOOD))
+    found = loaded(write(tmp_path, "my_own.py", GOOD))
     assert (found.id, found.title, found.guide) == ("my_own", "A title", "Triage: look.")
     assert set(sys.modules) == before
     assert not (tmp_path / "__pycache__").exists()
@@ -58,6 +67,14 @@ def test_a_file_is_a_detection_with_its_stem_for_an_id_and_its_docstring_for_a_g
             GOOD.replace("at_least=5", "where={'event.code': 'A\\ud800'}, at_least=5"),
             "broken.py: where: str is not valid UTF-8: surrogates not allowed; use texts",
         ),
+        (
+            GOOD.replace("at_least=5", "where=deep, at_least=5").replace(
+                "\ndetection",
+                "from pipeline.detection import all_of\ndeep = {'event.code': 'A'}\n"
+                "for _ in range(800): deep = all_of(deep, {'event.code': 'A'})\n\ndetection",
+            ),
+            "broken.py: where: no query can be made of it: RecursionError",
+        ),
     ],
 )
 def test_a_wrong_file_is_named_with_its_line_and_repair_and_the_others_load(
@@ -73,15 +90,41 @@ def test_a_wrong_file_is_named_with_its_line_and_repair_and_the_others_load(
     assert "\n" not in str(failure)
 
 
-def test_an_id_is_given_once_and_the_first_folder_wins(tmp_path: Path) -> None:
-    one, other = tmp_path / "one", tmp_path / "other"
-    one.mkdir()
-    other.mkdir()
-    write(one, "same.py", GOOD)
-    write(other, "same.py", GOOD)
-    loaded = load_detections([one, other])
-    assert [found.path for found in loaded.detections] == [one / "same.py"]
-    assert f"{other / 'same.py'}: {one / 'same.py'} is already called same; rename this file" in str(loaded.failures[0])
+def test_a_file_of_a_later_folder_takes_the_place_of_one_before_and_a_broken_one_does_not(tmp_path: Path) -> None:
+    built_in, own = tmp_path / "built_in", tmp_path / "own"
+    built_in.mkdir()
+    own.mkdir()
+    for name in ("same.py", "off.py", "broken.py"):
+        write(built_in, name, GOOD)
+    write(own, "same.py", GOOD.replace("at_least=5", "at_least=6"))
+    write(own, "off.py", "detection = None")
+    write(own, "broken.py", "detection = Threshold()")
+    write(own, "nothing.py", "detection = None")
+    found = load_detections([built_in, own])
+    assert [one.path for one in found.detections] == [built_in / "broken.py", own / "same.py"]
+    assert (found.replaced, found.off, found.broken) == (("same",), ("off",), frozenset({"broken"}))
+    assert [str(failure).partition(": ")[0] for failure in found.failures] == [
+        f"{own / 'broken.py'}:1",
+        f"{own / 'nothing.py'}",
+    ]
+
+
+def test_a_file_that_does_not_come_to_an_end_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader, "LOAD_SECONDS", 0.2)
+    write(tmp_path, "hangs.py", "import time\ntime.sleep(3)\n" + GOOD)
+    write(tmp_path, "works.py", GOOD)
+    os.mkfifo(tmp_path / "pipe.py")
+    found = load_detections([tmp_path])
+    assert [one.id for one in found.detections] == ["works"]
+    assert [str(failure) for failure in found.failures] == [
+        f"{tmp_path / 'hangs.py'}: takes longer than 0.2 s to load; let it define a detection and do nothing else",
+        f"{tmp_path / 'pipe.py'}: is not a file; move it away",
+    ]
+
+
+def test_what_a_file_prints_is_no_answer_of_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    loaded(write(tmp_path, "prints.py", GOOD + "print('hello')\n"))
+    assert capfd.readouterr() == ("", "hello\n")
 
 
 def test_a_name_that_is_no_id_is_refused(tmp_path: Path) -> None:
@@ -91,9 +134,9 @@ def test_a_name_that_is_no_id_is_refused(tmp_path: Path) -> None:
 
 def test_an_edit_is_seen_however_quickly_it_follows(tmp_path: Path) -> None:
     path = write(tmp_path, "d.py", GOOD)
-    first = load_detection(path)
+    first = loaded(path)
     write(tmp_path, "d.py", GOOD.replace("at_least=5", "at_least=6"))
-    assert [found.kind.summary() for found in (first, load_detection(path))] == [
+    assert [found.kind.summary() for found in (first, loaded(path))] == [
         "5 events within 1 minute",
         "6 events within 1 minute",
     ]

@@ -3,7 +3,7 @@
 from pipeline.delivery.retry import Failure
 from pipeline.detection.timeline import Severity
 from pipeline.engine.result import Coverage
-from pipeline.errors import RetryableError
+from pipeline.errors import ConfigurationError, RetryableError
 from pipeline.scheduler.availability import Availability
 from pipeline.scheduler.checks import NO_PASS_S, Checks
 from pipeline.scheduler.health import Vitals
@@ -18,7 +18,8 @@ class Daemon:
         self.clock = ManualClock()
         self.availability = Availability(self.clock)
         self.vitals = Vitals(self.clock, ready_within_s=45)
-        self.checks = Checks(self.clock, self.availability, self.vitals)
+        self.unloaded: list[Exception] = []
+        self.checks = Checks(self.clock, self.availability, self.vitals, lambda: self.unloaded)
         self.vitals.lease_seen(leads=leads)
         self.passed(DetectionOutcome("a"))
 
@@ -61,6 +62,30 @@ def test_a_failing_detection_is_named_and_many_are_one_trouble() -> None:
     daemon.passed(*(DetectionOutcome(name, error="refused") for name in "abcdef"), DetectionOutcome("g"))
     assert daemon.names() == ["detections"]
     daemon.passed(DetectionOutcome("a"))
+    assert daemon.names() == []
+
+
+def test_groups_that_were_passed_over_are_a_trouble_for_an_hour_though_the_next_pass_is_well() -> None:
+    daemon = Daemon()
+    for _ in range(2):
+        daemon.passed(DetectionOutcome("a", passed_over="ValueError", coverage=Coverage(unjudged=2)))
+    daemon.passed(DetectionOutcome("a"))
+    [trouble] = daemon.checks.all()
+    assert (trouble.name, trouble.text, trouble.patience_s) == ("groups of a", "ValueError", 0)
+    assert "passed over 4 groups" in trouble.title
+    assert "nothing is lost" not in trouble.guide
+    daemon.clock.advance(3_601)
+    daemon.passed(DetectionOutcome("a"))
+    assert daemon.names() == []
+
+
+def test_files_that_cannot_be_loaded_are_a_trouble() -> None:
+    daemon = Daemon()
+    daemon.unloaded.append(ConfigurationError("my.py:3: SyntaxError"))
+    [trouble] = daemon.checks.all()
+    assert (trouble.name, trouble.title) == ("detection files", "a detection cannot be loaded")
+    assert "my.py:3: SyntaxError" in trouble.text
+    daemon.unloaded.clear()
     assert daemon.names() == []
 
 

@@ -86,6 +86,23 @@ def test_a_broken_new_version_keeps_the_old_one_running_and_says_so_once(
     assert ids(detections) == ["second"]
 
 
+def test_a_broken_new_version_of_what_replaces_a_built_in_keeps_the_old_one_running(tmp_path: Path) -> None:
+    built_in, own = tmp_path / "built_in", tmp_path / "own"
+    for folder, at_least in ((built_in, 5), (own, 50)):
+        folder.mkdir()
+        write(folder, "first", at_least=at_least)
+    detections = LiveDetections(lambda: (built_in, own), load_detections)
+    (own / "first.py").write_text("nonsense")
+    assert detections.refresh()
+    assert [one.path for one in detections.detections] == [own / "first.py"]
+    (own / "first.py").write_text("detection = None")
+    assert detections.refresh()
+    assert not detections.detections
+    (own / "first.py").unlink()
+    assert detections.refresh()
+    assert [one.path for one in detections.detections] == [built_in / "first.py"]
+
+
 def test_what_was_broken_from_the_start_begins_once_it_is_repaired(folder: Path) -> None:
     (folder / "second.py").write_text("nonsense")
     detections = live(folder)
