@@ -46,12 +46,14 @@ class Memory(Enum):
 class Totals:
     """How many events of a group lie within reach: in all, and for each of the kind's streams.
 
-    `probes` holds the counts in the time ranges that `Kind.probes` asked for, None where they do not apply.
+    `probes` holds the counts in the time ranges that `Kind.probes` asked for, None where they do not apply. `values`
+    is how many values `Kind.values_of` has in them, each event's counted for itself, None where that is one for each.
     """
 
     events: int
     streams: tuple[int, ...] = ()
     probes: tuple[int, ...] | None = None
+    values: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,9 +222,14 @@ class Kind(ABC):
         """Return how many events within reach a group with a crossing has at least."""
         return 1
 
+    @property
+    def values_of(self) -> str | None:
+        """Return the field whose values are counted where that is not events: one event may hold several of them."""
+        return None
+
     def may_fire(self, totals: Totals) -> bool:
         """Return whether a group with `totals` can have a crossing."""
-        return totals.events >= self.least_events
+        return (totals.events if totals.values is None else totals.values) >= self.least_events
 
     @abstractmethod
     def crossings(self, timeline: Timeline, now_ms: int | None = None) -> Iterator[Crossing]:

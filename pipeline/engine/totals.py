@@ -4,7 +4,7 @@ Invariant: no group that has a crossing which its arrivals can have made is miss
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.detection.conditions import Query
@@ -63,11 +63,13 @@ def suspects(view: View, touched: Touched, now_ms: int) -> Step[list[Suspect]]:
         return judge
 
     steps = []
-    for era in _eras(view, touched):
+    eras = [(era, _Totals.of_era(view, era, now_ms)) for era in _eras(view, touched)]
+    lists = (yield from together([_lists(view, totals.window) for _, totals in eras])) if kind.values_of else []
+    for number, (era, totals) in enumerate(eras):
+        totals = replace(totals, lists=bool(lists) and lists[number])  # noqa: PLW2901
         groups = list(era.spans)
         for start in range(0, len(groups), _GROUPS_PER_SEARCH):
             part = {group: era.spans[group] for group in groups[start : start + _GROUPS_PER_SEARCH]}
-            totals = _Totals.of_era(view, era, now_ms)
             if totals.are_counts:
                 steps.append(totals.read_counts([value for (value,) in part], among(part)))
             else:
@@ -87,15 +89,28 @@ def suspects_of_history(view: View, from_ms: int, to_ms: int) -> Step[list[Suspe
         if kind.may_fire(totals):
             found.append(Suspect(group, spans, totals.events))
 
-    largest = (yield from _largest(view, window)) if len(view.group_by) == 1 and kind.least_events > 1 else None
+    lists = (yield from _lists(view, window)) if kind.values_of else False
+    by_size = len(view.group_by) == 1 and kind.least_events > 1 and not lists
+    largest = (yield from _largest(view, window)) if by_size else None
     if largest is None:
-        yield from _Totals(view, window).read((), judge, _GROUPS_PER_SEARCH)
+        yield from _Totals(view, window, lists=lists).read((), judge, _GROUPS_PER_SEARCH)
     elif kind.streams:
         yield from _Totals(view, window).read(near_groups(view.group_by, largest), judge, len(largest))
     else:
         for group, events in largest.items():
             judge(group, Totals(events))
     return found
+
+
+def _lists(view: View, window: tuple[int, int]) -> Step[bool]:
+    """Return whether events of `window` hold several values of the field whose values the kind counts."""
+    names = view.names(*window)
+    if not names:
+        return False
+    values = {"values": {"value_count": {"field": view.kind.values_of}}}
+    body = {"size": 0, "track_total_hits": True, "query": view.loosely(*window), "aggs": values}
+    answer = yield from ask(Search.of(names, body, timeout_ms=view.timeout_ms))
+    return bool(answer["aggregations"]["values"]["value"] > answer["hits"]["total"]["value"])
 
 
 def _largest(view: View, window: tuple[int, int]) -> Step[dict[GroupValues, int] | None]:
@@ -166,13 +181,15 @@ _Judge = Callable[[GroupValues, Totals], None]
 class _Totals:
     """Counts of groups in `window`. `judged` are the instants that probes are for, where probes apply at all.
 
-    Instants after the last arrival are judged too where there are events in `after`; then no probe applies.
+    Instants after the last arrival are judged too where there are events in `after`; then no probe applies. `lists`
+    says that values have to be counted, since events hold several of them.
     """
 
     view: View
     window: tuple[int, int]
     judged: tuple[int, int] | None = None
     after: tuple[int, int] | None = None
+    lists: bool = False
 
     @classmethod
     def of_era(cls, view: View, era: _Era, now_ms: int) -> "_Totals":
@@ -241,7 +258,8 @@ class _Totals:
             clauses[f"p{number}"] = times(first, last)
         if self.after is not None and self._probes():
             clauses["after"] = times(*self.after)
-        return {name: {"filter": query} for name, query in clauses.items()}
+        filters: dict[str, Any] = {name: {"filter": query} for name, query in clauses.items()}
+        return filters | ({"values": {"value_count": {"field": self.view.kind.values_of}}} if self.lists else {})
 
     def _probes(self) -> tuple[tuple[int, int], ...]:
         return () if self.judged is None else self.view.kind.probes(*self.judged)
@@ -253,8 +271,9 @@ class _Totals:
 
         def totals(bucket: Bucket, events: int) -> Totals:
             streams = tuple([bucket[name]["doc_count"] for name in stream_names])
+            values = int(bucket["values"]["value"]) if self.lists else None
             if not probe_names or ("after" in bucket and bucket["after"]["doc_count"]):
-                return Totals(events, streams)
-            return Totals(events, streams, tuple([bucket[name]["doc_count"] for name in probe_names]))
+                return Totals(events, streams, values=values)
+            return Totals(events, streams, tuple([bucket[name]["doc_count"] for name in probe_names]), values)
 
         return totals

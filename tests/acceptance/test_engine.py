@@ -403,6 +403,26 @@ def test_a_silence_that_is_shorter_than_it_was_is_found_where_it_is_over_already
     assert instants([finding]) == {("stops",): [NOON + 5 * MINUTE]}
 
 
+@pytest.mark.parametrize("field", ["siemlite.data.files", "user.roles"])
+def test_each_of_several_values_of_an_event_counts(world: World, field: str) -> None:
+    def files(at_least: int) -> Detection:
+        kind = DistinctCount(
+            severity=Severity.HIGH, group_by="user.id", field=field, at_least=at_least, within=minutes(5)
+        )
+        return detection(kind, f"files_{at_least}")
+
+    world.write(failure(NOON + n, user="eve", **{field: [f"{n}-{number}" for number in range(5)]}) for n in range(5))
+    world.write(failure(NOON + n, user=f"u{n}", **{field: "one"}) for n in range(100))
+    rules = [files(number) for number in (5, 6, 20, 25, 26)]
+    live = {result.detection.id: result for result in world.step(rules, NOON + MINUTE)}
+    for rule, first in zip(rules, (NOON, NOON + 1, NOON + 3, NOON + 4, None), strict=True):
+        history = world.engine.over(rule, NOON, NOON + MINUTE)
+        for found in (live[rule.id].findings, history.findings):
+            assert [(one.group[0][1], one.crossings[0].time_ms) for one in found] == (
+                [] if first is None else [("eve", first)]
+            )
+
+
 def test_a_judgement_that_crashes_fails_alone(world: World) -> None:
     def crashes(window: Window) -> bool:
         return window.values("no such column") is None

@@ -81,10 +81,15 @@ def threshold(kind: Threshold, events: Sequence[Event], _: int) -> list[Crossing
     return found
 
 
+def each(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
 def distinct_count(kind: DistinctCount, events: Sequence[Event], _: int) -> list[Crossing]:
     found = []
     for t in moments(events):
-        latest = {event[kind.field]: at(event) for event in inside(events, t - kind.within, t)}
+        reached = inside(events, t - kind.within, t)
+        latest = {value: at(event) for event in reached for value in each(event[kind.field])}
         times = sorted(latest.values(), reverse=True)
         best = None
         for count, severity in levels(kind):

@@ -27,6 +27,7 @@ from pipeline.detection.kind import Kind
 HIGH = Severity.HIGH
 CODES = ("LOGIN_FAILURE", "LOGIN_SUCCESS", "MFA_DISABLED")
 NUMBER = "siemlite.number.n"
+LIST = "siemlite.data.files"
 
 
 def three_users(window: Window) -> bool:
@@ -70,6 +71,13 @@ def kinds(random: Random) -> dict[str, Kind]:
             group_by="source.address",
             field="user.id",
             at_least=2,
+            within=within(),
+        ),
+        "distinct_lists": DistinctCount(
+            severity=HIGH,
+            group_by=random.choice(("source.address", ("source.address", "user.id"), ())),
+            field=LIST,
+            at_least=random.randint(2, 4),
             within=within(),
         ),
         "match": Match(severity=HIGH, where={"event.code": "MFA_DISABLED"}, group_by=group()),
@@ -156,5 +164,7 @@ def events(random: Random, start_ms: int, length_ms: int, number: int, groups: i
             event["user.id"] = f"u{random.randrange(4)}"
         if random.random() < 0.8:
             event[NUMBER] = random.choice((0.5, 1.0, 2.25, 4.0, 7.5))
+        if random.random() < 0.5:
+            event[LIST] = random.sample("wxyz", random.choice((1, 1, 1, 2, 3)))
         found.append(event)
     return found

@@ -1,7 +1,8 @@
 """`DistinctCount`: N different values of a field for a group within a window.
 
 Semantics: an instant `t` at which the group has an event is a crossing where `field` has at least `at_least`
-different values among the group's events in `(t - within, t]`. Events without the field are not looked at.
+different values among the group's events in `(t - within, t]`. Events without the field are not looked at; each of
+several values of one event counts.
 """
 
 from collections.abc import Iterator
@@ -59,6 +60,11 @@ class DistinctCount(Kind):
     def least_events(self) -> int:
         """See `Kind.least_events`."""
         return self.at_least
+
+    @property
+    def values_of(self) -> str:
+        """See `Kind.values_of`."""
+        return self.field
 
     def crossings(self, timeline: Timeline, now_ms: int | None = None) -> Iterator[Crossing]:  # noqa: ARG002
         """See `Kind.crossings`. The count of a crossing is the highest level it reaches."""
