@@ -1,7 +1,8 @@
 """Closing alerts whose episode is over.
 
 Invariants: an alert closes by itself only when its detection was evaluated, successfully and completely, past
-its last crossing by more than `suppress_for`, so an error or an outage closes nothing; one that changed
+its last crossing by more than `suppress_for`, so an error or an outage closes nothing; one that stands for a
+silence is not over before an event of its group was heard again, however long that takes; one that changed
 meanwhile is left for the next time; a roll-up closes after the last of its members; a digest stays open until a
 person closes it, because it stands for work that nobody has done yet.
 """
@@ -15,9 +16,12 @@ from pipeline.alerts.actions import closed_by_itself
 from pipeline.alerts.document import changing
 from pipeline.alerts.lookup import readable, searched
 from pipeline.alerts.outbox import Routes
-from pipeline.alerts.record import ACKNOWLEDGED, INDEX, OPEN
+from pipeline.alerts.ports import EvidenceSource
+from pipeline.alerts.record import ACKNOWLEDGED, INDEX, OPEN, Alert
 from pipeline.clock import Clock
+from pipeline.detection.detection import Detection
 from pipeline.elastic.compare_and_set import Merge, Outcome, write_many
+from pipeline.engine.result import Wanted
 from pipeline.events.values import instant_text
 
 
@@ -25,31 +29,32 @@ from pipeline.events.values import instant_text
 class Evaluated:
     """That a detection was evaluated completely up to an instant."""
 
-    detection_id: str
+    detection: Detection
     until_ms: int
-    suppress_for: int
 
 
 class Closing:
     """Closes what is over."""
 
-    def __init__(self, client: Elasticsearch, routes: Routes, clock: Clock) -> None:
+    def __init__(self, client: Elasticsearch, routes: Routes, clock: Clock, evidence: EvidenceSource) -> None:
         self._client = client
         self._routes = routes
         self._clock = clock
+        self._evidence = evidence
 
     def close_expired(self, evaluated: Iterable[Evaluated]) -> int:
         """Close the alerts of detections that are evaluated beyond their episodes; return how many."""
+        known = {each.detection.id: each for each in evaluated}
         over = [
             {
                 "bool": {
                     "filter": [
-                        {"term": {"rule.id": each.detection_id}},
-                        {"range": {"siemlite.last": {"lt": instant_text(each.until_ms - each.suppress_for)}}},
+                        {"term": {"rule.id": name}},
+                        {"range": {"siemlite.last": {"lt": instant_text(each.until_ms - each.detection.suppress_for)}}},
                     ]
                 }
             }
-            for each in evaluated
+            for name, each in known.items()
         ]
         if not over:
             return 0
@@ -63,6 +68,8 @@ class Closing:
         now = self._clock.now_ms()
         alerts = readable(self._client, query)
         held = self._with_open_members([alert.id for alert in alerts if alert.is_rollup])
+        for each in known.values():
+            held |= self._silent(each, alerts)
         writes = [
             Merge(alert.id, alert.version, changing(closed_by_itself(alert, self._routes, now)))
             for alert in alerts
@@ -70,6 +77,20 @@ class Closing:
         ]
         results = write_many(self._client, INDEX, writes, refresh=True)
         return sum(result.outcome is Outcome.WRITTEN for result in results)
+
+    def _silent(self, evaluated: Evaluated, alerts: Sequence[Alert]) -> set[str]:
+        """Return those of the detection's alerts that stand for a silence which nothing has ended yet."""
+        detection = evaluated.detection
+        if not detection.kind.follows_clock:
+            return set()
+        own = [
+            alert
+            for alert in alerts
+            if alert.detection_id == detection.id and not alert.is_rollup and alert.drill is None
+        ]
+        wanted = [Wanted(alert.group, alert.episode.last_ms + 1, evaluated.until_ms) for alert in own]
+        counts = self._evidence.counts(detection, wanted) if wanted else ()
+        return {alert.id for alert, count in zip(own, counts, strict=True) if not count}
 
     def _with_open_members(self, rollups: Sequence[str]) -> set[str]:
         """Return those of the roll-ups that stand for an alert which is not over."""

@@ -151,7 +151,7 @@ class App(ShippingApp):
         metrics = Metrics(vitals, self.shipping_metrics)
         dispatcher = self._dispatcher(checks.attempted, metrics.attempted)
         housekeeping = Housekeeping(
-            Closing(self.client, self.routing, clock),
+            Closing(self.client, self.routing, clock, EngineEvidence(self.engine)),
             Digests(self.client, self.routing, clock),
             dispatcher,
             lambda: live.detections,

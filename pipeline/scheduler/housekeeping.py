@@ -45,7 +45,7 @@ class Housekeeping:
     def close(self) -> int:
         """Close alerts whose episode is over."""
         return self._closing.close_expired(
-            Evaluated(detection.id, until, detection.suppress_for)
+            Evaluated(detection, until)
             for detection in self._detections()
             if (until := self._evaluated.get(detection.id)) is not None
         )

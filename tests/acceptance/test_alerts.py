@@ -105,7 +105,7 @@ def world_of(client: Elasticsearch, clock: ManualClock, engine: MemoryEngine, li
         engine,
         store,
         AlertActions(client, routes, clock),
-        Closing(client, routes, clock),
+        Closing(client, routes, clock, EngineEvidence(engine)),
         silences,
         Digests(client, routes, clock),
         audited,
@@ -317,16 +317,16 @@ def test_an_alert_closes_once_its_detection_is_evaluated_past_suppress_for(world
     burst(world, "203.0.113.7")
     world.apply(detection(severity=Severity.CRITICAL))
     last = world.clock.now_ms()
-    assert world.closing.close_expired([Evaluated("brute_force", last + HOUR, HOUR)]) == 0
-    assert world.closing.close_expired([Evaluated("another", last + 9 * HOUR, HOUR)]) == 0
+    assert world.closing.close_expired([Evaluated(detection(), last + HOUR)]) == 0
+    assert world.closing.close_expired([Evaluated(detection("another"), last + 9 * HOUR)]) == 0
     assert world.closing.close_expired([]) == 0
-    assert world.closing.close_expired([Evaluated("brute_force", last + HOUR + 1, HOUR)]) == 1
+    assert world.closing.close_expired([Evaluated(detection(), last + HOUR + 1)]) == 1
     [alert] = world.alerts()
     assert alert.state == "closed"
     assert alert.closed is not None
     assert alert.closed.by == "siemlite"
     assert owed(alert)[-1] == ("pager", "resolve", "pending")
-    assert world.closing.close_expired([Evaluated("brute_force", last + HOUR + 1, HOUR)]) == 0
+    assert world.closing.close_expired([Evaluated(detection(), last + HOUR + 1)]) == 0
 
 
 def test_a_late_crossing_amends_an_alert_that_closed_by_itself_and_reopens_it_only_while_it_matters(
@@ -337,14 +337,14 @@ def test_a_late_crossing_amends_an_alert_that_closed_by_itself_and_reopens_it_on
     world.apply(rule)
     first = world.clock.now_ms()
     world.clock.advance(3601)
-    world.closing.close_expired([Evaluated("brute_force", world.clock.now_ms(), HOUR)])
+    world.closing.close_expired([Evaluated(detection(), world.clock.now_ms())])
     world.engine.add(address("203.0.113.7"), first + 30 * MINUTE, first + 30 * MINUTE + 1, first + 30 * MINUTE + 2)
     world.apply(rule)
     [alert] = world.alerts()
     assert (alert.state, alert.count, alert.closed) == ("open", 6, None)
     assert owed(alert)[-1] == ("pager", "open", "pending")
     world.clock.advance(5 * 3600)
-    world.closing.close_expired([Evaluated("brute_force", world.clock.now_ms(), HOUR)])
+    world.closing.close_expired([Evaluated(detection(), world.clock.now_ms())])
     world.engine.add(address("203.0.113.7"), first + 31 * MINUTE)
     world.apply(rule)
     [alert] = world.alerts()
@@ -561,8 +561,8 @@ def test_a_rollup_closes_after_the_last_of_its_members(world: World) -> None:
     world.apply()
 
     def states(until_ms: int) -> Counter[str]:
-        world.closing.close_expired([Evaluated("brute_force", until_ms, HOUR)])
-        world.closing.close_expired([Evaluated("brute_force", until_ms, HOUR)])
+        world.closing.close_expired([Evaluated(detection(), until_ms)])
+        world.closing.close_expired([Evaluated(detection(), until_ms)])
         return Counter(f"{'rollup' if a.is_rollup else 'member'} {a.state}" for a in world.alerts())
 
     assert states(start + HOUR + 1) == {"member closed": 24, "member open": 1, "rollup open": 1}
@@ -755,6 +755,21 @@ def test_a_service_that_goes_silent_after_its_old_alert_was_closed_is_told_of(wo
     world.engine.add(value, world.clock.now_ms())  # so that the memory's engine sees the end of the silence
     assert len(world.apply(rule).opened) == 1
     assert [a.episode.crossing_ms - start for a in world.alerts()] == [20_000, 50_000]
+
+
+def test_an_alert_about_a_silence_is_open_until_something_is_heard(world: World) -> None:
+    kind = Absence(severity=Severity.CRITICAL, group_by="source.address", within=20_000, suppress_for=5_000)
+    rule = Detection("silent", "Silent.", "Look.", Path("silent.py"), kind)
+    value, start = address("203.0.113.7"), world.clock.now_ms()
+    world.engine.add(value, start, start + 60_000)
+    assert len(world.apply(rule).opened) == 1
+    world.engine.events.remove((value, start + 60_000, None))  # it was there so that the memory's engine sees the end
+    for later in (30_000, 60_000, 9 * HOUR):
+        assert world.closing.close_expired([Evaluated(rule, start + later)]) == 0
+    world.engine.add(value, start + 50_000)
+    assert world.closing.close_expired([Evaluated(rule, start + 49_999)]) == 0
+    assert world.closing.close_expired([Evaluated(rule, start + 50_000)]) == 1
+    assert owed(world.alerts()[0])[-1] == ("pager", "resolve", "pending")
 
 
 def test_an_alert_that_is_silenced_speaks_for_no_other(world: World) -> None:

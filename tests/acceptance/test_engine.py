@@ -411,8 +411,8 @@ def test_each_of_several_values_of_an_event_counts(world: World, field: str) -> 
         )
         return detection(kind, f"files_{at_least}")
 
-    world.write(failure(NOON + n, user="eve", **{field: [f"{n}-{number}" for number in range(5)]}) for n in range(5))
-    world.write(failure(NOON + n, user=f"u{n}", **{field: "one"}) for n in range(100))
+    world.write({**failure(NOON + n, user="eve"), field: [f"{n}-{number}" for number in range(5)]} for n in range(5))
+    world.write(failure(NOON + n, user=f"u{n}") | {field: "one"} for n in range(100))
     rules = [files(number) for number in (5, 6, 20, 25, 26)]
     live = {result.detection.id: result for result in world.step(rules, NOON + MINUTE)}
     for rule, first in zip(rules, (NOON, NOON + 1, NOON + 3, NOON + 4, None), strict=True):
