@@ -18,10 +18,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pipeline.detection.conditions import Query, Test, either, test_of
+from pipeline.detection.conditions import Cidr, Inverse, Query, Range, Test, either, test_of
 from pipeline.errors import ConfigurationError
 
 Document = Mapping[str, Any]
+_METADATA = "siemlite.data."
 
 
 class Clause(Protocol):
@@ -184,10 +185,28 @@ def compile_where(where: Where) -> Clause:
         if not isinstance(name, str) or not name.strip():
             raise ConfigurationError(f"where has {name!r} for a field name; give a name such as 'event.code'")
         try:
-            clauses.append(Field(name, test_of(condition)))
+            test = test_of(condition)
+            _refuse_comparison_of_metadata(name, test)
+            clauses.append(Field(name, test))
         except ConfigurationError as error:
             raise ConfigurationError(f"where[{name!r}]: {error}") from None
     return clauses[0] if len(clauses) == 1 else All(tuple(clauses))
+
+
+def _refuse_comparison_of_metadata(name: str, test: Test) -> None:
+    """Raise `ConfigurationError` where metadata, which is text to Elasticsearch, is compared: 9 would lie beyond 10."""
+    if not name.startswith(_METADATA):
+        return
+    while isinstance(test, Inverse):
+        test = test.test
+    if isinstance(test, Range):
+        number = name.removeprefix(_METADATA)
+        raise ConfigurationError(
+            "metadata is text and cannot be compared as a number; name "
+            f"{number} in SIEMLITE_MEASURE and use siemlite.number.{number}"
+        )
+    if isinstance(test, Cidr):
+        raise ConfigurationError("metadata is text and no address; log it as `ip` and use source.ip")
 
 
 def values_of(document: Document, name: str) -> list[Any]:

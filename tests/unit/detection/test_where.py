@@ -101,6 +101,8 @@ def test_a_raw_clause_is_passed_on_and_answered_by_elasticsearch_only() -> None:
         ({"a": []}, "where['a']: an empty list selects nothing"),
         ({"a": [None]}, "where['a']: None in a list"),
         ({"a": object()}, "where['a']: a object is no condition"),
+        ({"siemlite.data.rows": between(10, 100)}, "name rows in SIEMLITE_MEASURE and use siemlite.number.rows"),
+        ({"siemlite.data.peer": not_(cidr("10.0.0.0/8"))}, "metadata is text and no address; log it as `ip`"),
     ],
 )
 def test_a_wrong_where_names_the_field_and_the_repair(wrong: Any, words: str) -> None:
