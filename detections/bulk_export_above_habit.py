@@ -1,10 +1,10 @@
 """An account exports far more often than it used to.
 
-At least five exports within an hour, and ten times as many as the week before let expect.
+At least ten exports within a day, and three times as many as on a day of the week before.
 
 Triage: what was exported, to where? Is the person leaving, or the account not in its owner's hands? Compare with
 the logins of the day.
-False positives: a migration; the end of a quarter; a new task.
+False positives: a migration; the end of a quarter; a new task; what is done once a week.
 """
 
 from pipeline.detection import Severity, Spike, burst, days, hours, minutes
@@ -14,21 +14,21 @@ detection = Spike(
     attack=("T1213", "T1567"),
     where={"event.code": "BULK_DATA_EXPORT"},
     group_by="user.id",
-    at_least=5,
-    ratio=10,
-    within=hours(1),
+    at_least=10,
+    ratio=3,
+    within=hours(24),
     compared_with=days(7),
-    suppress_for=hours(4),
+    suppress_for=hours(24),
     fires=[
-        burst(5),
-        burst(5, over=hours(1) - 1),
-        burst(84, over=days(6)) + burst(5, at=days(6) + hours(2), every=minutes(1)),
+        burst(10),
+        burst(10, over=hours(24) - 1),
+        burst(23, over=days(6)) + burst(10, at=days(7) + hours(1), every=minutes(1)),
     ],
     quiet=[
-        burst(4),
-        burst(5, over=hours(1)),
-        burst(85, over=days(6)) + burst(5, at=days(6) + hours(2), every=minutes(1)),
-        burst(100, over=days(6)) + burst(9, at=days(6) + hours(2), every=minutes(1), fields={"event.code": "LOGOUT"}),
-        burst(5, fields={"event.code": "LOGOUT"}),
+        burst(9),
+        burst(10, over=hours(24)),
+        burst(24, over=days(6)) + burst(10, at=days(7) + hours(1), every=minutes(1)),
+        burst(23, over=days(6)) + burst(10, at=days(7) + hours(1), fields={"event.code": "LOGOUT"}),
+        burst(10, fields={"event.code": "LOGOUT"}),
     ],
 )

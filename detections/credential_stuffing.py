@@ -1,17 +1,19 @@
 """Credential stuffing: failed logins to one service from many addresses.
 
 Leaked pairs of names and passwords are tried through a botnet, one or two from each address, so that no
-address and no account stands out.
+address and no account stands out. How many addresses fail decides how severe it is: a service that is used much
+sees some all the time.
 
 Triage: which addresses logged in successfully in the same minutes? Reset those accounts first. Turn on a
 challenge or a rate limit for the whole service rather than blocking addresses one by one.
-False positives: the login page's own outage, which makes everybody fail; a password policy that changed.
+False positives: the login page's own outage, which makes everybody fail; a password policy that changed; on a busy
+service people who mistype, three a minute being thirty addresses: raise the levels above what is usual there.
 """
 
-from pipeline.detection import DistinctCount, Severity, burst, hours, minutes
+from pipeline.detection import DistinctCount, Severity, burst, by_count, hours, minutes
 
 detection = DistinctCount(
-    severity=Severity.HIGH,
+    severity=by_count({30: Severity.MEDIUM, 150: Severity.HIGH, 1_000: Severity.CRITICAL}),
     attack=("T1110.004",),
     where={"event.code": "LOGIN_FAILURE"},
     group_by="service.name",

@@ -1,5 +1,7 @@
 """Administration from an address that the account has not been used to administer from.
 
+Of an account that has not administered for sixty days nothing is known, and its next address is taken for its own.
+
 Triage: is the address the company's, or the administrator's home? What was done from it? Administration from an
 unknown address is worth a call to the person.
 False positives: dynamic addresses at home; journeys; a new VPN gateway.

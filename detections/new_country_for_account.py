@@ -1,6 +1,7 @@
 """Login to an account from a country that it has not been used from for a month.
 
-Needs `source.geo.country_iso_code`, from the application or from `SIEMLITE_GEOIP`.
+Needs `source.geo.country_iso_code`, from the application or from `SIEMLITE_GEOIP`. Of an account that nobody
+logged in to for a month nothing is known, and its next country is taken for its own.
 
 Triage: is the owner travelling? Is the address a VPN's or a hosting provider's? What did the session do? If the
 owner does not know the login, end the session and reset the password.

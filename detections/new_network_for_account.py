@@ -1,6 +1,7 @@
 """Login to an account from a network operator that it has not been used from for a month.
 
-Needs `source.as.number`, from the application or from `SIEMLITE_GEOIP`.
+Needs `source.as.number`, from the application or from `SIEMLITE_GEOIP`. Of an account that nobody logged in
+to for a month nothing is known, and its next network is taken for its own.
 
 Triage: is the operator a hosting provider or a VPN? People rarely log in from there. Look at it together with
 new_country_for_account and impossible_travel; alone it is a hint.
