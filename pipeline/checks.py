@@ -6,10 +6,12 @@ Invariant: a check changes nothing.
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
 from pipeline.app.watching import App
+from pipeline.delivery.routing import OWN
 from pipeline.elastic import templates
 from pipeline.elastic.client import translated, without_credentials
 from pipeline.engine.checkup import examine
@@ -126,7 +128,10 @@ def _detections(app: App) -> Iterator[Finding]:
 
 
 def _channels(app: App) -> Iterator[Finding]:
-    _ = app.routing
+    ids = [detection.id for detection in app.loaded.detections]
+    for pattern in app.routing.patterns:
+        if not any(fnmatchcase(name, pattern) for name in (*ids, *OWN)):
+            yield Finding("wrong", "SIEMLITE_ROUTES", f"no detection is called {pattern!r}: nothing takes that route")
     people = [name for name, channel in app.channels.items() if channel.reaches_people]
     if people:
         yield Finding("ok", "channels", f"alerts go to {', '.join(people)}")

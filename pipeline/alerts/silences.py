@@ -1,12 +1,13 @@
 """Silences: what somebody has decided not to be told of, until when and why.
 
-Invariants: a silence has an author, a reason and an end, and at least one condition, so that nothing can
-silence everything; a silenced alert is recorded with the silence on it; an expired silence is kept, as is who
-expired it; adding and expiring are told to `audit`, which records them as events, and nothing is silenced where
-that fails.
+Invariants: a silence has an author, a reason and an end, and at least one condition that not everything meets,
+so that nothing can silence everything; one that cannot be read silences nothing; a silenced alert is recorded
+with the silence on it; an expired silence is kept, as is who expired it; adding and expiring are told to `audit`,
+which records them as events, and nothing is silenced where that fails.
 """
 
 import ipaddress
+import logging
 import secrets
 import threading
 from collections.abc import Callable, Sequence
@@ -35,6 +36,8 @@ from pipeline.elastic.compare_and_set import (
 from pipeline.engine.finding import Group
 from pipeline.errors import ConfigurationError, PermanentError, RetryableError, SiemliteError
 from pipeline.events.values import instant_text
+
+_log = logging.getLogger(__name__)
 
 _PREFIX = "silence:"
 _MAX = 10_000
@@ -88,6 +91,7 @@ class Silences:
         self._lock = threading.Lock()
         self._known: tuple[Silence, ...] = ()
         self._read_at: float | None = None
+        self._spoilt: set[str] = set()
 
     def match(self, alert: Alert, now_ms: int) -> Silenced | None:
         """Return the silence that keeps `alert` quiet now, the one that lasts longest where there are several."""
@@ -115,7 +119,8 @@ class Silences:
             raise ConfigurationError(f"the silence would last more than {MAX_DAYS} days; give an earlier end")
         if not reason.strip() or not author.strip():
             raise ConfigurationError("a silence needs an author and a reason")
-        if detection is None and not values and cidr is None:
+        narrow = (detection or "").strip("*?") or values or (cidr is not None and not cidr.endswith("/0"))
+        if not narrow:
             raise ConfigurationError(
                 "a silence needs a detection, a group value or a network; nothing silences everything"
             )
@@ -181,7 +186,16 @@ class Silences:
             except NotFoundError:
                 return []
         hits = answer["hits"]["hits"]
-        return [_silence(Document(h["_id"], Version(h["_seq_no"], h["_primary_term"]), h["_source"])) for h in hits]
+        found = []
+        for hit in hits:
+            document = Document(hit["_id"], Version(hit["_seq_no"], hit["_primary_term"]), hit["_source"])
+            try:
+                found.append(_silence(document))
+            except PermanentError as error:
+                if document.id not in self._spoilt:
+                    self._spoilt.add(document.id)
+                    _log.warning("%s; it silences nothing", error)
+        return found
 
 
 def _within(value: str, cidr: str) -> bool:

@@ -4,8 +4,9 @@
 `severity>=high`, `severity=low`, `detection=brute_*` or `tag=pci`. For example
 `email: severity>=high; webhook: tag=pci & detection=*export*`. Invariants: a channel that no rule names gets
 every alert (PagerDuty those of `SIEMLITE_PAGERDUTY_SEVERITIES`, the console none); a channel that rules name
-gets the alerts that meet one of them; an alert that would reach no channel goes to the console; a drill
-reaches nobody but the console unless its id asks for paging.
+gets the alerts that meet one of them; what siemlite says of itself, and its digests, are not narrowed by detection
+or tag, unless a rule names them (`detection=siemlite_operations`, `siemlite_digest`); an alert that would reach no
+channel goes to the console; a drill reaches nobody but the console unless its id asks for paging.
 """
 
 from collections.abc import Mapping
@@ -19,6 +20,9 @@ from pipeline.errors import ConfigurationError
 
 CONSOLE = "console"
 PAGERDUTY = "pagerduty"
+OWN = ("siemlite_operations", "siemlite_digest")
+"""What is no detection: siemlite's own troubles, and digests."""
+
 PAGING_DRILL = "page-"
 """A drill whose id begins so also goes where real alerts go."""
 
@@ -122,10 +126,22 @@ class Routing:
         known = self._channels.get(channel)
         return known is not None and action in known.actions
 
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """Return the patterns of detections that the rules name."""
+        named = [c.value for route in self._routes for c in route.conditions if c.name == "detection"]
+        return tuple(dict.fromkeys(named))
+
     def _wants(self, name: str, subject: Subject) -> bool:
         rules = [route for route in self._routes if route.channel == name]
         if rules:
-            return any(all(c.holds(subject) for c in route.conditions) for route in rules)
+            by_severity = subject.detection_id in OWN and not any(
+                fnmatchcase(subject.detection_id, pattern) for pattern in self.patterns
+            )
+            return any(
+                all(c.holds(subject) for c in route.conditions if c.name == "severity" or not by_severity)
+                for route in rules
+            )
         if name == PAGERDUTY:
             return subject.severity in self._pagerduty
         return name != CONSOLE

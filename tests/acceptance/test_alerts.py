@@ -28,6 +28,7 @@ from pipeline.detection.kinds.absence import Absence
 from pipeline.detection.kinds.spike import Spike
 from pipeline.detection.timeline import Severity
 from pipeline.elastic.client import connect
+from pipeline.elastic.compare_and_set import CONTROL_INDEX
 from pipeline.elastic.templates import install
 from pipeline.engine.result import PassResult
 from pipeline.errors import ConfigurationError, RetryableError, SiemliteError
@@ -452,6 +453,28 @@ def test_a_silenced_alert_is_recorded_with_the_silence_on_it(
     if silent:
         assert world.source()["siemlite"]["silence"]["id"] == added.id
         assert world.source()["siemlite"]["silence"]["reason"] == "a pentest"
+
+
+@pytest.mark.parametrize(
+    "conditions", [{"detection": "*"}, {"detection": "**?"}, {"cidr": "0.0.0.0/0"}, {"cidr": "::/0"}]
+)
+def test_nothing_silences_everything(world: World, conditions: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="nothing silences everything"):
+        silence(world, **conditions)
+    assert silence(world, detection="*", values=(("source.address", "203.0.113.7"),)).detection == "*"
+
+
+def test_a_silence_that_cannot_be_read_silences_nothing_and_stops_nothing(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    silence(world, values=(("source.address", "203.0.113.8"),))
+    spoilt = {"type": "silence", "silence": {"until": "2099-01-01T00:00:00Z", "author": "x"}}
+    world.client.index(index=CONTROL_INDEX, id="silence:bad", document=spoilt, refresh=True)
+    for number in (7, 8, 7):
+        burst(world, f"203.0.113.{number}")
+    world.apply()
+    assert sorted(alert.silence is not None for alert in world.alerts()) == [False, True]
+    assert sum("silence:bad" in record.message for record in caplog.records) == 1
 
 
 def test_an_attack_that_outlasts_its_silence_is_told(world: World) -> None:

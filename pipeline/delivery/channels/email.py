@@ -5,6 +5,7 @@ where the server, or somebody between, says that it has no STARTTLS; texts from 
 because a header's value is one line and the library refuses any other.
 """
 
+import logging
 import smtplib
 import ssl
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from pipeline.delivery.notice import Notice, printable
 from pipeline.delivery.retry import Failure
 from pipeline.errors import ConfigurationError
 from pipeline.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 TIMEOUT_S = 15.0
 _SUBJECT_MAX = 200
@@ -82,10 +85,9 @@ class EmailChannel:
             raise SendError(Failure(self._safe(reason), permanent=500 <= error.smtp_code < 600)) from None
         except (smtplib.SMTPException, OSError) as error:
             raise SendError(Failure(self._safe(printable(f"{type(error).__name__}: {error}")))) from None
-        if refused:
-            permanent = all(code >= 500 for code, _ in refused.values())
-            reason = f"{len(refused)} of {len(self._recipients)} recipients are refused"
-            raise SendError(Failure(reason, permanent))
+        if refused:  # The others have it, and would get it again with each attempt.
+            reasons = ", ".join(sorted({str(code) for code, _ in refused.values()}))
+            _log.warning("email: %d of %d recipients are refused (%s)", len(refused), len(self._recipients), reasons)
 
     def close(self) -> None:
         """See `Channel.close`: a connection lasts for one mail."""

@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass
 class MailServer:
-    """What the server was told. `answers` replaces the answer to a command, such as `{"RCPT": b"550 no"}`."""
+    """What the server was told. `answers` replaces the answer to a command or a line: `{"RCPT": b"550 no"}`."""
 
     port: int = 0
     answers: Mapping[str, bytes] = field(default_factory=dict)
@@ -55,8 +55,9 @@ def _converse(connection: socket.socket, state: MailServer, context: ssl.SSLCont
         command = line.split()[0].decode().upper()
         if not secure:
             state.clear += line
-        if command in state.answers:
-            connection.sendall(state.answers[command] + b"\r\n")
+        answer = state.answers.get(line.decode().strip(), state.answers.get(command))
+        if answer is not None:
+            connection.sendall(answer + b"\r\n")
             continue
         if command == "EHLO":
             offers = [b"test"] + ([b"AUTH PLAIN"] if secure else [b"STARTTLS"] * state.offers_tls)

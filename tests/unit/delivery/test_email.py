@@ -130,6 +130,15 @@ def test_4xx_is_tried_again_and_5xx_never_succeeds(
     assert "p4ssw0rd" not in failure.reason
 
 
+def test_those_who_got_a_mail_do_not_get_it_again_because_others_were_refused(
+    authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    with mail_server(authority.server, answers={"rcpt TO:<kim@example.org>": b"452 full"}) as server:
+        channel_to(server, authority.file).send(ORDINARY)
+    assert len(server.mails) == 1
+    assert [record.message for record in caplog.records] == ["email: 1 of 2 recipients are refused (452)"]
+
+
 def test_a_server_that_is_not_there_is_tried_again(authority: Authority) -> None:
     assert not failure_of(channel_to(MailServer(port=1), authority.file)).permanent
 

@@ -89,6 +89,18 @@ def test_a_rule_replaces_the_severities_of_pagerduty_and_can_name_the_console() 
     assert routing.channels(subject(Severity.CRITICAL)) == ("slack", "email")
 
 
+def test_what_siemlite_says_of_itself_is_not_lost_between_rules_about_detections() -> None:
+    own = [subject(detection=name) for name in ("siemlite_operations", "siemlite_digest")]
+    for rules in ("slack: detection=brute_*", "slack: tag=pci & severity>=medium"):
+        only_slack: dict[str, Channel] = {"console": ConsoleChannel(), "slack": Fake("slack")}
+        routing = Routing(only_slack, parse_routes(rules))
+        assert [routing.channels(one) for one in own] == [("slack",), ("slack",)]
+        assert routing.channels(subject(detection="other")) == ("console",)
+    low = [subject(Severity.LOW, detection="siemlite_operations")]
+    routing = Routing(ALL, parse_routes("slack: severity>=medium & tag=pci; email: detection=siemlite_operations"))
+    assert [routing.channels(one) for one in (*own, *low)] == [("email",), ("slack", "email"), ("email",)]
+
+
 def test_a_drill_disturbs_nobody_unless_it_is_asked_to() -> None:
     assert Routing(ALL).channels(subject(Severity.CRITICAL, drill="7f")) == ("console",)
     assert Routing(ALL).channels(subject(Severity.CRITICAL, drill="page-7f")) == ("slack", "pagerduty", "email")
