@@ -1,14 +1,15 @@
 """Everything in one process: node, templates, shipper, scheduler and, when asked, a followed file.
 
 Invariants: the parts start in the order in which they need each other and end in the reverse; a part that
-fails to start ends the others; the embedded node is started again when it dies; nothing is sent before the
-templates are there.
+fails to start, or ends before it is told to, ends the others, so that nobody takes the rest for the whole; the
+embedded node is started again when it dies; nothing is sent before the templates are there.
 """
 
 import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 from pipeline.app.watching import App
 from pipeline.drill import canary
@@ -29,8 +30,10 @@ def run_everything(
 ) -> None:
     """Run all parts until `stop` is set; `then` is called once they run.
 
-    `follow` makes the source that is followed. Raises `ConfigurationError` where the settings are wrong.
+    `follow` makes the source that is followed. Raises `ConfigurationError` where the settings are wrong, and
+    `SiemliteError` where a part ended unexpectedly.
     """
+    ended = _Ended(stop)
     with ExitStack() as running:
         app.check_channels()
         if app.settings.elasticsearch_url is None:
@@ -46,14 +49,16 @@ def run_everything(
         for failure in app.live_detections.failures:
             app.notify(f"{failure}; the other detections run")
         running.enter_context(shipping(app))
-        running.enter_context(_thread("scheduler", app.scheduler(canary=lambda: canary(app, stop)).run))
+        running.enter_context(_thread("scheduler", app.scheduler(canary=lambda: canary(app, stop)).run, ended))
         if follow is not None:
-            running.enter_context(_following(app, follow))
+            running.enter_context(_following(app, follow, ended))
         app.notify(f"watching with {len(app.live_detections.detections)} detections; Elasticsearch is at {app.url}")
         if then is not None:
             then()
         stop.wait()
         app.notify("ending")
+    if ended.early is not None:
+        raise SiemliteError(ended.early)
 
 
 @contextmanager
@@ -85,30 +90,48 @@ def _embedded_node(app: App, stop: threading.Event) -> Iterator[None]:
 
 
 @contextmanager
-def _following(app: App, follow: Callable[[threading.Event], Source]) -> Iterator[None]:
+def _following(app: App, follow: Callable[[threading.Event], Source], ended: "_Ended") -> Iterator[None]:
     owned = app.spools.for_reader()
 
     def run(stop: threading.Event) -> None:
         app.intake(owned.spool, live=True).drain(follow(stop).batches(), stop)
 
     try:
-        with _thread("follower", run):
+        with _thread("follower", run, ended):
             yield
     finally:
         owned.close()
 
 
+@dataclass
+class _Ended:
+    """Which part ended before it was told to, and why, if one did; then everything is told to stop."""
+
+    stop: threading.Event
+    early: str | None = None
+
+    def tell(self, name: str, reason: str) -> None:
+        """Note that the part `name` ended."""
+        self.early = self.early or f"the {name} ended unexpectedly: {reason}"
+        self.stop.set()
+
+
 @contextmanager
-def _thread(name: str, run: Callable[[threading.Event], object]) -> Iterator[None]:
+def _thread(name: str, run: Callable[[threading.Event], object], ended: _Ended) -> Iterator[None]:
     """Run `run` in a thread that is told to stop at the end of the context."""
     stop = threading.Event()
 
     def guarded() -> None:
         try:
             run(stop)
-        except Exception:
+        except SiemliteError as error:
+            ended.tell(name, str(error))
+        except Exception as error:  # noqa: BLE001 - it is told, and ends the others
             _log.exception("the %s ended unexpectedly", name)
-            raise
+            ended.tell(name, f"{type(error).__name__}: {error}")
+        else:
+            if not stop.is_set():
+                ended.tell(name, "it returned")
 
     thread = threading.Thread(target=guarded, name=name, daemon=True)
     thread.start()

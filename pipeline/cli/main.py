@@ -4,9 +4,12 @@ Invariants: a user's mistake is one line on stderr and exit 2, without a traceba
 for another reason is one line and exit 1; Ctrl-C ends a command quietly with exit 130 unless it means `done`.
 """
 
+import errno
+import os
 import sys
 from importlib.metadata import version
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -57,12 +60,15 @@ def options(
 
 def run() -> None:
     """Run `siemlite` with the process's arguments and exit."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - closed by nobody before the end
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # what a terminal's encoding lacks is shown as an escape
             stream.reconfigure(errors="backslashreplace")
     sys.exit(main(sys.argv[1:]))
 
 
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _UsageError = typer.BadParameter.__mro__[1]
 """What the command line's parser raises; typer has it from click, or from a copy of its own, and exports this way."""
 
@@ -79,6 +85,12 @@ def main(arguments: list[str]) -> int:
         return 1
     except (typer.Abort, KeyboardInterrupt):
         return 130
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        say(f"siemlite: the result cannot be written: {error.strerror}; make room, or write it elsewhere")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else what is left in the buffer fails at the end
+        return 1
     except Exception as error:
         if not isinstance(error, _UsageError):
             raise

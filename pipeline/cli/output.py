@@ -7,7 +7,7 @@ characters from outside; siemlite's own log passes the redactor before it is wri
 import json
 import logging
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -45,12 +45,6 @@ def show_json(document: Mapping[str, Any]) -> None:
         text = json.dumps(orjson.loads(text))
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
-
-
-def show_json_lines(documents: Iterable[Mapping[str, Any]]) -> None:
-    """Write JSON lines to stdout."""
-    for document in documents:
-        show_json(document)
 
 
 def progress_bar() -> Progress:

@@ -2,7 +2,9 @@
 
 import json
 import re
+import shlex
 import socket
+import subprocess
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -11,7 +13,7 @@ import pytest
 
 from pipeline.elastic.client import connect
 from pipeline.settings import Settings
-from tests.command import environment, running, siemlite
+from tests.command import COMMAND, environment, running, siemlite
 from tests.node import temporary_node
 
 
@@ -229,3 +231,16 @@ def test_an_unknown_setting_is_one_line_that_suggests_the_nearest(tmp_path: Path
     line = one_line(done.stderr)
     assert "SIEMLITE_SPOOL_MAXBYTES" in line
     assert "SIEMLITE_SPOOL_MAX_BYTES" in line
+
+
+@pytest.mark.parametrize(
+    ("output", "status", "said"), [(">/dev/full", 1, "make room"), (">&-", 0, ""), ("| true", 0, "")]
+)
+def test_a_result_that_nobody_can_take_is_no_traceback(tmp_path: Path, output: str, status: int, said: str) -> None:
+    for command in ("siemlite --version", "siemlite node status"):
+        told = shlex.join([*COMMAND, *command.split()[1:]])
+        env = environment(tmp_path)
+        done = subprocess.run(["sh", "-c", f"{told} {output}"], env=env, capture_output=True, text=True, check=False)
+        assert "Traceback" not in done.stderr
+        if command.endswith("version"):
+            assert (done.returncode, said in done.stderr) == (status, True)

@@ -5,18 +5,23 @@ import re
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import pytest
 
 from pipeline.app.watching import App
 from pipeline.detection.timeline import Severity
 from pipeline.drill import canary
+from pipeline.errors import SiemliteError
 from pipeline.events.values import instant_text
 from pipeline.scheduler.availability import Availability
 from pipeline.scheduler.checks import Checks
 from pipeline.scheduler.health import Vitals
 from pipeline.settings import load_settings
+from pipeline.sources.record import Batch
+from pipeline.up import run_everything
 from tests.command import Running, environment, running, siemlite
 from tests.unit.delivery.receiver import receiver
 
@@ -158,3 +163,22 @@ def test_the_scheduler_plays_its_canary_again_and_again(es_url: str, tmp_path: P
         http.post("/security-logs-*/_refresh")
         found = http.post("/security-logs-*/_search", json=drills).json()["aggregations"]["ids"]["value"]
     assert found >= 3, "each drill is one of its own"
+
+
+class _Dies:
+    """A source whose disk fails."""
+
+    bytes_read = bytes_total = 0
+
+    def batches(self) -> Iterator[Batch]:
+        yield Batch()
+        raise OSError(5, "Input/output error")
+
+
+def test_a_part_that_dies_ends_the_others_and_is_named(es_url: str, tmp_path: Path) -> None:
+    app = App(load_settings(None, siemlite_home=tmp_path, elasticsearch_url=es_url), lambda _: None)
+    stop = threading.Event()
+    with pytest.raises(SiemliteError, match=r"the follower ended unexpectedly: OSError: .*Input/output error"):
+        run_everything(app, stop, lambda _: _Dies())
+    assert stop.is_set()
+    assert not {thread.name for thread in threading.enumerate()} & {"scheduler", "follower"}
