@@ -27,7 +27,7 @@ def evaluate_over(
     refresh(sight.client, indices.overlapping(span[0] - evidence_ms, span[1] - 1))
     found: dict[tuple[Group, str | None], Finding] = {}
     touched = suspected = 0
-    trouble = indices.trouble
+    missing = trouble = indices.trouble(span[0] - evidence_ms, span[1] - 1)
     slices = _slices(indices, span, max(DAY_MS, evidence_ms))
     for number, (start, end) in enumerate(slices, 1):
         marks = sight.marks(indices.overlapping(start - evidence_ms, end - 1))
@@ -46,7 +46,7 @@ def evaluate_over(
         detection,
         Checkpoint(),
         findings=tuple(sorted(found.values(), key=lambda one: (one.crossings[0].time_ms, one.group))),
-        complete=not indices.trouble,
+        complete=not missing,
         error=trouble or None,
         coverage=Coverage(touched=touched, suspects=suspected),
     )

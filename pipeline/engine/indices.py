@@ -50,11 +50,28 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """That part of an index is not there: `text` says what, `day_ms` is the first instant of the day it holds."""
+
+    text: str
+    day_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Indices:
-    """All event indices at one look; `trouble` says which cannot be evaluated, and is empty when all can."""
+    """All event indices at one look, and what of them is `missing`."""
 
     all: tuple[Index, ...]
-    trouble: str = ""
+    missing: tuple[Missing, ...] = ()
+
+    def trouble(self, first_ms: int, last_ms: int) -> str:
+        """Say what is missing of the indices that can hold events of `[first_ms, last_ms]`, if anything is."""
+        of_these = [
+            one.text
+            for one in self.missing
+            if one.day_ms is None or (one.day_ms <= last_ms and first_ms < one.day_ms + DAY_MS)
+        ]
+        return "; ".join(of_these[:3])
 
     def overlapping(self, first_ms: int, last_ms: int) -> tuple[str, ...]:
         """Return the names of the indices that can hold events of `[first_ms, last_ms]`."""
@@ -94,7 +111,7 @@ def look(client: Elasticsearch, prefix: str = PREFIX) -> Indices:
             headers={"accept": "application/json"},
         ).body
     missing = [
-        f"{name} has {state['active_primary_shards']} of {state['number_of_shards']} primary shards"
+        (name, f"{name} has {state['active_primary_shards']} of {state['number_of_shards']} primary shards")
         for name, state in sorted(health.get("indices", {}).items())
         if state["active_primary_shards"] < state["number_of_shards"]
     ]
@@ -105,16 +122,16 @@ def look(client: Elasticsearch, prefix: str = PREFIX) -> Indices:
         for number, copies in state.get("shards", {}).items():
             primary = next((copy for copy in copies if copy.get("routing", {}).get("primary")), None)
             if primary is None or "seq_no" not in primary:
-                missing.append(f"{name} has no primary for shard {number}")
+                missing.append((name, f"{name} has no primary for shard {number}"))
                 continue
             checkpoints.append((int(number), int(primary["seq_no"]["global_checkpoint"])))
             histories.append((int(number), str(primary.get("commit", {}).get("user_data", {}).get("history_uuid", ""))))
         shards = health.get("indices", {}).get(name, {}).get("number_of_shards", 0)
         if len(state.get("shards", {})) < shards:
-            missing.append(f"{name} tells of {len(state.get('shards', {}))} of its {shards} shards")
+            missing.append((name, f"{name} tells of {len(state.get('shards', {}))} of its {shards} shards"))
         day_ms = day_of(name.removeprefix(prefix))
         found.append(Index(name, state["uuid"], tuple(sorted(checkpoints)), day_ms, tuple(sorted(histories))))
-    return Indices(tuple(found), "; ".join(missing[:3]))
+    return Indices(tuple(found), tuple(Missing(text, day_of(name.removeprefix(prefix))) for name, text in missing))
 
 
 def refresh(client: Elasticsearch, names: Sequence[str]) -> None:

@@ -175,7 +175,8 @@ def _result(detection: Detection, this: Pass, outcomes: Sequence[Evaluated] | Si
     if isinstance(outcomes, SiemliteError):
         coverage = Coverage(behind=own.arrived + own.behind)
         return PassResult(detection, before, complete=False, error=str(outcomes), coverage=coverage)
-    complete = not this.indices.trouble
+    trouble = this.indices.trouble(own.floor_ms - detection.kind.evidence_ms, this.now_ms + DAY_MS)
+    complete = not trouble
     caught_up = this.now_ms if (complete and not own.behind) or before.caught_up_ms is None else before.caught_up_ms
     ticked = tick(before, this.now_ms, detection.kind.delay_ms)
     return PassResult(
@@ -184,7 +185,7 @@ def _result(detection: Detection, this: Pass, outcomes: Sequence[Evaluated] | Si
         findings=tuple(finding for outcome in outcomes for finding in outcome.findings),
         complete=complete,
         more=own.behind > 0,
-        error=this.indices.trouble or next((one.trouble for one in outcomes if one.trouble), None),
+        error=trouble or next((one.trouble for one in outcomes if one.trouble), None),
         coverage=Coverage(
             arrived=own.arrived,
             behind=own.behind,

@@ -73,7 +73,7 @@ def plan(since: Checkpoint, indices: Indices, now_ms: int, late_horizon_ms: int,
                 evaluated.setdefault(shard, []).append(part)
                 portions.append(Portion(index, shard.shard, part))
     positions = {shard: since.position(shard).after(evaluated.get(shard, ()), upto) for _, shard, upto in shards}
-    if indices.trouble:
+    if indices.missing:
         positions = {**since.positions, **positions}
     behind = sum(gap.size for position in positions.values() for gap in position.gaps)
     too_late = 0 if since.caught_up_ms is None else skipped

@@ -326,6 +326,28 @@ def test_an_index_without_its_primary_is_not_evaluated_and_says_so(world: World)
     assert instants(result.findings) == {("203.0.113.7",): [NOON + 4]}
 
 
+def test_an_index_that_nothing_looks_at_any_more_may_be_lost(world: World) -> None:
+    world.write(failure(NOON + n) for n in range(5))
+    world.client.indices.create(
+        index="security-logs-2025.09.01",
+        settings={"index.routing.allocation.require._name": "no such node"},
+        wait_for_active_shards="0",
+        timeout="1s",
+    )
+    month = detection(NewValue(severity=Severity.LOW, group_by="source.address", fields="user.id"), "month")
+    half_a_year = detection(
+        NewValue(severity=Severity.LOW, group_by="source.address", fields="user.id", over=days(180)), "half_a_year"
+    )
+    results = {result.detection.id: result for result in world.step([FIVE, month, half_a_year], NOON + MINUTE)}
+    assert {name: result.complete for name, result in results.items()} == {
+        "five": True,
+        "month": True,
+        "half_a_year": False,
+    }
+    assert results["five"].checkpoint.caught_up_ms == NOON + MINUTE
+    assert instants(results["five"].findings) == {("203.0.113.7",): [NOON + 4]}
+
+
 def test_looking_back_is_widened_until_what_decides_is_found(es_url: str) -> None:
     world = World(es_url, limits=Limits(rows_together=3))
     world.write(failure(NOON - 14 * MINUTE + n, "wide", f"u{n}") for n in range(4))
@@ -526,7 +548,7 @@ def test_an_answer_that_leaves_out_a_shard_is_not_taken_for_whole(es_url: str) -
     world.client.indices.create(index=name, settings={"index.number_of_shards": 2})
     world.write(failure(NOON + n) for n in range(20))
     whole = look(world.client)
-    assert (whole.trouble, len(whole.all[0].checkpoints)) == ("", 2)
+    assert (whole.missing, len(whole.all[0].checkpoints)) == ((), 2)
 
     class Partial(Elasticsearch):
         def perform_request(self, method: str, path: str, **options: Any) -> Any:
@@ -536,7 +558,7 @@ def test_an_answer_that_leaves_out_a_shard_is_not_taken_for_whole(es_url: str) -
             return answer
 
     partial = look(Partial(es_url))
-    assert partial.trouble == f"{name} tells of 1 of its 2 shards"
+    assert partial.trouble(NOON, NOON) == f"{name} tells of 1 of its 2 shards"
 
 
 def test_a_shard_is_known_by_the_history_that_the_server_tells(world: World) -> None:

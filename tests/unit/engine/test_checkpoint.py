@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.engine.checkpoint import Checkpoint, Position, SeqRange, ShardId
-from pipeline.engine.indices import DAY_MS, Index, Indices, day_of
+from pipeline.engine.indices import DAY_MS, Index, Indices, Missing, day_of
 from pipeline.engine.plan import plan
 from pipeline.errors import PermanentError
 
@@ -71,7 +71,7 @@ def test_an_index_of_days_that_are_too_late_is_passed_over_and_counted() -> None
 def test_an_index_that_is_gone_is_forgotten_unless_indices_are_in_trouble() -> None:
     since = Checkpoint({ShardId("gone", 0): Position(5)}, NOON)
     assert plan(since, Indices((index(1),)), NOON, DAY_MS, 10).positions.keys() == {ShardId("u", 0)}
-    troubled = plan(since, Indices((index(1),), "an index is red"), NOON, DAY_MS, 10)
+    troubled = plan(since, Indices((index(1),), (Missing("an index is red", None),)), NOON, DAY_MS, 10)
     assert ShardId("gone", 0) in troubled.positions
 
 
@@ -110,3 +110,11 @@ def test_a_checkpoint_from_before_histories_were_noted_goes_on_where_it_stood() 
     step = plan(since, Indices((Index("security-logs-u", "u", ((0, 60),), TODAY, ((0, "h"),)),)), NOON, DAY_MS, 100)
     assert [portion.range for portion in step.portions] == [SeqRange(50, 60)]
     assert step.positions == {ShardId("u", 0, "h"): Position(60)}
+
+
+def test_what_is_missing_matters_only_where_it_is_looked_at() -> None:
+    old = Missing("an old index is red", NOON - 100 * DAY_MS)
+    anywhere = Missing("an index that names no day is red", None)
+    assert Indices((), (old,)).trouble(NOON - 99 * DAY_MS, NOON) == ""
+    assert Indices((), (old,)).trouble(NOON - 99 * DAY_MS - 1, NOON) == "an old index is red"
+    assert Indices((), (old, anywhere)).trouble(NOON, NOON) == "an index that names no day is red"
