@@ -2,11 +2,12 @@
 
 A document says that a combination of values was seen in a group at `last_ms`. Invariants: that is a fact about
 an event that was evaluated, and no more; a combination without a document, or whose document does not prove it
-known, is looked for in the events themselves. So a lost, late or stale memory costs time and never an alert,
-and a memory older than the events' retention still knows what it saw.
+known, is looked for in the events themselves. So a memory that is lost, late, stale or damaged, or that cannot be
+read or written, costs time and never an alert, and one older than the events' retention still knows what it saw.
 """
 
 import hashlib
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -21,12 +22,18 @@ from pipeline.engine.queries import GroupValues
 from pipeline.engine.result import Learned
 from pipeline.engine.steps import Step
 from pipeline.engine.view import View
-from pipeline.errors import RetryableError
+from pipeline.errors import RetryableError, SiemliteError
+
+_log = logging.getLogger(__name__)
 
 INDEX = "security-seen-v1"
 _IDS_PER_SEARCH = 5_000
+_AGAIN_MS = 60_000
+"""How long nothing is written after a failure, so that an index which does not answer holds up no passes."""
+
 _PURGE_EVERY_MS = 6 * 3_600_000
 _PURGE_SIZE = 10_000
+_PURGE_ROUNDS = 50
 _STALE_SHARE = 50
 """A document is written again when it is older than this part of the kind's time: one in fifty."""
 
@@ -72,8 +79,15 @@ def _look_up(view: View, names: Sequence[str]) -> Step[Mapping[str, int]]:
     for start in range(0, len(names), _IDS_PER_SEARCH):
         part = names[start : start + _IDS_PER_SEARCH]
         body = {"size": len(part), "query": {"ids": {"values": part}}, "_source": ["last_ms"]}
-        (answer,) = yield [Search.of([f"{INDEX}*"], body, weight=len(part), timeout_ms=view.timeout_ms)]
-        known.update((hit["_id"], int(hit["_source"]["last_ms"])) for hit in answer["hits"]["hits"])
+        try:
+            (answer,) = yield [Search.of([f"{INDEX}*"], body, weight=len(part), timeout_ms=view.timeout_ms)]
+        except SiemliteError as error:
+            _log.warning("what values were seen cannot be read, and is looked for in the events: %s", error)
+            return {}
+        for hit in answer["hits"]["hits"]:
+            seen_ms = hit["_source"].get("last_ms")
+            if type(seen_ms) is int:
+                known[hit["_id"]] = seen_ms
     return known
 
 
@@ -93,21 +107,31 @@ class Memory:
     def __init__(self, client: Elasticsearch) -> None:
         self._client = client
         self._ready = False
+        self._again_ms = 0
         self._purged_ms = 0
 
     def remember(self, learned: Sequence[Learned], now_ms: int) -> None:
-        """Write `learned`; raises `RetryableError` where some of it could not be written."""
-        if not learned:
+        """Write `learned`, where that can be done."""
+        if not learned or now_ms < self._again_ms:
             return
+        try:
+            self._write(learned)
+            if now_ms - self._purged_ms > _PURGE_EVERY_MS:
+                self._purge(now_ms)
+                self._purged_ms = now_ms
+        except SiemliteError as error:
+            _log.warning("%s; see the index %s", error, INDEX)
+            self._again_ms = now_ms + _AGAIN_MS
+
+    def _write(self, learned: Sequence[Learned]) -> None:
         self._make_ready()
         for lines in _bulks(learned):
             with translated("remembering what values were seen"):
-                answer = self._client.bulk(operations=lines)
+                answer = self._client.bulk(operations=lines, timeout="5s")
             if answer["errors"]:
-                raise RetryableError("remembering what values were seen: not all could be written")
-        if now_ms - self._purged_ms > _PURGE_EVERY_MS:
-            self._purge(now_ms)
-            self._purged_ms = now_ms
+                refused = next(item["index"]["error"] for item in answer["items"] if "error" in item["index"])
+                self._ready = False
+                raise RetryableError(f"remembering what values were seen: {refused.get('reason', refused)}")
 
     def _make_ready(self) -> None:
         if self._ready:
@@ -129,17 +153,17 @@ class Memory:
         self._ready = True
 
     def _purge(self, now_ms: int) -> None:
-        """Forget some of what is too old to prove anything."""
-        with translated("forgetting values seen long ago"):
-            answer = self._client.search(
-                index=INDEX,
-                size=_PURGE_SIZE,
-                source=False,
-                query={"range": {"until_ms": {"lt": now_ms - 86_400_000}}},
-            )
-            old = [hit["_id"] for hit in answer["hits"]["hits"]]
-            if old:
-                self._client.bulk(operations=[{"delete": {"_index": INDEX, "_id": name}} for name in old])
+        """Forget what is too old to prove anything, as far as some rounds go."""
+        old_enough = {"range": {"until_ms": {"lt": now_ms - 86_400_000}}}
+        for _ in range(_PURGE_ROUNDS):
+            with translated("forgetting values seen long ago"):
+                answer = self._client.search(index=INDEX, size=_PURGE_SIZE, source=False, query=old_enough)
+                old = [hit["_id"] for hit in answer["hits"]["hits"]]
+                if old:
+                    deletes = [{"delete": {"_index": INDEX, "_id": name}} for name in old]
+                    self._client.bulk(operations=deletes, refresh=len(old) == _PURGE_SIZE)
+            if len(old) < _PURGE_SIZE:
+                return
 
 
 def _bulks(learned: Sequence[Learned]) -> Iterator[list[Mapping[str, object]]]:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -380,6 +381,42 @@ def test_what_a_group_has_had_is_remembered_and_read_from_the_events_where_it_is
     world.engine = world.new_engine()
     world.write([failure(NOON + 8, "away"), failure(NOON + 9, "elsewhere")])
     assert instants(world.findings([country], NOON + 10)) == {("u1",): [NOON + 2, NOON + 9]}
+
+
+def _without_its_shard(client: Elasticsearch) -> None:
+    client.indices.delete(index="security-seen-v1")
+    nowhere = {"index.routing.allocation.require._name": "no such node"}
+    client.indices.create(index="security-seen-v1", settings=nowhere, wait_for_active_shards="0", timeout="1s")
+
+
+def _without_instants(client: Elasticsearch) -> None:
+    client.indices.refresh(index="security-seen-v1")
+    for hit in client.search(index="security-seen-v1")["hits"]["hits"]:
+        client.index(index="security-seen-v1", id=hit["_id"], document={}, refresh=True)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _without_its_shard,
+        _without_instants,
+        lambda client: client.indices.close(index="security-seen-v1"),
+        lambda client: client.indices.add_block(index="security-seen-v1", block="write"),
+    ],
+)
+def test_a_damaged_memory_costs_no_alert(world: World, damage: Callable[[Elasticsearch], object]) -> None:
+    country = detection(
+        NewValue(severity=Severity.LOW, group_by="user.id", fields="source.address", over=days(10)), "country"
+    )
+    world.write([failure(NOON - HOUR, "home")])
+    assert world.findings([country], NOON) == []
+    damage(world.client)
+    world.engine = world.new_engine()
+    for number in range(2):
+        world.write([failure(NOON + 10 * number + 1, "home"), failure(NOON + 10 * number + 2, f"away{number}")])
+        (result,) = world.step([country], NOON + 10 * number + 3)
+        assert result.complete
+        assert NOON + 10 * number + 2 in instants(result.findings)[("u1",)]
 
 
 def test_a_late_event_of_a_known_value_makes_a_new_value_of_what_came_earlier(world: World) -> None:
