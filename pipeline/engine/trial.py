@@ -10,7 +10,9 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+import orjson
 from elasticsearch import Elasticsearch
 
 from pipeline.detection.detection import Detection
@@ -29,7 +31,7 @@ from pipeline.engine.scope import DRILL, Scope
 from pipeline.engine.steps import run
 from pipeline.engine.ticking import Tick
 from pipeline.engine.view import View
-from pipeline.errors import PermanentError, SiemliteError
+from pipeline.errors import SiemliteError
 from pipeline.events.values import instant_text
 
 BASE_MS = 1_767_571_200_000
@@ -39,6 +41,7 @@ _PREFIX = "security-trial-"
 _NEVER_LATE_MS = 2**52
 _STEP = 2**31
 _PAGE = 200
+_EVENTS_PER_REQUEST = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,9 @@ def run_examples(client: Elasticsearch, detections: Sequence[Detection], *, muta
     searcher = Searcher(client)
     with _index(client) as index:
         for number in range(passes):
-            _write(client, index, cases, number)
+            refused = _write(client, index, cases, number)
+            for unit in units:
+                unit.error = unit.error or refused.get((unit.detection.id, unit.case))
             refresh(client, [index])
             indices = look(client, index)
             _evaluate(searcher, indices, units, cases, number, last=number == passes - 1)
@@ -151,26 +156,39 @@ def _index(client: Elasticsearch) -> Iterator[str]:
             client.indices.delete(index=name, ignore_unavailable=True)
 
 
-def _write(client: Elasticsearch, index: str, cases: Mapping[str, Sequence[Case]], number: int) -> None:
-    operations: list[Mapping[str, object]] = []
+_CaseOf = tuple[str, int]
+"""A detection's id, and the number of one of its examples."""
+
+
+def _write(
+    client: Elasticsearch, index: str, cases: Mapping[str, Sequence[Case]], number: int
+) -> Mapping[_CaseOf, str]:
+    """Write the events that arrive with pass `number`; return why events of an example could not be written."""
+    refused: dict[_CaseOf, str] = {}
+    owners: list[_CaseOf] = []
+    lines: list[Any] = []  # bytes, which the client's types do not know of
     for name, own in cases.items():
         for case_number, case in enumerate(own):
             for event in case.documents:
-                if event.arrives == number:
-                    operations.append({"create": {"_index": index}})
-                    operations.append(
-                        {
-                            **event.fields,
-                            "@timestamp": instant_text(event.time_ms),
-                            DRILL: f"{name} {case_number}",
-                        }
+                if event.arrives != number:
+                    continue
+                try:
+                    body = orjson.dumps(
+                        {**event.fields, "@timestamp": instant_text(event.time_ms), DRILL: f"{name} {case_number}"}
                     )
-    for start in range(0, len(operations), 10_000):
+                except (TypeError, ValueError, OverflowError) as error:
+                    refused[name, case_number] = f"an event cannot be written: {error}"
+                    continue
+                owners.append((name, case_number))
+                lines.append(b'{"create":{"_index":"%b"}}\n%b\n' % (index.encode(), body))
+    for start in range(0, len(lines), _EVENTS_PER_REQUEST):
         with translated("writing the examples"):
-            answer = client.bulk(operations=operations[start : start + 10_000])
-        if answer["errors"]:
-            refused = next(item["create"]["error"] for item in answer["items"] if "error" in item["create"])
-            raise PermanentError(f"writing the examples: {refused.get('reason', refused)}")
+            answer = client.bulk(operations=lines[start : start + _EVENTS_PER_REQUEST])
+        for owner, item in zip(owners[start:], answer["items"], strict=False):
+            cause = item["create"].get("error")
+            if cause is not None:
+                refused.setdefault(owner, f"Elasticsearch refuses an event: {cause.get('reason', cause)}")
+    return refused
 
 
 def _evaluate(

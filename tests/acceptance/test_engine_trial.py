@@ -16,6 +16,7 @@ from pipeline.detection import (
     Absence,
     Custom,
     DistinctCount,
+    Match,
     Severity,
     Threshold,
     Window,
@@ -27,6 +28,7 @@ from pipeline.detection import (
     raw,
     until,
 )
+from pipeline.detection.examples import Example
 from pipeline.engine.loader import BUILT_IN, load_detections
 from pipeline.engine.trial import run_examples
 from pipeline.engine.trial_text import verdict_document, verdict_lines
@@ -65,6 +67,25 @@ def test_an_example_that_fails_is_explained(client: Elasticsearch) -> None:
         "         00:00:00.000 to 00:00:03.000: 4 events user.id=u event.code=LOGOUT",
     ]
     assert json.loads(json.dumps(verdict_document(verdict)))["examples"][1]["crossings"][0]["at_ms"] == 2000
+
+
+@pytest.mark.parametrize(
+    ("example", "said"),
+    [
+        (event({"source": "text"}), "Elasticsearch refuses an event: "),
+        (event({"user.id": {1, 2}}), "an event cannot be written: Type is not JSON serializable: set"),
+        (event(at=10**17), "an event cannot be written: "),
+    ],
+)
+def test_an_example_that_cannot_be_written_is_named_and_stops_no_other(
+    client: Elasticsearch, example: Example, said: str
+) -> None:
+    good = Match(severity=LOW, where={"event.code": "A"}, fires=[event()], quiet=[event({"event.code": "B"})])
+    bad = Match(severity=LOW, where={"event.code": "A"}, fires=[event(), example])
+    verdicts = run_examples(client, [detection(good, "good"), detection(bad, "bad")])
+    assert [verdict.passed for verdict in verdicts] == [True, False]
+    assert [case.error is None for case in verdicts[1].cases] == [True, False]
+    assert str(verdicts[1].cases[1].error).startswith(said)
 
 
 def test_examples_do_not_see_one_another_also_without_groups(client: Elasticsearch) -> None:
