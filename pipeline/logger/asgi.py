@@ -5,7 +5,8 @@
 
 Invariants: messages pass unchanged and in order, and are never held back (streaming, websockets), but for the one
 that says that the application has ended, which waits until its last events are on disk: some servers end by a signal
-then, and no exit function runs; an exception is logged and raised again; no framework is imported.
+then, and no exit function runs; an exception is logged and raised again; a request is logged when the last of its
+response was handed over, whatever the application does after that; no framework is imported.
 """
 
 import asyncio
@@ -85,26 +86,34 @@ class SecurityASGIMiddleware:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+        gone = False
+
         async def watched_send(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            kind = message["type"]
+            if kind == "http.response.start":
                 exchange.status = message["status"]
             await send(message)
+            if kind == "http.response.pathsend" or (kind == "http.response.body" and not message.get("more_body")):
+                exchange.finish(cancelled=gone)
 
         async def watched_receive() -> Message:
+            nonlocal gone
             message = await receive()
-            if exchange.body is not None and message["type"] == "http.request":
+            if message["type"] == "http.disconnect":
+                gone = True
+            elif exchange.body is not None and message["type"] == "http.request":
                 exchange.body.feed(message.get("body", b""))
             return message
 
         try:
-            await self._app(scope, receive if exchange.body is None else watched_receive, watched_send)
+            await self._app(scope, watched_receive, watched_send)
         except asyncio.CancelledError as error:
             exchange.finish(error, cancelled=True)
             raise
         except BaseException as error:
-            exchange.finish(error)
+            exchange.finish(error, cancelled=gone)
             raise
-        exchange.finish()
+        exchange.finish(cancelled=gone or exchange.status is not None)
 
     def _begin(self, scope: Scope) -> Exchange | None:
         if scope["type"] not in ("http", "websocket"):

@@ -8,7 +8,7 @@ Trace Context 1 (traceparent).
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from pipeline.errors import ConfigurationError
 
@@ -16,7 +16,13 @@ FORWARDED = "forwarded"
 X_FORWARDED_FOR = "x-forwarded-for"
 _HOPS_MOST = 64
 _UNIX = "unix"
-_FOR = re.compile(r"""(?:^|;)\s*for\s*=\s*(?:"([^"\\]*)"|([^\s;"]*))\s*(?:;|$)""", re.IGNORECASE)
+_SPACE = r"[ \t]*+"
+_PAIR = rf"""{_SPACE}([\w!#$%&'*+.^`|~-]++){_SPACE}={_SPACE}("(?:[^"\\]|\\.)*+"|[^\s;,"\\]*+){_SPACE}"""
+_PAIRS = re.compile(_PAIR, re.ASCII)
+_ELEMENT = re.compile(rf"{_PAIR}(?:;{_PAIR})*+;?{_SPACE}", re.ASCII)
+_COMMAS_MOST = 16
+"""Commas within the quoted values of one element."""
+
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -44,9 +50,9 @@ class TrustedProxies:
         if not (self._trusts(address) if address is not None else self._unix and not peer):
             return peer or None
         nearest = str(address) if address is not None else None
-        elements = ",".join(headers).rsplit(",", _HOPS_MOST)[-_HOPS_MOST:]
-        for element in reversed(elements):
-            hop = _parsed(self._node(element))
+        line = ",".join(headers)
+        for node in _addresses(line) if self.header == X_FORWARDED_FOR else _nodes(line):
+            hop = _parsed(node)
             if hop is None:
                 return nearest  # The proxy did not say, or not what can be believed.
             nearest = str(hop)
@@ -54,14 +60,43 @@ class TrustedProxies:
                 return nearest
         return nearest
 
-    def _node(self, element: str) -> str:
-        if self.header == X_FORWARDED_FOR:
-            return element.strip()
-        match = _FOR.search(element)
-        return "" if match is None else match[1] or match[2] or ""
-
     def _trusts(self, address: _Address) -> bool:
         return any(address.version == network.version and address in network for network in self._networks)
+
+
+def _addresses(line: str) -> Iterator[str]:
+    """Yield the addresses of an `X-Forwarded-For` header, the last one first."""
+    for element in reversed(line.rsplit(",", _HOPS_MOST)[-_HOPS_MOST:]):
+        yield element.strip()
+
+
+def _nodes(line: str) -> Iterator[str]:
+    """Yield the `for` of each element of a `Forwarded` header, the last one first, empty where there is not just one.
+
+    What a client sent may hold half a quoted value, and what a proxy added may quote what a client said, commas
+    included. So an element is the shortest end of the line that is well-formed and begins behind a comma.
+    """
+    end = len(line)
+    for _ in range(_HOPS_MOST):
+        start = end
+        for _ in range(_COMMAS_MOST):
+            start = line.rfind(",", 0, start)
+            if _ELEMENT.fullmatch(line, start + 1, end):
+                break
+            if start < 0:
+                return
+        else:
+            yield ""
+            return
+        found = [value for name, value in _PAIRS.findall(line, start + 1, end) if name.lower() == "for"]
+        yield _unquoted(found[0]) if len(found) == 1 else ""
+        if start < 0:
+            return
+        end = start
+
+
+def _unquoted(value: str) -> str:
+    return re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
 
 
 def trace_id_of(traceparent: str | None) -> str | None:

@@ -4,6 +4,7 @@ import asyncio
 import io
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -207,6 +208,57 @@ def test_a_client_that_disconnects_leaves_an_event_of_unknown_outcome(security: 
     assert sent == []
     assert event["event"]["outcome"] == "unknown"
     assert "response" not in event["http"]
+
+
+def test_a_response_that_is_cut_off_says_so(security: SecurityLogger) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+
+    (event,), _ = serve(security, app)
+    assert (event["event"]["outcome"], event["event"]["reason"]) == ("unknown", "cancelled")
+    assert event["http"]["response"]["status_code"] == 200
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_what_an_application_does_after_its_response_is_no_part_of_it(security: SecurityLogger, fails: bool) -> None:
+    seen: list[int] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send)
+        seen.append(len(events))
+        if fails:
+            raise KeyError("in the background")
+
+    wrapped = SecurityASGIMiddleware(app, security=security)
+    with captured_events() as events, pytest.raises(KeyError) if fails else nullcontext():
+        asyncio.run(wrapped(scope_of(), no_body, _nowhere))
+    (event,) = events
+    assert seen == [1], "it was logged before"
+    assert (event["event"]["outcome"], event["log"]["level"]) == ("success", "info")
+
+
+def test_a_client_that_leaves_while_it_sends_is_no_crash(security: SecurityLogger) -> None:
+    messages: Iterator[Message] = iter(
+        [{"type": "http.request", "body": b"a", "more_body": True}, {"type": "http.disconnect"}]
+    )
+
+    async def leaves() -> Message:
+        return next(messages)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["type"] == "http.request":
+            pass
+        raise ConnectionError("the client has left")
+
+    with captured_events() as events, pytest.raises(ConnectionError):
+        asyncio.run(SecurityASGIMiddleware(app, security=security)(scope_of(), leaves, _nowhere))
+    (event,) = events
+    assert (event["event"]["outcome"], event["event"]["reason"], event["log"]["level"]) == (
+        "unknown",
+        "cancelled",
+        "info",
+    )
 
 
 def test_parts_of_a_stream_pass_as_they_come(security: SecurityLogger) -> None:

@@ -57,6 +57,14 @@ def test_a_forwarding_header_is_believed_from_the_right_as_far_as_proxies_are_tr
         (["for=unknown"], "10.0.0.1"),
         (["by=198.51.100.1"], "10.0.0.1"),
         (["xfor=198.51.100.1"], "10.0.0.1"),
+        (['host="a;for=6.6.6.6;b";for=198.51.100.1'], "198.51.100.1"),
+        (['host="a, for=6.6.6.6;b";for=198.51.100.1'], "198.51.100.1"),
+        (['host="a\\";for=6.6.6.6;\\"";for=198.51.100.1'], "198.51.100.1"),
+        (['for=198.51.100.1;host=",";x=y'], "198.51.100.1"),
+        (['for="', 'for=198.51.100.1;host="a,b,c"'], "198.51.100.1"),
+        (["for=6.6.6.6;for=198.51.100.1"], "10.0.0.1"),  # which of them is meant?
+        (['host="' + "," * 50 + '";for=198.51.100.1'], "10.0.0.1"),
+        (["for=198.51.100.1:4711"], "198.51.100.1"),
     ],
 )
 def test_the_standard_header_is_read_alike(headers: list[str], client: str) -> None:
