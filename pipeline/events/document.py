@@ -123,8 +123,8 @@ class Shaper:
         if field_type is not None:
             self._place(draft, key, name, field_type, value)
             return
-        if key in self.measured and kind in (int, float):
-            draft.numbers[key] = float(value)
+        if key in self.measured and (number := values.number(value)) is not None:
+            draft.numbers[key] = number
         draft.keep(key, value)
 
     def _take_object(self, draft: Unfinished, key: str, name: str, value: dict[str, Plain]) -> None:
@@ -206,8 +206,9 @@ class Shaper:
 
     def _take_numbers(self, draft: Unfinished, numbers: dict[str, Plain]) -> None:
         for key, value in numbers.items():
-            if _NUMBER_NAME.fullmatch(key) and isinstance(value, int | float) and not isinstance(value, bool):
-                draft.numbers[key] = float(value)
+            number = values.number(value)
+            if number is not None and _NUMBER_NAME.fullmatch(key):
+                draft.numbers[key] = number
             else:
                 draft.keep(f"numbers.{key}", value)
 
@@ -225,8 +226,8 @@ class Shaper:
             elif type(value) is dict and name.count(".") < _ECS_DEPTH:
                 self._take_ecs(draft, name, value)
             else:
-                if name in self.measured and type(value) in (int, float):
-                    draft.numbers[name.replace(".", "_")] = float(value)
+                if name in self.measured and (number := values.number(value)) is not None:
+                    draft.numbers[name.replace(".", "_")] = number
                 draft.keep(name, value)
 
     def finish(self, draft: Unfinished, received_ms: int, live: bool) -> Document:

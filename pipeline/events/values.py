@@ -9,6 +9,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from math import isfinite
 from typing import NamedTuple
 
 import orjson
@@ -30,6 +31,7 @@ _DIGITS = re.compile(r"[0-9]{9}")
 _NUMBER = re.compile(r"[0-9]{10}(?:\.[0-9]{1,9})?|[0-9]{13}(?:\.[0-9]{1,6})?")
 """Seconds and milliseconds since the epoch in text, from 2001 to 2286."""
 
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,3})?")
 _SECONDS = re.compile(r"[0-5][0-9]\.[0-9]{3}Z")
 _minutes: dict[str, int] = {}
 _addresses: dict[str, tuple[str, str | None]] = {}
@@ -77,6 +79,17 @@ def whole_number(value: object) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63:
         return value
     return None
+
+
+def number(value: object) -> float | None:
+    """Return a finite number, also one in decimal text, which is what a `Decimal` has become."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float) or (isinstance(value, str) and _DECIMAL.fullmatch(value)):
+        found = float(value)
+    else:
+        return None
+    return found if isfinite(found) else None
 
 
 def geo_point(value: object) -> dict[str, float] | None:

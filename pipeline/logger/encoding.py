@@ -68,8 +68,8 @@ class TwoSteps:
             pseudonyms_of(settings, lambda: load_keys(settings.keys_folder)),
             locator(settings),
         )
-        self._redactor = Redactor(settings.siemlite_redact_keys)
-        self._quick = QuickShaper(self._redactor, self._shaper)
+        self.redactor = Redactor(settings.siemlite_redact_keys)
+        self._quick = QuickShaper(self.redactor, self._shaper)
 
     def first(self, raw: dict[str, Any], event_id: str, now_ms: int) -> Encoded | Snapshot:
         """Return the event `raw` as bytes that its arguments cannot change any more; not yet to be written.
@@ -80,7 +80,7 @@ class TwoSteps:
         return self._shaped(raw, event_id, now_ms) if snapshot is None else snapshot
 
     def _shaped(self, raw: dict[str, Any], event_id: str, now_ms: int) -> Encoded:
-        document = self._shaper.shape(self._redactor.keys(raw), event_id, now_ms, live=True)
+        document = self._shaper.shape(self.redactor.keys(raw), event_id, now_ms, live=True)
         return Encoded(index_of(document.instant), event_id, document.level, _dump(document.body))
 
     def remains(self, raw: Mapping[str, object], event_id: str, now_ms: int, error: Exception) -> Encoded:
@@ -106,7 +106,7 @@ class TwoSteps:
             if pause is not None and turn % _POLITE_SHAPING == 0:
                 pause()
         try:
-            suspects: Sequence[int] = self._redactor.suspects([event.body for event in found])
+            suspects: Sequence[int] = self.redactor.suspects([event.body for event in found])
         except Exception:  # noqa: BLE001 - fails closed: all of them are looked at
             suspects = range(len(found))
         for turn, position in enumerate(suspects):
@@ -137,7 +137,7 @@ class TwoSteps:
         document: dict[str, Any] = {}
         try:
             document = orjson.loads(b"{" + event.body[len(INGESTED) :])
-            redacted = self._redactor.values(document)
+            redacted = self.redactor.values(document)
             redacted["event"]["id"] = event.event_id  # random enough to look like a token once in a long while
             return event._replace(body=_dump(redacted))
         except Exception as error:  # noqa: BLE001 - fails closed: what cannot be redacted is left out

@@ -9,10 +9,21 @@ has no lock that could deadlock; what siemlite and its clients log never loops b
 
 import logging
 import threading
+from collections.abc import Mapping
 from typing import Any
 
+from pipeline.events.redaction import MARKER
 from pipeline.logger.notices import LOG
-from pipeline.logger.records import event_of, exception_fields, exception_of, is_own, level_of, text_of
+from pipeline.logger.records import (
+    event_of,
+    exception_fields,
+    exception_of,
+    formatted_error,
+    is_own,
+    level_of,
+    text_of,
+    without_source,
+)
 from pipeline.logger.security import SecurityLogger
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "event"}
@@ -42,7 +53,7 @@ class SecurityHandler(logging.Handler):
         self._busy.now = True
         try:
             # A record made while one is being formatted (by an object that logs in `__str__`) keeps its raw text.
-            message = text_of(record.msg) if nested else _message(record)
+            message = text_of(record.msg) if nested else self._message(record)
             self._security.submit(_fields(record, message), event_of(vars(record).get("event")), level=_level(record))
         except Exception as error:  # noqa: BLE001 - a handler must not end the application
             LOG.error("a log record could not become an event: %s", type(error).__name__)
@@ -58,12 +69,18 @@ class SecurityHandler(logging.Handler):
         self._security.close()
         super().close()
 
+    def _message(self, record: logging.LogRecord) -> str:
+        try:
+            if isinstance(record.args, Mapping) and record.args:
+                return without_source(str(record.msg) % self._named(record.args))
+            return without_source(record.getMessage())
+        except Exception:  # noqa: BLE001 - wrong arguments, or hostile ones
+            return text_of(record.msg)
 
-def _message(record: logging.LogRecord) -> str:
-    try:
-        return record.getMessage()
-    except Exception:  # noqa: BLE001 - wrong arguments, or hostile ones
-        return text_of(record.msg)
+    def _named(self, arguments: Mapping[str, object]) -> Mapping[str, object]:
+        """Return arguments that a message names, the secrets among them hidden while their names are known."""
+        is_sensitive = self._security.redactor.is_sensitive
+        return {name: MARKER if is_sensitive(name) else value for name, value in arguments.items()}
 
 
 def _level(record: logging.LogRecord) -> str:
@@ -76,9 +93,12 @@ def _fields(record: logging.LogRecord, message: str) -> dict[str, Any]:
     if error is not None:
         fields.update(exception_fields(error))
     elif record.exc_text:
-        fields["traceback"] = record.exc_text
+        fields["traceback"] = without_source(record.exc_text)
+        fields.update(formatted_error(record.exc_text))
+    elif "\n" in message:  # a queue's handler has put the traceback there
+        fields.update(formatted_error(message))
     if record.stack_info:
-        fields["stack"] = record.stack_info
+        fields["stack"] = without_source(record.stack_info)
     for key, value in vars(record).items():
         if key not in _STANDARD:
             fields.setdefault(key, value)

@@ -1,12 +1,14 @@
 """What records of other loggers become: shared by the logging handler and the structlog processor.
 
 Invariants: records of siemlite itself and of the clients that carry its events are never taken in, so nothing
-loops; a traceback keeps places and names, never source lines or values of variables; no exception of a
-hostile object escapes.
+loops; a traceback keeps places and names, never source lines or values of variables, also where another formatted it
+before; no exception of a hostile object escapes.
 """
 
+import re
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Any
 
@@ -19,6 +21,10 @@ _OWN = ("pipeline", "siemlite", "elasticsearch", "elastic_transport", "urllib3",
 _OWN_BELOW = tuple(f"{name}." for name in _OWN)
 _FRAMES_MOST = 50
 _CAUSES_MOST = 10
+_TRACEBACK = "Traceback (most recent call last):"
+_FRAME_SIGN = 'File "'
+_FRAME = re.compile(r'[ |]*File "[^"\n]*", line \d+')
+_LAST_LINE = re.compile(r"^(?P<type>[A-Za-z_][\w.]{0,199})(?:: (?P<message>.*))?\Z", re.MULTILINE | re.DOTALL)
 _UNPRINTABLE = "[unprintable]"
 
 
@@ -48,6 +54,40 @@ def event_of(value: object) -> EventType:
         except ValueError:
             return LOG_RECORD
     return LOG_RECORD
+
+
+def dated(value: object) -> object:
+    """Return a `datetime` as text with its offset, local time where it names none; anything else as it is."""
+    if isinstance(value, datetime):
+        return (value if value.tzinfo is not None else value.astimezone()).isoformat()
+    return value
+
+
+def without_source(text: str) -> str:
+    """Return text without the lines of source in the tracebacks and stacks that it holds."""
+    if _FRAME_SIGN not in text:
+        return text
+    kept: list[str] = []
+    depth: int | None = None
+    for line in text.split("\n"):
+        margin = len(line) - len(line.lstrip(" |"))
+        if _FRAME.match(line):
+            depth = margin
+        elif depth is not None and margin > depth:
+            continue
+        else:
+            depth = None
+        kept.append(line)
+    return "\n".join(kept)
+
+
+def formatted_error(text: str) -> Mapping[str, str]:
+    """Return type and message of the exception whose formatted traceback ends `text`, if one does."""
+    start = text.rfind(_TRACEBACK)
+    match = _LAST_LINE.search(text, start) if start >= 0 else None
+    if match is None:
+        return {}
+    return {"error.type": match["type"], **({"error.message": match["message"]} if match["message"] else {})}
 
 
 def text_of(value: object) -> str:

@@ -18,6 +18,7 @@ from pipeline.events.fields import ALIASES
 from pipeline.logger import capture
 from pipeline.logger.encoding import TwoSteps
 from pipeline.logger.handover import RANKS, Item, Ticket
+from pipeline.logger.records import dated
 from pipeline.logger.request import CURRENT, RequestContext
 from pipeline.logger.writer import writer_for
 from pipeline.settings import Settings, load_settings
@@ -46,6 +47,7 @@ class SecurityLogger:
         self._durable = durable
         self.clock = clock if clock is not None else SystemClock()
         self._steps = TwoSteps(self.settings)
+        self.redactor = self._steps.redactor
         self._writer = writer_for(self.settings, self.clock)
         self._writer.use(id(self))
 
@@ -70,9 +72,10 @@ class SecurityLogger:
         """Log `event`.
 
         `level` replaces the event's own; `numbers` are kept so that they can be measured; `timestamp` (default:
-        now) is a `datetime`, RFC 3339 text or seconds or milliseconds since the epoch; anything else becomes
-        metadata. What the current request knows (see `bind_user` and the middleware) is filled in where an
-        argument is missing. With `durable=True` the call returns when the event is on disk.
+        now) is a `datetime` (a naive one is local time, as everywhere in Python), RFC 3339 text (without an
+        offset: UTC) or seconds or milliseconds since the epoch; anything else becomes metadata. What the
+        current request knows (see `bind_user` and the middleware) is filled in where an argument is missing.
+        With `durable=True` the call returns when the event is on disk.
 
         Raises only when `durable`: `RetryableError`, and then the event is not kept (or, after 30 s without an
         answer from the disk, perhaps not).
@@ -96,7 +99,7 @@ class SecurityLogger:
         if geo_location is not None:
             raw["geo_location"] = geo_location
         if timestamp is not None:
-            raw["@timestamp"] = timestamp.isoformat() if isinstance(timestamp, datetime) else timestamp
+            raw["@timestamp"] = dated(timestamp)
         if numbers is not None:
             raw["numbers"] = numbers
         if metadata:

@@ -3,21 +3,33 @@
     structlog.configure(processors=[…, security_processor(security), structlog.processors.JSONRenderer()])
     log.warning("login failed", security_event=SecurityEvent.LOGIN_FAILURE, user_id=7, ip=ip)
 
-Invariants: the event dict is passed on as it came, but for `security_event`, which becomes its code so that
-it can be rendered; nothing raises; what siemlite and its clients log never loops back in. structlog itself is
-not imported.
+A `timestamp` counts where it says which instant it is; text without an offset may be local time or not, and is
+left out: the event happens now. Invariants: the event dict is passed on as it came, but for `security_event`,
+which becomes its code so that it can be rendered; nothing raises; what siemlite and its clients log never loops
+back in. structlog itself is not imported.
 """
 
 import logging
+import re
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 from pipeline.events.catalogue import EventType
 from pipeline.logger.notices import LOG
-from pipeline.logger.records import event_of, exception_fields, exception_of, is_own, level_of
+from pipeline.logger.records import (
+    dated,
+    event_of,
+    exception_fields,
+    exception_of,
+    formatted_error,
+    is_own,
+    level_of,
+    without_source,
+)
 from pipeline.logger.security import SecurityLogger
 
 _PASSED_OVER = frozenset({"event", "security_event", "level", "exc_info", "logger", "timestamp"})
+_OFFSET = re.compile(r"(?:[Zz]|[+-]\d\d:?\d\d)$")
 _LEVELS = {"exception": logging.ERROR, "fatal": logging.CRITICAL, "warn": logging.WARNING, "msg": logging.INFO}
 
 Processor = Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]
@@ -55,12 +67,17 @@ def _fields(event_dict: Mapping[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {"message": event_dict.get("event")}
     if event_dict.get("logger") is not None:
         fields["log.logger"] = event_dict["logger"]
-    if event_dict.get("timestamp") is not None:
-        fields["@timestamp"] = event_dict["timestamp"]
+    timestamp = dated(event_dict.get("timestamp"))
+    if isinstance(timestamp, int | float) or (isinstance(timestamp, str) and _OFFSET.search(timestamp)):
+        fields["@timestamp"] = timestamp
     error = exception_of(event_dict.get("exc_info"))
     if error is not None:
         fields.update(exception_fields(error))
     for key, value in event_dict.items():
-        if key not in _PASSED_OVER and not key.startswith("_"):
+        if key in ("exception", "stack") and isinstance(value, str):
+            fields[key] = without_source(value)
+            if key == "exception":
+                fields.update(formatted_error(value))
+        elif key not in _PASSED_OVER and not key.startswith("_"):
             fields.setdefault(key, value)
     return fields

@@ -49,7 +49,7 @@ class Watch:
         trusted = security.settings.siemlite_trusted_proxies if trusted_proxies is None else trusted_proxies
         self.security = security
         self.proxies = TrustedProxies(trusted, forwarded_header)
-        self._redactor = Redactor(security.settings.siemlite_redact_keys)
+        self._redactor = security.redactor
         self._body_bytes = body_bytes if body else None
         self._exclude = frozenset(exclude)
 

@@ -102,6 +102,60 @@ def test_an_exception_is_kept_with_places_and_causes_and_without_secrets(log: lo
     assert "hunter2" not in str(event)
 
 
+def fail(*, group: bool) -> None:
+    if group:
+        raise ExceptionGroup("several", [ValueError("first") if "s3cr3tPa55" else KeyError()])
+    raise KeyError("s3cr3tPa55"[:3])
+
+
+@pytest.mark.parametrize("group", [False, True])
+def test_a_traceback_that_another_handler_has_formatted_shows_no_source(security: SecurityLogger, group: bool) -> None:
+    taken: queue.Queue[logging.LogRecord] = queue.Queue()
+    log = logging.Logger("queued")
+    log.addHandler(QueueHandler(taken))
+    try:
+        fail(group=group)
+    except (KeyError, ExceptionGroup):
+        log.exception("failed", stack_info=True)
+    with captured_events() as events:
+        SecurityHandler(security).handle(taken.get())
+    (event,) = events
+    assert "s3cr3tPa55" not in str(event)
+    assert event["message"].startswith("failed\n")
+    assert "test_handler.py" in event["message"]
+    if not group:
+        assert event["error"] == {"type": "KeyError", "message": "'s3c'"}
+
+
+def test_a_structlog_event_with_a_formatted_traceback_shows_no_source(security: SecurityLogger) -> None:
+    try:
+        fail(group=False)
+    except KeyError:
+        event_dict = structlog.processors.format_exc_info(None, "error", {"event": "failed", "exc_info": True})
+    with captured_events() as events:
+        security_processor(security)(None, "error", event_dict)
+    assert "s3cr3tPa55" not in str(events)
+    assert events[0]["error"] == {"type": "KeyError", "message": "'s3c'"}
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "is_kept"),
+    [("2026-11-20T10:00:00Z", True), ("2026-11-20T10:00:00+0100", True), ("2026-11-20 10:00:00", False)],
+)
+def test_a_structlog_timestamp_counts_where_it_says_which_instant_it_is(
+    security: SecurityLogger, timestamp: str, is_kept: bool
+) -> None:
+    with captured_events() as events:
+        security_processor(security)(None, "info", {"event": "x", "timestamp": timestamp})
+    assert events[0]["@timestamp"].startswith("2026-11-20") is is_kept
+
+
+def test_the_secrets_among_named_arguments_are_hidden(log: logging.Logger) -> None:
+    with captured_events() as events:
+        log.info("%(user)s logs in with %(password)s", {"user": "bob", "password": "two words"})
+    assert events[0]["message"] == "bob logs in with [REDACTED]"
+
+
 def test_a_long_traceback_keeps_its_ends(log: logging.Logger) -> None:
     def fall(depth: int) -> None:
         if depth:

@@ -4,8 +4,10 @@ import asyncio
 import dataclasses
 import json
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +139,7 @@ def test_an_event_whose_values_cannot_be_redacted_is_kept_as_a_skeleton(
     def fail(tree: object) -> object:
         raise RecursionError
 
-    monkeypatch.setattr(security._steps._redactor, "values", fail)
+    monkeypatch.setattr(security._steps.redactor, "values", fail)
     security.log(SecurityEvent.LOGIN_FAILURE, message=f"paid with {CARD}", ip="192.0.2.1", user_id=CARD)
     security.log(SecurityEvent.LOGOUT)
     security.flush()
@@ -173,7 +175,7 @@ def test_a_scan_that_fails_lets_nothing_through_unseen(
     def fail(bodies: object) -> object:
         raise MemoryError
 
-    monkeypatch.setattr(security._steps._redactor, "suspects", fail)
+    monkeypatch.setattr(security._steps.redactor, "suspects", fail)
     assert CARD not in str(logged(security, SecurityEvent.ADMIN_ACTION, message=f"paid with {CARD}"))
 
 
@@ -191,6 +193,24 @@ def test_a_timestamp_is_a_datetime_a_text_or_a_number(
     security = make(siemlite_retention=100 * 365 * 86_400_000)
     security.clock = _Fixed(1_795_485_600_000)
     assert logged(security, SecurityEvent.LOGOUT, timestamp=given)["@timestamp"] == stored
+
+
+def test_a_datetime_without_an_offset_is_local_time(
+    make: Callable[..., SecurityLogger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        event = logged(make(), SecurityEvent.LOGOUT, timestamp=datetime.now())  # noqa: DTZ005 - that is the point
+        assert abs(datetime.fromisoformat(event["@timestamp"]).timestamp() - time.time()) < 60
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_numbers_that_a_database_gives_are_measured(make: Callable[..., SecurityLogger]) -> None:
+    event = logged(make(), SecurityEvent.BULK_DATA_EXPORT, rows=Decimal("50000"), numbers={"cost": Decimal("1.5")})
+    assert event["siemlite"]["number"] == {"rows": 50_000.0, "cost": 1.5}
 
 
 class _Fixed:
