@@ -22,6 +22,7 @@ _OWN_BELOW = tuple(f"{name}." for name in _OWN)
 _FRAMES_MOST = 50
 _CAUSES_MOST = 10
 _TRACEBACK = "Traceback (most recent call last):"
+_STACK = "\nStack (most recent call last):"
 _FRAME_SIGN = 'File "'
 _FRAME = re.compile(r'[ |]*File "[^"\n]*", line \d+')
 _LAST_LINE = re.compile(r"^(?P<type>[A-Za-z_][\w.]{0,199})(?:: (?P<message>.*))?\Z", re.MULTILINE | re.DOTALL)
@@ -84,7 +85,7 @@ def without_source(text: str) -> str:
 def formatted_error(text: str) -> Mapping[str, str]:
     """Return type and message of the exception whose formatted traceback ends `text`, if one does."""
     start = text.rfind(_TRACEBACK)
-    match = _LAST_LINE.search(text, start) if start >= 0 else None
+    match = _LAST_LINE.search(text[start:].partition(_STACK)[0]) if start >= 0 else None
     if match is None:
         return {}
     return {"error.type": match["type"], **({"error.message": match["message"]} if match["message"] else {})}

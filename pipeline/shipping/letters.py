@@ -7,7 +7,7 @@ letter, however often it is written.
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,18 +98,27 @@ class DeadLetters:
         ]
 
     def _write(self, letters: Sequence[Letter]) -> None:
-        path = private_folder(self._folder) / _FILE
-        lines = b"".join(orjson.dumps({"id": letter.event_id, **letter.body()}) + b"\n" for letter in letters)
-        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            size = os.fstat(handle).st_size
-            if size and os.pread(handle, 1, size - 1) != b"\n":
-                lines = b"\n" + lines  # Whoever wrote last was killed within a line, or found the disk full.
-            _write_whole(handle, lines)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        _append(self._folder, [{"id": letter.event_id, **letter.body()} for letter in letters])
+
+
+def mark_replayed(folder: Path, event_id: str) -> None:
+    """Note that a letter of the local file was replayed. Raises `OSError`."""
+    _append(folder, [{"id": event_id, "replayed": True}])
+
+
+def _append(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    path = private_folder(folder) / _FILE
+    lines = b"".join(orjson.dumps(record) + b"\n" for record in records)
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        size = os.fstat(handle).st_size
+        if size and os.pread(handle, 1, size - 1) != b"\n":
+            lines = b"\n" + lines  # Whoever wrote last was killed within a line, or found the disk full.
+        _write_whole(handle, lines)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _write_whole(handle: int, data: bytes) -> None:
@@ -118,18 +127,27 @@ def _write_whole(handle: int, data: bytes) -> None:
         rest = rest[os.write(handle, rest) :]
 
 
-def local_letters(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield the letters in the local file, each once; a torn last line is passed over."""
+def local_letters(folder: Path, *, replayed: bool = False) -> Iterator[dict[str, Any]]:
+    """Yield the letters in the local file, each once, those that were replayed only when asked."""
     path = folder / _FILE
     if not path.exists():
         return
+    done = {record["id"] for record in _records(path) if record.get("replayed")}
     seen = set()
+    for letter in _records(path):
+        if letter["id"] in seen or letter.get("replayed") or (letter["id"] in done and not replayed):
+            continue
+        seen.add(letter["id"])
+        if letter["id"] in done:
+            letter["siemlite"]["letter"]["state"] = "replayed"
+        yield letter
+
+
+def _records(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield what the file's lines hold; a torn one is passed over."""
     with path.open("rb") as file:
         for line in file:
             try:
-                letter = orjson.loads(line)
+                yield orjson.loads(line)
             except orjson.JSONDecodeError:
                 continue
-            if letter["id"] not in seen:
-                seen.add(letter["id"])
-                yield letter

@@ -15,7 +15,7 @@ from elasticsearch import ApiError, Elasticsearch, NotFoundError
 
 from pipeline.elastic.client import reason_of, translated
 from pipeline.events.values import instant_text
-from pipeline.shipping.letters import INDEX, local_letters
+from pipeline.shipping.letters import INDEX, local_letters, mark_replayed
 
 _PAGE = 200
 _OF_ONE_LETTER = (400, 403, 404, 409, 413)
@@ -46,7 +46,7 @@ class Replayed:
 
 def kept_letters(client: Elasticsearch, folder: Path, *, replayed: bool = False) -> Iterator[KeptLetter]:
     """Yield the letters of the local file in `folder` and of the index; those replayed only when asked."""
-    for source in local_letters(folder):
+    for source in local_letters(folder, replayed=replayed):
         yield _letter(source["id"], source, "file")
     after: list[Any] | None = None
     query: dict[str, Any] = {"match_all": {}} if replayed else {"term": {"siemlite.letter.state": "kept"}}
@@ -69,7 +69,7 @@ def kept_letters(client: Elasticsearch, folder: Path, *, replayed: bool = False)
 
 
 def replay(client: Elasticsearch, folder: Path, now_ms: int) -> Replayed:
-    """Send every kept letter again; letters of the local file stay there as a record.
+    """Send every kept letter again; each stays where it is, marked as replayed.
 
     Raises what a server that does not answer, or refuses these credentials, is translated to: no letter would fare
     better.
@@ -89,6 +89,8 @@ def replay(client: Elasticsearch, folder: Path, now_ms: int) -> Replayed:
             stored += 1
             if letter.where == "index":
                 client.update(index=INDEX, id=letter.event_id, doc={"siemlite": {"letter": {"state": "replayed"}}})
+            else:
+                mark_replayed(folder, letter.event_id)
     return Replayed(stored, refused, reason)
 
 

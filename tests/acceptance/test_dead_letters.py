@@ -76,6 +76,25 @@ def test_letters_that_cannot_be_stored_hold_up_no_other(es_url: str, tmp_path: P
     assert json.loads(again.stdout) == {"stored": 2, "refused": 0, "reason": ""}
 
 
+def test_a_letter_of_the_local_file_is_done_once_it_was_replayed(es_url: str, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    client = connect(Settings(_env_file=None), es_url)
+    install(client)
+    body = {"@timestamp": "2026-11-24T08:00:00.000Z", "event": {"id": "id-1", "code": "LOGOUT"}}
+    away = connect(Settings(_env_file=None), "http://127.0.0.1:9")
+    DeadLetters(away, home).keep([Letter("id-1", INDEX, "why", json.dumps(body), 1)])
+    env = environment(home, ELASTICSEARCH_URL=es_url)
+    assert json.loads(siemlite(env, "dead-letters", "replay", "--json").stdout)["stored"] == 1
+    assert client.get(index=INDEX, id="id-1")["_source"]["event"]["code"] == "LOGOUT"
+    client.indices.delete(index=INDEX)
+    assert json.loads(siemlite(env, "dead-letters", "replay", "--json").stdout)["stored"] == 0
+    assert not client.indices.exists(index=INDEX), "what has expired is not brought back"
+    assert siemlite(env, "dead-letters", "list", "--json").stdout == ""
+    (letter,) = map(json.loads, siemlite(env, "dead-letters", "list", "--replayed", "--json").stdout.splitlines())
+    assert (letter["event_id"], letter["state"]) == ("id-1", "replayed")
+    assert json.loads(siemlite(env, "status", "--json").stdout)["local_dead_letters"] == 0
+
+
 def test_the_local_letters_are_listed_while_elasticsearch_is_away(tmp_path: Path) -> None:
     home = tmp_path / "home"
     client = connect(Settings(_env_file=None), "http://127.0.0.1:9")
