@@ -23,11 +23,12 @@ from pipeline.detection.detection import Detection
 from pipeline.detection.examples import Example
 from pipeline.detection.realise import RealEvent, realised
 from pipeline.engine.loader import Loaded
-from pipeline.errors import RetryableError
+from pipeline.errors import ConfigurationError, RetryableError, SiemliteError
 from pipeline.events.encoder import Draft
 from pipeline.events.identity import WRITER_BYTES, WriterIdentity
-from pipeline.events.mark import drill_name
+from pipeline.events.mark import DrillMarker, drill_name
 from pipeline.events.values import instant_text
+from pipeline.scheduler.lease import leader
 
 FIRST = "brute_force_by_address"
 WAIT_SECONDS = 60.0
@@ -62,8 +63,10 @@ def run_drills(
 ) -> Iterator[DrillResult]:
     """Play the first firing example of each detection at the same time; yield each result as it is known.
 
-    Somebody else ships and schedules: `siemlite up`, or `ship` and `scheduler`.
+    Somebody else ships and schedules: `siemlite up`, or `ship` and `scheduler`. Raises `ConfigurationError` where the
+    scheduler that leads would not believe the drill's mark, and would page people for a real attack.
     """
+    _refuse_other_key(app)
     drills = {}
     for detection in detections:
         if not detection.kind.fires:
@@ -92,10 +95,25 @@ def run_drills(
 
 def canary(app: App, stop: threading.Event, *, wait_seconds: float = WAIT_SECONDS) -> str | None:
     """Drill one detection; return what is wrong, or None. Something beside the caller must ship."""
-    for result in run_drills(app, (app.loaded[FIRST],), stop, wait_seconds=wait_seconds):
-        if not result.passed and not stop.is_set():
-            return drill_line(result)
+    try:
+        for result in run_drills(app, (app.loaded[FIRST],), stop, wait_seconds=wait_seconds):
+            if not result.passed and not stop.is_set():
+                return drill_line(result)
+    except SiemliteError as error:
+        return str(error)
     return None
+
+
+def _refuse_other_key(app: App) -> None:
+    found = leader(app.client)
+    if found is None:
+        return
+    name, fingerprint = found
+    if fingerprint and fingerprint != DrillMarker(app.keys.drill).fingerprint:
+        raise ConfigurationError(
+            f"the scheduler that leads ({name}) does not know this home's key for drills and would take one for an "
+            f"attack; drill there, or copy its drill.key to {app.settings.keys_folder}"
+        )
 
 
 def chosen_for_drill(loaded: Loaded, ids: Sequence[str], *, everything: bool) -> tuple[Detection, ...]:
@@ -125,7 +143,8 @@ _NEXT = (
     "SecurityLogger(service='my-app').log(SecurityEvent.LOGIN_FAILURE, user_id='u1', ip='192.0.2.1')",
     "follow a file:    make run FOLLOW=/var/log/auth.log FORMAT=authlog",
     "open Kibana:      point it at {url} and make a data view of security-logs-*, @timestamp",
-    "add a detection:  copy {example} to a folder of yours, change it, and name the folder in SIEMLITE_DETECTIONS",
+    "add a detection:  copy {example} to a folder of yours under a new name, change it, and name the folder in "
+    "SIEMLITE_DETECTIONS",
 )
 
 
@@ -134,13 +153,17 @@ def prove_first_start(app: App, stop: threading.Event) -> None:
     marker = app.settings.siemlite_home / _PROVED
     if marker.exists():
         return
-    detection = app.loaded[FIRST]
-    app.notify(f"first start: drilling {detection.id} with a signed, synthetic attack")
-    for result in run_drills(app, (detection,), stop):
-        app.notify(f"drill: {drill_line(result)}")
-        if not result.passed:
-            return
-        marker.touch(mode=0o600)
+    try:
+        detection = app.loaded[FIRST]
+        app.notify(f"first start: drilling {detection.id} with a signed, synthetic attack")
+        for result in run_drills(app, (detection,), stop):
+            app.notify(f"drill: {drill_line(result)}")
+            if not result.passed:
+                return
+    except ConfigurationError as error:
+        app.notify(f"first start: not drilled: {error}")
+        return
+    marker.touch(mode=0o600)
     app.notify("what to do next:")
     for line in _NEXT:
         app.notify(f"  {line.format(url=app.url, example=detection.path)}")

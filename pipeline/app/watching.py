@@ -188,7 +188,7 @@ class App(ShippingApp):
             alerts=self.alerts,
             deliveries=dispatcher,
             checkpoints=Checkpoints(self.client, clock),
-            lease=Lease(self.client, clock, self.process_name),
+            lease=Lease(self.client, clock, self.process_name, drill_key=DrillMarker(self.keys.drill).fingerprint),
             clock=clock,
             availability=availability,
             vitals=vitals,

@@ -9,7 +9,7 @@ def drill(
     ids: Annotated[list[str] | None, typer.Argument(help="Detections; without one, brute force by address.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every detection.")] = False,
     page: Annotated[bool, typer.Option("--page", help="Let the alerts reach people.")] = False,
-    wait: Annotated[float, typer.Option(help="Seconds to wait for alert and delivery.")] = 60.0,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for alert and delivery.")] = 60.0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
 ) -> int:
     """Play a detection's own example as signed events through the real path; exit 1 if nobody was told."""

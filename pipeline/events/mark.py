@@ -29,6 +29,11 @@ class DrillMarker:
 
     key: bytes
 
+    @property
+    def fingerprint(self) -> str:
+        """Return what tells this key from others and nothing else of it."""
+        return hmac.new(self.key, _PURPOSE + b" fingerprint", hashlib.sha256).hexdigest()[:16]
+
     def sign(self, index: str, event_id: str, drill_id: str, time_ms: int) -> str:
         """Return the signature for the event `event_id` at `time_ms` in `index` as part of `drill_id`."""
         text = "\n".join((index, event_id, drill_id, str(time_ms))).encode("utf-8", "surrogatepass")

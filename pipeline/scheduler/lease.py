@@ -41,6 +41,17 @@ REQUEST_S = 3.0
 _log = logging.getLogger(__name__)
 
 
+def leader(client: Elasticsearch) -> tuple[str, str] | None:
+    """Return the name of the scheduler that leads and the fingerprint of its drills' key; None where none does.
+
+    Raises `RetryableError` where Elasticsearch fails.
+    """
+    document = read(client, CONTROL_INDEX, DOCUMENT)
+    if document is None or document.source.get("holder") is None:
+        return None
+    return str(document.source["holder"]), str(document.source.get("drill_key") or "")
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """What the lease looked like, and when (monotonic seconds) it first looked so."""
@@ -54,12 +65,20 @@ class Lease:
     """One scheduler's view of the lease, and its part in it. Safe to ask from any thread."""
 
     def __init__(
-        self, client: Elasticsearch, clock: Clock, holder: str, *, ttl_s: float = TTL_S, margin_s: float = 1.0
+        self,
+        client: Elasticsearch,
+        clock: Clock,
+        holder: str,
+        *,
+        drill_key: str = "",
+        ttl_s: float = TTL_S,
+        margin_s: float = 1.0,
     ) -> None:
-        """`holder` names this process and no other."""
+        """`holder` names this process and no other; `drill_key` is the fingerprint of the key that it believes."""
         self._client = client.options(request_timeout=REQUEST_S)
         self._clock = clock
         self._holder = holder
+        self._drill_key = drill_key
         self._ttl_s = ttl_s
         self._margin_s = margin_s
         self._lock = threading.Lock()
@@ -136,6 +155,7 @@ class Lease:
         return {
             "type": "lease",
             "holder": holder,
+            "drill_key": self._drill_key,
             "term": term,
             "renewal": renewal,
             "updated": instant_text(self._clock.now_ms()),

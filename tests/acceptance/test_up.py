@@ -71,7 +71,7 @@ def test_the_first_start_proves_itself_and_the_second_keeps_the_data(tmp_path: P
         url = _url(again)
         seconds = time.monotonic() - started
         assert httpx.get(f"{url}/security-logs-*/_count").json()["count"] == count
-        assert not any("drill" in line for line in again.stderr)
+        assert [line for line in again.stderr if "drill" in line] == []
         pid = json.loads(siemlite(env, "node", "status", "--json").stdout)["pid"]
         again.process.kill()
         again.process.wait()
@@ -109,6 +109,24 @@ def test_a_drill_is_no_attack_and_a_forged_mark_is(es_url: str, tmp_path: Path) 
                 time.sleep(0.1)
             alerts = http.post("/security-alerts/_search", json={"query": real}).json()["hits"]["hits"]
     assert [alert["_source"]["source"]["address"] for alert in alerts] == ["192.0.2.66"]
+
+
+def test_a_drill_whose_mark_the_leader_would_not_believe_is_refused(es_url: str, tmp_path: Path) -> None:
+    leads = environment(tmp_path / "leads", ELASTICSEARCH_URL=es_url, SIEMLITE_INTERVAL="500ms")
+    other = environment(tmp_path / "other", ELASTICSEARCH_URL=es_url)
+    assert siemlite(leads, "setup").returncode == 0
+    with running(leads, "scheduler") as scheduler, running(leads, "ship"):
+        scheduler.says("watching with")
+        with httpx.Client(base_url=es_url) as http:
+            scheduler.until(lambda: http.get("/security-control-v1/_doc/lease:scheduler").is_success, "it leads")
+        done = siemlite(other, "drill")
+        assert done.returncode == 2
+        assert "does not know this home's key for drills" in done.stderr
+        (tmp_path / "other" / "keys" / "drill.key").write_bytes(
+            (tmp_path / "leads" / "keys" / "drill.key").read_bytes()
+        )
+        with running(other, "ship"):
+            assert siemlite(other, "drill").returncode == 0
 
 
 def test_a_drill_that_nobody_answers_fails_and_says_why(es_url: str, tmp_path: Path) -> None:
