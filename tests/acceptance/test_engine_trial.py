@@ -33,7 +33,6 @@ from pipeline.engine.loader import BUILT_IN, load_detections
 from pipeline.engine.trial import run_examples
 from pipeline.engine.trial_text import verdict_document, verdict_lines
 from tests.acceptance.engine_world import detection
-from tests.command import environment, siemlite
 
 LOW = Severity.LOW
 
@@ -233,11 +232,14 @@ def test_an_example_at_which_the_judge_fails_in_part_does_not_pass(client: Elast
     assert "failed at 1 of 2 instants: ValueError" in str(verdict.cases[0].error)
 
 
-def test_the_detection_in_the_readme_is_tested_to_its_end(es_url: str, tmp_path: Path) -> None:
-    (example,) = re.findall(r'```python\n("""Brute-force.*?)```', README.read_text(encoding="utf-8"), re.DOTALL)
-    folder = tmp_path / "detections"
-    folder.mkdir()
-    (folder / "of_the_readme.py").write_text(example)
-    env = environment(tmp_path / "home", ELASTICSEARCH_URL=es_url, SIEMLITE_DETECTIONS=str(folder))
-    done = siemlite(env, "test", "--id", "of_the_readme")
-    assert (done.returncode, "untested" in done.stdout) == (0, False), done.stdout
+@pytest.mark.parametrize(("document", "files"), [(README, 1), (README.parent / "docs" / "writing-detections.md", 3)])
+def test_the_detections_in_the_documents_are_tested_to_their_end(
+    client: Elasticsearch, tmp_path: Path, document: Path, files: int
+) -> None:
+    examples = re.findall(r'```python\n(""".*?)```', document.read_text(encoding="utf-8"), re.DOTALL)
+    for number, example in enumerate(examples):
+        (tmp_path / f"number_{number}.py").write_text(example)
+    loaded = load_detections([tmp_path])
+    assert (loaded.failures, len(loaded.detections)) == ((), files)
+    for verdict in run_examples(client, loaded.detections):
+        assert (verdict.passed, verdict.untested) == (True, ()), list(verdict_lines(verdict))
