@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.app.shipping import ShippingApp
 from pipeline.errors import SiemliteError
+from pipeline.events.mark import DrillMarker
 from pipeline.shipping.account import Account, account
 from pipeline.shipping.letters import local_letters
 from pipeline.shipping.survey import Rates, SpoolStatus, changes, survey
@@ -39,7 +40,7 @@ def status_of(app: ShippingApp) -> Status:
     counted: Account | None = None
     unanswered = ""
     try:
-        counted = account(app.client, app.clock.now_ms())
+        counted = account(app.client, app.clock.now_ms(), DrillMarker(app.keys.drill))
     except SiemliteError as error:
         unanswered = str(error)
     app.clock.wait(threading.Event(), max(0.0, LOOK_SECONDS - (app.clock.monotonic() - began)))

@@ -187,7 +187,7 @@ class ShippingApp:
             lambda: self.spools,
             self.settings.siemlite_home,
             self.clock,
-            lambda: account(self.client, self.clock.now_ms()),
+            lambda: account(self.client, self.clock.now_ms(), DrillMarker(self.keys.drill)),
         )
 
     def health_server(self, address: str, vitals: Vital) -> HealthServer:

@@ -2,23 +2,28 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from elasticsearch import Elasticsearch
 
 from pipeline.elastic.client import translated
 from pipeline.events.encoded import INDEX_PREFIX
+from pipeline.events.mark import DrillMarker
 from pipeline.events.values import instant_text
 from pipeline.shipping.letters import INDEX
 
 GAPS_MS = 86_400_000
 _LEVELS = ("info", "warn", "error")
 _SECONDS = 3.0
+_MARKED_MAX = 1_000
+_DRILL, _SIGNATURE = "siemlite.drill.id", "siemlite.drill.signature"
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
     """Dead letters that were not replayed, `LOG_GAP` events of the last 24 hours, and what those count as shed.
 
+    Gaps that a drill played are left out, where their mark is signed by this installation.
     `by_level` does not add up to `shed` where a gap does not know the levels, as with syslog datagrams.
     """
 
@@ -28,23 +33,32 @@ class Account:
     by_level: Mapping[str, int]
 
 
-def account(client: Elasticsearch, now_ms: int) -> Account:
+def account(client: Elasticsearch, now_ms: int, marker: DrillMarker) -> Account:
     """Ask `client`. Raises `SiemliteError`."""
+    of_the_day: list[dict[str, Any]] = [
+        {"term": {"event.code": "LOG_GAP"}},
+        {"range": {"@timestamp": {"gte": instant_text(now_ms - GAPS_MS)}}},
+    ]
     asking = client.options(request_timeout=_SECONDS)
     with translated("counting dead letters and gaps"):
         letters = asking.count(index=INDEX, query={"term": {"siemlite.letter.state": "kept"}}, ignore_unavailable=True)
+        marked = asking.search(
+            index=f"{INDEX_PREFIX}*",
+            size=_MARKED_MAX,
+            source=False,
+            query={"bool": {"filter": [*of_the_day, {"exists": {"field": _SIGNATURE}}]}},
+            docvalue_fields=[
+                {"field": "@timestamp", "format": "epoch_millis"},
+                {"field": _DRILL},
+                {"field": _SIGNATURE},
+            ],
+        )
+        played = [hit["_id"] for hit in marked["hits"]["hits"] if _is_signed(hit, marker)]
         gaps = asking.search(
             index=f"{INDEX_PREFIX}*",
             size=0,
             track_total_hits=True,
-            query={
-                "bool": {
-                    "filter": [
-                        {"term": {"event.code": "LOG_GAP"}},
-                        {"range": {"@timestamp": {"gte": instant_text(now_ms - GAPS_MS)}}},
-                    ]
-                }
-            },
+            query={"bool": {"filter": of_the_day, "must_not": [{"ids": {"values": played}}]}},
             aggs={
                 "shed": {"sum": {"field": "siemlite.number.shed"}},
                 **{level: {"sum": {"field": f"siemlite.number.shed_{level}"}} for level in _LEVELS},
@@ -57,6 +71,14 @@ def account(client: Elasticsearch, now_ms: int) -> Account:
         _whole(sums, "shed"),
         {level: _whole(sums, level) for level in _LEVELS},
     )
+
+
+def _is_signed(hit: Mapping[str, Any], marker: DrillMarker) -> bool:
+    found = hit.get("fields", {})
+    instant, drill, signature = (found.get(name) or [""] for name in ("@timestamp", _DRILL, _SIGNATURE))
+    if not instant[0]:
+        return False
+    return marker.verify(hit["_index"], hit["_id"], str(drill[0]), int(instant[0]), str(signature[0]))
 
 
 def _whole(sums: Mapping[str, Mapping[str, float]], name: str) -> int:

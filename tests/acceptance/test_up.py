@@ -92,6 +92,8 @@ def test_a_drill_is_no_attack_and_a_forged_mark_is(es_url: str, tmp_path: Path) 
         results = [json.loads(line) for line in done.stdout.splitlines()]
         assert len(results) >= 3
         assert all(result["passed"] and result["channels"] == ["console"] for result in results)
+        assert "log_gap" in {result["detection_id"] for result in results}
+        assert json.loads(siemlite(env, "status", "--json").stdout)["elasticsearch"]["gaps"] == 0
         with httpx.Client(base_url=es_url) as http:
             of_one = {"wildcard": {"siemlite.drill.id": "*.brute_force_by_address"}}
             hits = http.post("/security-logs-*/_search", json={"size": 5, "query": of_one}).json()["hits"]["hits"]
