@@ -6,7 +6,7 @@ hears that an alert was acknowledged or is over only if it was told, or is being
 was wrong for a while holds nothing up once it is right.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
@@ -212,11 +212,6 @@ def required_instant(value: object) -> int:
 
 def _optional_instant(value: object) -> int | None:
     return None if value is None else required_instant(value)
-
-
-def channels_of(outbox: Sequence[Delivery]) -> frozenset[str]:
-    """Return the channels that the outbox has entries for."""
-    return frozenset(d.channel for d in outbox)
 
 
 def released(delivery: Delivery) -> Delivery:

@@ -167,8 +167,7 @@ def _table(alerts: "Sequence[Alert]") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from pipeline.cli.output import printable
-    from pipeline.events.values import instant_text, shortened
+    from pipeline.events.values import instant_text, printable, shortened
 
     console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:

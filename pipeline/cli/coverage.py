@@ -20,9 +20,10 @@ def coverage(json: Annotated[bool, typer.Option("--json", help="Print JSON lines
     from rich.console import Console
     from rich.table import Table
 
-    from pipeline.cli.output import printable, show_json
+    from pipeline.cli.output import show_json
     from pipeline.cli.start import application
     from pipeline.detection.durations import duration_text
+    from pipeline.events.values import printable
     from pipeline.scheduler.ledger import Ledger, ledgers
 
     app = application()

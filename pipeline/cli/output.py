@@ -15,16 +15,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipeline.events.redaction import Redactor
+from pipeline.events.values import printable
 from pipeline.settings import Settings
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
-
-
-def printable(text: str) -> str:
-    """Return `text` with control and invisible formatting characters shown as escapes, on one line."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
 def say(text: str) -> None:

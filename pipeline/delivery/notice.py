@@ -12,7 +12,7 @@ from pipeline.alerts.outbox import Action, Delivery
 from pipeline.alerts.record import SIEMLITE, Alert, headline
 from pipeline.detection.timeline import Severity
 from pipeline.engine.finding import Group
-from pipeline.events.values import instant_text
+from pipeline.events.values import instant_text, printable
 
 Clean = Callable[[str], str]
 """Redacts one text."""
@@ -109,13 +109,6 @@ def notice_of(
         note="" if standing is None else text(standing.note),
         repeated=repeated,
     )
-
-
-def printable(text: str) -> str:
-    """Return `text` with control and invisible formatting characters shown as escapes, on one line."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
 def _links(alert: Alert, kibana_url: str | None) -> tuple[Link, ...]:

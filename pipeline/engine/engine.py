@@ -8,13 +8,12 @@ from pipeline.detection.detection import Detection
 from pipeline.elastic.search import Searcher
 from pipeline.engine import evidence
 from pipeline.engine.checkpoint import Checkpoint
-from pipeline.engine.finding import Group
 from pipeline.engine.history import evaluate_over
 from pipeline.engine.indices import DAY_MS, Indices, look
 from pipeline.engine.memory import Memory
 from pipeline.engine.passes import Lanes, begin, evaluate_pass
 from pipeline.engine.protocol import VerifyMark
-from pipeline.engine.result import Evidence, PassResult, Sample, Wanted
+from pipeline.engine.result import Evidence, PassResult, Wanted
 from pipeline.engine.scope import world
 from pipeline.engine.sight import Limits, Sight
 from pipeline.engine.view import View
@@ -67,27 +66,6 @@ class Engine:
         """See `protocol.Evaluator.over`."""
         indices = self._indices = look(self._client)
         return evaluate_over(self._sight, indices, detection, (from_ms, to_ms), progress)
-
-    def count(
-        self, detection: Detection, group: Group, first_ms: int, last_ms: int, *, drill: str | None = None
-    ) -> int:
-        """See `protocol.Evaluator.count`."""
-        view = self._view(detection, first_ms, last_ms, drill)
-        return evidence.count(self._sight.searcher, view, group, (first_ms, last_ms))
-
-    def samples(
-        self,
-        detection: Detection,
-        group: Group,
-        first_ms: int,
-        last_ms: int,
-        *,
-        size: int = 5,
-        drill: str | None = None,
-    ) -> tuple[Sample, ...]:
-        """See `protocol.Evaluator.samples`."""
-        view = self._view(detection, first_ms, last_ms, drill)
-        return evidence.samples(self._sight.searcher, view, group, (first_ms, last_ms), size)
 
     def evidence(self, detection: Detection, wanted: Sequence[Wanted], *, size: int = 0) -> list[Evidence]:
         """See `protocol.Evaluator.evidence`."""

@@ -46,30 +46,6 @@ def _search(view: View, wanted: Wanted, size: int) -> Search | None:
     return Search.of(names, body, timeout_ms=view.timeout_ms, weight=1 + size)
 
 
-def count(searcher: Searcher, view: View, group: Group, window: Window) -> int:
-    """Return how many of the group's events lie in `window`, both ends included."""
-    names = view.names(*window)
-    if not names:
-        return 0
-    body = {"size": 0, "track_total_hits": True, "query": view.query(*window, *_of(group))}
-    answer = searcher.one(Search.of(names, body, timeout_ms=view.timeout_ms))
-    return int(answer["hits"]["total"]["value"])
-
-
-def samples(searcher: Searcher, view: View, group: Group, window: Window, size: int) -> tuple[Sample, ...]:
-    """Return up to `size` of the group's latest events in `window`, the latest first."""
-    names = view.names(*window)
-    if not names or size < 1:
-        return ()
-    body = {
-        "size": size,
-        "query": view.query(*window, *_of(group)),
-        "sort": _LATEST_FIRST,
-    }
-    answer = searcher.one(Search.of(names, body, timeout_ms=view.timeout_ms))
-    return _samples(answer["hits"]["hits"])
-
-
 def _samples(hits: Sequence[Mapping[str, Any]]) -> tuple[Sample, ...]:
     return tuple(
         Sample(hit["_index"], hit["_id"], int(hit["sort"][0]), hit["_source"]) for hit in hits if "sort" in hit

@@ -5,8 +5,7 @@ from typing import Protocol
 
 from pipeline.detection.detection import Detection
 from pipeline.engine.checkpoint import Checkpoint
-from pipeline.engine.finding import Group
-from pipeline.engine.result import Evidence, PassResult, Sample, Wanted
+from pipeline.engine.result import Evidence, PassResult, Wanted
 
 VerifyMark = Callable[[str, str, str, int, str], bool]
 """`(index, event id, drill id, instant in ms, signature)`: whether the signature is this installation's."""
@@ -45,28 +44,9 @@ class Evaluator(Protocol):
         """
         ...
 
-    def count(
-        self, detection: Detection, group: Group, first_ms: int, last_ms: int, *, drill: str | None = None
-    ) -> int:
-        """Return how many of the group's events lie in `[first_ms, last_ms]`, exactly.
-
-        `drill` is that of the finding: its signed events alone are counted, and else all but signed ones.
-        """
-        ...
-
-    def samples(
-        self,
-        detection: Detection,
-        group: Group,
-        first_ms: int,
-        last_ms: int,
-        *,
-        size: int = 5,
-        drill: str | None = None,
-    ) -> tuple[Sample, ...]:
-        """Return up to `size` of the group's latest events in `[first_ms, last_ms]`, the latest first."""
-        ...
-
     def evidence(self, detection: Detection, wanted: Sequence[Wanted], *, size: int = 0) -> list[Evidence]:
-        """Return for each of `wanted`, in order, what `count` and `samples` would, asked together."""
+        """Return for each of `wanted`, in order, how many events its group has, exactly, and up to `size` of the last.
+
+        Its `drill` says which are meant: a drill's signed events alone, or all but signed ones.
+        """
         ...

@@ -208,6 +208,13 @@ def instant_text(time_ms: int) -> str:
     return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"
 
 
+def printable(text: str) -> str:
+    """Return `text` with control and invisible formatting characters shown as escapes, on one line."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
 def unused(name: str, taken: Mapping[str, object]) -> str:
     """Return `name`, or where that is taken another made of it, at a cost that does not grow with those taken."""
     if name not in taken:

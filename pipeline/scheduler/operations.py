@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from pipeline.alerts.outbox import Action, Routes, Subject
 from pipeline.clock import Clock
 from pipeline.delivery.channels.base import Channel, SendError
-from pipeline.delivery.notice import Clean, Notice, printable
+from pipeline.delivery.notice import Clean, Notice
 from pipeline.delivery.retry import Failure, RetryPolicy
 from pipeline.detection.timeline import Severity
-from pipeline.events.values import instant_text
+from pipeline.events.values import instant_text, printable
 from pipeline.scheduler.local_outbox import LocalOutbox
 
 CLEAR_S = 30.0

@@ -31,7 +31,7 @@ from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.engine import Limits
 from pipeline.engine.indices import look
 from pipeline.engine.overseer import Overseer
-from pipeline.engine.result import PassResult
+from pipeline.engine.result import PassResult, Wanted
 from pipeline.settings import load_settings
 from tests.acceptance.engine_world import DAY, HOUR, MINUTE, NOON, World, detection, failure, instants
 
@@ -280,9 +280,11 @@ def test_the_evidence_of_an_alert_is_counted_exactly_in_its_own_world(world: Wor
     world.write((failure(NOON + n) for n in range(7)), drill="d4")
     group = (("source.address", "203.0.113.7"),)
     assert world.findings([FIVE], NOON + MINUTE)
-    assert world.engine.count(FIVE, group, NOON + 2, NOON + 28) == 27
-    assert world.engine.count(FIVE, group, NOON, NOON + HOUR, drill="d4") == 7
-    samples = world.engine.samples(FIVE, group, NOON, NOON + 20, size=3)
+    spans = ((NOON + 2, NOON + 28, None), (NOON, NOON + HOUR, "d4"), (NOON, NOON + 20, None))
+    wanted = [Wanted(group, first_ms, last_ms, drill) for first_ms, last_ms, drill in spans]
+    found = world.engine.evidence(FIVE, wanted, size=3)
+    assert [one.count for one in found] == [27, 7, 21]
+    samples = found[2].samples
     assert [sample.time_ms for sample in samples] == [NOON + 20, NOON + 19, NOON + 18]
     assert samples[0].source["event.code"] == "LOGIN_FAILURE"
     assert "siemlite.drill.id" not in samples[0].source
@@ -291,7 +293,8 @@ def test_the_evidence_of_an_alert_is_counted_exactly_in_its_own_world(world: Wor
 def test_without_any_index_there_is_nothing_to_find(world: World) -> None:
     assert world.findings([FIVE, SPRAY], NOON) == []
     assert world.engine.over(FIVE, NOON, NOON + 1).findings == ()
-    assert world.engine.count(FIVE, (("source.address", "x"),), NOON, NOON + 1) == 0
+    (found,) = world.engine.evidence(FIVE, [Wanted((("source.address", "x"),), NOON, NOON + 1)])
+    assert found.count == 0
 
 
 def test_a_large_group_is_read_no_further_than_its_memory_and_exactly(world: World) -> None:

@@ -6,6 +6,7 @@ from pipeline.detection import Detection, DistinctCount, NewValue, Severity, Thr
 from pipeline.elastic.client import connect
 from pipeline.engine.engine import Engine, Limits
 from pipeline.engine.finding import Finding
+from pipeline.engine.result import Wanted
 from pipeline.errors import RetryableError
 from pipeline.settings import load_settings
 from tests.acceptance.engine_world import DAY, HOUR, MINUTE, NOON, World, detection, failure, index_of, instants
@@ -51,7 +52,8 @@ def test_odd_values_are_groups_of_their_own(world: World) -> None:
     history = world.engine.over(pairs, NOON - HOUR, NOON + HOUR)
     assert len(history.findings) == 2 * len(ODD)
     group = (("source.address", ""), ("user.id", "u"))
-    assert world.engine.count(pairs, group, NOON, NOON + HOUR) == 3
+    (found,) = world.engine.evidence(pairs, [Wanted(group, NOON, NOON + HOUR)])
+    assert found.count == 3
 
 
 def test_an_event_with_several_values_belongs_to_each_of_their_groups(world: World) -> None:

@@ -18,9 +18,10 @@ from pathlib import Path
 from pipeline.alerts.outbox import Action
 from pipeline.clock import Clock
 from pipeline.delivery.channels.base import Channel, SendError
-from pipeline.delivery.notice import Notice, printable
+from pipeline.delivery.notice import Notice
 from pipeline.delivery.retry import Failure
 from pipeline.errors import ConfigurationError
+from pipeline.events.values import printable
 from pipeline.settings import Settings
 
 _log = logging.getLogger(__name__)

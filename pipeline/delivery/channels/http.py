@@ -15,8 +15,8 @@ import httpx
 
 from pipeline.clock import Clock
 from pipeline.delivery.channels.base import SendError
-from pipeline.delivery.notice import printable
 from pipeline.delivery.retry import Failure
+from pipeline.events.values import printable
 
 CONNECT_TIMEOUT_S = 5.0
 TIMEOUT_S = 10.0

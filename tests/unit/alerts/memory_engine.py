@@ -42,6 +42,10 @@ def detection(
     return Detection(name, f"Title of {name}.", "Look at the address.", Path(f"{name}.py"), kind)
 
 
+def _sample(time_ms: int) -> Sample:
+    return Sample("security-logs-x", f"e{time_ms}", time_ms, {"event": {"code": "LOGIN_FAILURE"}})
+
+
 def address(value: str) -> Group:
     """Return a group of the default detection."""
     return (("source.address", value),)
@@ -98,34 +102,12 @@ class MemoryEngine:
         events = [event for event in self.events if from_ms <= event[1] < to_ms]
         return PassResult(detection, Checkpoint(), tuple(self._findings(detection, events)))
 
-    def count(
-        self, detection: Detection, group: Group, first_ms: int, last_ms: int, *, drill: str | None = None
-    ) -> int:
-        """See `Evaluator.count`."""
-        return len(self._of(group, first_ms, last_ms, drill))
-
-    def samples(
-        self,
-        detection: Detection,
-        group: Group,
-        first_ms: int,
-        last_ms: int,
-        *,
-        size: int = 5,
-        drill: str | None = None,
-    ) -> tuple[Sample, ...]:
-        """See `Evaluator.samples`."""
-        times = sorted(self._of(group, first_ms, last_ms, drill), reverse=True)[:size]
-        return tuple(Sample("security-logs-x", f"e{t}", t, {"event": {"code": "LOGIN_FAILURE"}}) for t in times)
-
     def evidence(self, detection: Detection, wanted: Sequence[Wanted], *, size: int = 0) -> list[Evidence]:
         """See `Evaluator.evidence`."""
+        found = [self._of(one.group, one.first_ms, one.last_ms, one.drill) for one in wanted]
         return [
-            Evidence(
-                self.count(detection, one.group, one.first_ms, one.last_ms, drill=one.drill),
-                self.samples(detection, one.group, one.first_ms, one.last_ms, size=size, drill=one.drill),
-            )
-            for one in wanted
+            Evidence(len(times), tuple(_sample(time_ms) for time_ms in sorted(times, reverse=True)[:size]))
+            for times in found
         ]
 
     def _of(self, group: Group, first_ms: int, last_ms: int, drill: str | None) -> list[int]:

@@ -473,7 +473,7 @@ def test_a_dict_that_changes_while_it_is_read_does_not_break_the_event() -> None
     thread.start()
     try:
         for _ in range(300):
-            keys({"shared": shared})
+            assert keys({"shared": shared})["shared"]["0"] == "x"
     finally:
         stop.set()
         thread.join()
