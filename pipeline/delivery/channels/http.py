@@ -21,6 +21,9 @@ from pipeline.events.values import printable
 CONNECT_TIMEOUT_S = 5.0
 TIMEOUT_S = 10.0
 _ANSWER_MAX = 2_000
+_ANSWER_S = 15.0
+"""How long the whole of an answer may take, beyond the time-out for each piece of it."""
+
 _EXCERPT = 120
 _SECRET_MIN = 6
 _TRY_AGAIN = frozenset({408, 409, 423, 425, 429})
@@ -96,7 +99,7 @@ class Poster:
         """Read a short answer to its end, so that the connection can serve the next message."""
         try:
             if int(response.headers.get("content-length", _ANSWER_MAX)) < _ANSWER_MAX:
-                response.read()
+                self._read(response)
         except (httpx.HTTPError, ValueError) as error:
             _log.debug("the answer to a message that was taken broke off: %s", type(error).__name__)
 
@@ -107,15 +110,21 @@ class Poster:
         return Failure(reason, permanent, None if permanent else self._retry_after(response))
 
     def _excerpt(self, response: httpx.Response) -> str:
-        read = b""
         try:
-            for chunk in response.iter_bytes():
-                read += chunk
-                if len(read) >= _ANSWER_MAX:
-                    break
+            read = self._read(response)
         except httpx.HTTPError:
             return "the answer broke off"
         return self._safe(read[:_ANSWER_MAX].decode("utf-8", "replace"))[:_EXCERPT]
+
+    def _read(self, response: httpx.Response) -> bytes:
+        """Return the beginning of an answer, as far as it comes in a short time: others wait to be sent."""
+        until = self._clock.monotonic() + _ANSWER_S
+        read = b""
+        for chunk in response.iter_bytes():
+            read += chunk
+            if len(read) >= _ANSWER_MAX or self._clock.monotonic() > until:
+                break
+        return read
 
     def _retry_after(self, response: httpx.Response) -> float | None:
         """Return the seconds in `Retry-After` (RFC 9110, section 10.2.3): a number or a date."""

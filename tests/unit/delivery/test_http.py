@@ -1,9 +1,11 @@
 """What each answer, and each failure, of a real HTTP server means; and what is never said about it."""
 
+import contextlib
 import logging
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -76,6 +78,37 @@ def test_a_server_that_hangs_is_given_up_and_tried_again_later() -> None:
         release.set()
     assert not failure.permanent
     assert failure.reason == "no answer in time (ReadTimeout)"
+
+
+class _TimeFlies(ManualClock):
+    def monotonic(self) -> float:
+        self.elapsed += 8.0
+        return self.elapsed
+
+
+@pytest.mark.parametrize("status", [b"500 Broken", b"200 OK"])
+def test_an_answer_that_comes_drop_by_drop_keeps_others_waiting_no_longer_than_seconds(status: bytes) -> None:
+    dropped = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(65_536)
+                connection.sendall(b"HTTP/1.1 %b\r\nContent-Length: 1900\r\n\r\n" % status)
+                for _ in range(1_900):
+                    connection.sendall(b"x")
+                    dropped.append(1)
+                    time.sleep(0.01)
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        poster = Poster(f"http://127.0.0.1:{server.getsockname()[1]}/", _TimeFlies())
+        with pytest.raises(SendError, match="HTTP 500") if status.startswith(b"5") else contextlib.nullcontext():
+            poster.post(b"{}", {})
+        poster.close()
+        thread.join(30)
+    assert len(dropped) < 1_000
 
 
 def test_a_connection_that_breaks_is_tried_again_later() -> None:
