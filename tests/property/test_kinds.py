@@ -1,6 +1,6 @@
 """Every kind against the reference, over random streams."""
 
-from itertools import groupby
+from itertools import groupby, product
 from random import Random
 from typing import Any
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.detection.kind import Kind
 from pipeline.detection.timeline import Row
-from tests.property.reference import truth
+from tests.property.reference import each, truth
 from tests.property.streams import events, kinds
 
 START = 10_000
@@ -25,8 +25,8 @@ def timelines(kind: Kind, stream: list[dict[str, Any]]) -> dict[tuple[str, ...],
             continue
         stream_number = next((n for n, clause in enumerate(kind.streams) if clause.matches(event)), 0)
         group = tuple(str(event[name]) for name in kind.group)
-        values = tuple(event.get(name) for name in kind.columns)
-        rows.setdefault(group, []).append((event["@timestamp"], stream_number, values))
+        for values in product(*(each(event.get(name)) for name in kind.columns)):
+            rows.setdefault(group, []).append((event["@timestamp"], stream_number, values))
     return {
         group: [
             Row(key[0], len(list(same)), key[2], key[1])
