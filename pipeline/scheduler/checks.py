@@ -115,7 +115,7 @@ class Checks:
         )
 
     def _files(self) -> Sequence[Trouble]:
-        failures = self._unloaded()
+        failures = self._unloaded() if self._vitals.leads else ()
         if not failures:
             return ()
         title = "a detection cannot be loaded" if len(failures) == 1 else f"{len(failures)} detections cannot be loaded"
