@@ -133,8 +133,8 @@ class Checks:
         return tuple(
             Trouble(
                 f"groups of {name}",
-                f"the detection {name} passed over {one.groups} groups that it could not judge",
-                one.text,
+                f"the detection {name} passed over what it could not judge",
+                f"{'a group' if one.groups == 1 else f'{one.groups} groups'} in the last hour: {one.text}",
                 guide,
                 patience_s=0.0,
             )

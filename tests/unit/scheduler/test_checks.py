@@ -71,8 +71,8 @@ def test_groups_that_were_passed_over_are_a_trouble_for_an_hour_though_the_next_
         daemon.passed(DetectionOutcome("a", passed_over="ValueError", coverage=Coverage(unjudged=2)))
     daemon.passed(DetectionOutcome("a"))
     [trouble] = daemon.checks.all()
-    assert (trouble.name, trouble.text, trouble.patience_s) == ("groups of a", "ValueError", 0)
-    assert "passed over 4 groups" in trouble.title
+    assert (trouble.name, trouble.patience_s) == ("groups of a", 0)
+    assert trouble.text == "4 groups in the last hour: ValueError"
     assert "nothing is lost" not in trouble.guide
     daemon.clock.advance(3_601)
     daemon.passed(DetectionOutcome("a"))
