@@ -16,7 +16,6 @@ detection = Threshold(
     at_least=5,
     within=minutes(15),
     suppress_for=minutes(60),
-    inhibits=("suspicious_address",),
     fires=[
         burst(5),
         burst(5, over=minutes(15) - 1),

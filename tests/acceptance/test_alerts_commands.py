@@ -110,12 +110,12 @@ def test_alerts_are_listed_shown_acknowledged_and_closed(env: dict[str, str]) ->
         (("silence", "add", "-m", "x", "--detection", "a"), 2, "give the end of the silence"),
         (("silence", "add", "-m", "x", "--detection", "a", "--for", "soon"), 2, "--for 'soon'"),
         (
-            ("silence", "add", "-m", "x", "--detection", "a", "--for", "9999999d"),
+            ("silence", "add", "-m", "x", "--detection", "a", "--for", "9999d"),
             *(2, "the silence would last more than 3660 days; give an earlier end"),
         ),
         (
             ("silence", "add", "-m", "x", "--detection", "a", "--for", "9" * 400 + "d"),
-            *(2, "the silence would last more than 3660 days; give an earlier end"),
+            *(2, "is longer than 100 years"),
         ),
         (("silence", "add", "-m", "x", "--for", "1h", "--value", "nonsense"), 2, "is not FIELD=VALUE"),
         (("silence", "expire", "nothing"), 1, "there is no silence 'nothing'"),
