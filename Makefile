@@ -23,7 +23,7 @@ test: $(VENV)/.installed-dev ## Set up and check everything: ruff, mypy, import-
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@test -n "$$TEST_ELASTICSEARCH_URL" || $(BIN)/python -c 'import sys; from pipeline.node.java import main; sys.exit(main())'
-	@$(BIN)/pytest -n 2 --dist loadfile $(PYTEST)
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 crash-test: $(VENV)/.installed-dev ## Prove that nothing durable is lost, doubled or leaked: the long form, see docs/proof.md
 	@$(BIN)/pytest -m long $(PYTEST)

@@ -157,26 +157,22 @@ def test_shipping_to_an_unreachable_server_spools_says_so_and_ends_with_what_wai
     assert sum(spool["events"] for spool in status["spools"]) == 500
 
 
-@pytest.mark.parametrize(
-    ("content", "named"),
-    [
-        ('"""Title."""\ndetection = Threshold(', "syntax error"),
-        ('"""Title."""\nfrom pipeline.detection import Nope\n', "Nope"),
-        ('"""Title."""\nx = 1\n', "has no `detection`"),
-        (
+def test_a_broken_detection_is_one_line_that_names_it_and_the_others_still_run(es_url: str, tmp_path: Path) -> None:
+    broken = {
+        "broken_a": ('"""Title."""\ndetection = Threshold(', "syntax error"),
+        "broken_b": ('"""Title."""\nfrom pipeline.detection import Nope\n', "Nope"),
+        "broken_c": ('"""Title."""\nx = 1\n', "has no `detection`"),
+        "broken_d": (
             "from pipeline.detection import *\n"
             "detection = Threshold(severity=Severity.LOW, group_by='user.id', at_least=1, within=minutes(1),\n"
             "    suppress_for=minutes(1))\n",
             "docstring",
         ),
-    ],
-)
-def test_a_broken_detection_is_one_line_that_names_it_and_the_others_still_run(
-    es_url: str, tmp_path: Path, content: str, named: str
-) -> None:
+    }
     folder = tmp_path / "mine"
     folder.mkdir()
-    (folder / "broken_one.py").write_text(content)
+    for name, (content, _) in broken.items():
+        (folder / f"{name}.py").write_text(content)
     (folder / "good_one.py").write_text(
         '"""A good one.\n\nTriage: look.\nFalse positives: none.\n"""\n'
         "from pipeline.detection import Severity, Threshold, minutes\n"
@@ -188,8 +184,9 @@ def test_a_broken_detection_is_one_line_that_names_it_and_the_others_still_run(
     assert siemlite(env, "ship", str(lines_file(tmp_path / "events.jsonl", 3))).returncode == 0
     done = siemlite(env, "detect", "--from", "2026-11-20", "--to", "2026-11-21", "--json")
     assert done.returncode == 2
-    (line,) = [line for line in done.stderr.splitlines() if "broken_one" in line]
-    assert named in line
+    for name, (_, named) in broken.items():
+        (line,) = [line for line in done.stderr.splitlines() if f"{name}.py" in line]
+        assert named in line
     assert "Traceback" not in done.stderr
     opened = {entry["detection"]: entry["opened"] for entry in map(json.loads, done.stdout.splitlines())}
     assert opened["good_one"] == 3

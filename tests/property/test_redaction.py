@@ -201,7 +201,7 @@ safe_trees: st.SearchStrategy[Any] = st.recursive(
         st.integers(-(2**40), 2**40),
         st.booleans(),
         st.none(),
-        st.floats(allow_nan=False, allow_infinity=False),
+        st.floats(allow_nan=False, allow_infinity=False).filter(lambda number: not 1e12 <= abs(number) < 1e20),
     ),
     lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(SAFE_KEYS, inner, max_size=4)),
     max_leaves=20,
