@@ -17,7 +17,7 @@ from pipeline.sources.formats.format import FormatFactory, name_of
 from pipeline.sources.lineage import Lineage, Part, remembered
 from pipeline.sources.logfile import LogFile, UnreadableError
 from pipeline.sources.opening import Left, Opened, Opener
-from pipeline.sources.origin import Folders, Marks, siblings_of, stem_of
+from pipeline.sources.origin import Folders, Marks, inodes_of, stem_of
 from pipeline.sources.tail import Inode, Signature, Tail
 
 SIBLINGS_SECONDS = 10.0
@@ -121,9 +121,13 @@ class OpenFiles:
     def look_at_siblings(self, lineage: Lineage, now: float) -> bool:
         """Open what rotation made of parts that are not read to their end, and what came and went unseen.
 
-        Returns whether there was room for all of it.
+        Returns whether there was room for all of it, and nothing was renamed meanwhile: what a rotation moves on
+        while its folder is read may be seen twice, or not at all.
         """
-        self._look_at(siblings_of(lineage.stem), lineage, now)
+        before = inodes_of(lineage.stem)
+        self._look_at(sorted(before), lineage, now)
+        if inodes_of(lineage.stem) != before:
+            lineage.unsettled = True
         return not lineage.unsettled
 
     def gone(self, now: float) -> list[Lineage]:
@@ -169,6 +173,8 @@ class OpenFiles:
             inode = (status.st_dev, status.st_ino)
             if self._open_sibling(lineage, path, now):
                 lineage.newborn.pop(inode, None)
+            elif not _leads_to(path, inode):
+                lineage.unsettled = True
             elif inode not in lineage.newborn:
                 lineage.parked[inode] = Signature.of(status)
 
@@ -288,3 +294,11 @@ class OpenFiles:
         self._owners[tail.inode] = (lineage, part)
         lineage.dirty = True
         return True
+
+
+def _leads_to(path: Path, inode: Inode) -> bool:
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return (status.st_dev, status.st_ino) == inode

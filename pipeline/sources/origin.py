@@ -35,10 +35,21 @@ def stem_of(path: str) -> str:
         name = name[: match.start()]
 
 
-def siblings_of(stem: str) -> list[Path]:
-    """Return the files beside `stem` that rotation may have made of it, and itself; none where it is unreadable."""
+def inodes_of(stem: str) -> dict[Path, int]:
+    """Return the files beside `stem` that rotation may have made of it, and itself, with their inodes' numbers.
+
+    None where the folder cannot be read.
+    """
     folder, _, name = stem.rpartition("/")
-    return _by_stem(folder or "/", name).get(name, [])
+    try:
+        with os.scandir(folder or "/") as entries:
+            return {
+                Path(folder or "/", entry.name): entry.inode()
+                for entry in entries
+                if entry.name.startswith(name) and stem_of(entry.name) == name
+            }
+    except OSError:
+        return {}
 
 
 class Folders:
@@ -61,11 +72,11 @@ class Folders:
         return self._read[folder].get(name, [])
 
 
-def _by_stem(folder: str, beginning: str = "") -> dict[str, list[Path]]:
-    """Return the files in `folder` whose names begin so, by stem; none where it cannot be read now."""
+def _by_stem(folder: str) -> dict[str, list[Path]]:
+    """Return the files in `folder` by stem; none where it cannot be read now."""
     try:
         with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if entry.name.startswith(beginning)]
+            names = [entry.name for entry in entries]
     except OSError:
         return {}
     found: dict[str, list[Path]] = {}

@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -610,3 +611,26 @@ def test_a_defect_met_in_one_file_does_not_end_the_reading_of_the_others(
     assert follower.said == [f"{log} cannot be read on: TypeError: Integer exceeds 64-bit range; trying again"]
     monkeypatch.setattr(JsonLines, "parse", parse)
     assert follower.settle() == ["poison"]
+
+
+def test_a_copy_that_is_moved_on_while_it_is_looked_for_is_found_and_no_line_is_torn(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = Follower(log)
+    append(log, '{"message":"first"}\n{"message":"sec')
+    follower.look()
+    append(log, 'ond"}\n')
+    copy = log.with_name("app.log.1")
+    shutil.copyfile(log, copy)
+    os.truncate(log, 0)
+    stat = Path.stat
+    moved: list[Path] = []
+
+    def moves_on(path: Path, **options: Any) -> os.stat_result:
+        if path == copy and not moved:
+            moved.append(copy.rename(log.with_name("app.log.2")))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", moves_on)
+    follower.settle()
+    assert [event["message"] for event in follower.events.values()] == ["first", "second"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.sources.origin import FIRST_LINE_MAX, Marks, first_line, siblings_of, stem_of
+from pipeline.sources.origin import FIRST_LINE_MAX, Marks, first_line, inodes_of, stem_of
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,9 @@ def test_other_names_stay_as_they_are(name: str) -> None:
 def test_siblings_have_the_same_stem(tmp_path: Path) -> None:
     for name in ("a.log", "a.log.1", "a.log.2.gz", "a.log-20260101", "a.log.x", "aa.log", "b.log"):
         (tmp_path / name).touch()
-    found = {path.name for path in siblings_of(str(tmp_path / "a.log"))}
+    found = {path.name for path in inodes_of(str(tmp_path / "a.log"))}
     assert found == {"a.log", "a.log.1", "a.log.2.gz", "a.log-20260101"}
-    assert siblings_of(str(tmp_path / "none" / "a.log")) == []
+    assert inodes_of(str(tmp_path / "none" / "a.log")) == {}
 
 
 def test_a_first_line_counts_once_it_is_complete() -> None:
