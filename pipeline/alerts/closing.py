@@ -7,6 +7,7 @@ meanwhile is left for the next time; a roll-up closes after the last of its memb
 person closes it, because it stands for work that nobody has done yet.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,10 @@ from pipeline.clock import Clock
 from pipeline.detection.detection import Detection
 from pipeline.elastic.compare_and_set import Merge, Outcome, write_many
 from pipeline.engine.result import Wanted
+from pipeline.errors import SiemliteError
 from pipeline.events.values import instant_text
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,10 @@ class Closing:
         return sum(result.outcome is Outcome.WRITTEN for result in results)
 
     def _silent(self, evaluated: Evaluated, alerts: Sequence[Alert]) -> set[str]:
-        """Return those of the detection's alerts that stand for a silence which nothing has ended yet."""
+        """Return those of the detection's alerts that stand for a silence of which no end is known.
+
+        Where its events cannot be counted now all of them stay open, and the other detections' alerts are closed.
+        """
         detection = evaluated.detection
         if not detection.kind.follows_clock:
             return set()
@@ -89,7 +96,11 @@ class Closing:
             if alert.detection_id == detection.id and not alert.is_rollup and alert.drill is None
         ]
         wanted = [Wanted(alert.group, alert.episode.last_ms + 1, evaluated.until_ms) for alert in own]
-        counts = self._evidence.counts(detection, wanted) if wanted else ()
+        try:
+            counts = self._evidence.counts(detection, wanted) if wanted else ()
+        except SiemliteError as error:
+            _log.warning("%s: whether its silences have ended is not known: %s", detection.id, error)
+            return {alert.id for alert in own}
         return {alert.id for alert, count in zip(own, counts, strict=True) if not count}
 
     def _with_open_members(self, rollups: Sequence[str]) -> set[str]:

@@ -795,6 +795,26 @@ def test_an_alert_about_a_silence_is_open_until_something_is_heard(world: World)
     assert owed(world.alerts()[0])[-1] == ("pager", "resolve", "pending")
 
 
+def test_silences_that_cannot_be_looked_at_keep_no_other_alert_open(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = Absence(severity=Severity.HIGH, group_by="source.address", within=20_000, suppress_for=5_000)
+    rule = Detection("silent", "Silent.", "Look.", Path("silent.py"), kind)
+    start = world.clock.now_ms()
+    world.engine.add(address("203.0.113.7"), start, start + 60_000)
+    world.apply(rule)
+    burst(world, "203.0.113.8")
+    world.apply()
+
+    def fails(*_: object, **__: object) -> None:
+        raise RetryableError("a shard failed")
+
+    monkeypatch.setattr(world.engine, "evidence", fails)
+    until_ms = start + 9 * HOUR
+    assert world.closing.close_expired([Evaluated(rule, until_ms), Evaluated(detection(), until_ms)]) == 1
+    assert {alert.detection_id: alert.state for alert in world.alerts()} == {"silent": "open", "brute_force": "closed"}
+
+
 def test_an_alert_that_is_silenced_speaks_for_no_other(world: World) -> None:
     world.inhibits["loud"] = ("brute_force",)
     silence(world, detection="loud")
