@@ -1,37 +1,24 @@
 """The engine on a real Elasticsearch: what it promises to the alerts."""
 
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from elasticsearch import Elasticsearch
 
 from pipeline.app.watching import App
 from pipeline.detection import (
     Absence,
-    Custom,
     Detection,
     DistinctCount,
-    Match,
     Metric,
     NewValue,
     Severity,
     Threshold,
-    Window,
     days,
     minutes,
-    one_of,
-    raw,
 )
-from pipeline.engine import timelines
 from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.engine import Limits
-from pipeline.engine.indices import look
-from pipeline.engine.overseer import Overseer
-from pipeline.engine.result import PassResult, Wanted
+from pipeline.engine.result import Wanted
 from pipeline.settings import load_settings
 from tests.acceptance.engine_world import DAY, HOUR, MINUTE, NOON, World, detection, failure, instants
 
@@ -148,22 +135,6 @@ def test_detections_share_a_pass_and_each_has_its_result(world: World) -> None:
     results = {result.detection.id: result for result in world.step([FIVE, SPRAY], NOON + 1)}
     assert instants(results["five"].findings) == {("203.0.113.7",): [NOON + 4]}
     assert instants(results["spray"].findings) == {("203.0.113.7",): [NOON + 3, NOON + 4]}
-
-
-def test_a_detection_whose_query_is_refused_fails_alone_and_keeps_its_checkpoint(world: World) -> None:
-    broken = detection(
-        Threshold(severity=Severity.LOW, where=raw({"nonsense": {}}), at_least=1, within=minutes(1)), "broken"
-    )
-    for _ in range(2):
-        world.since.clear()
-        world.write(failure(NOON + n) for n in range(5))
-        results = {result.detection.id: result for result in world.step([broken, FIVE], NOON + MINUTE)}
-        assert not results["broken"].complete
-        assert results["broken"].error is not None
-        assert "unknown query [nonsense]" in results["broken"].error
-        assert results["broken"].checkpoint == Checkpoint()
-        assert results["five"].complete
-        assert results["five"].findings
 
 
 def test_groups_of_several_fields_and_of_none(world: World) -> None:
@@ -315,43 +286,6 @@ def test_a_large_group_is_read_no_further_than_its_memory_and_exactly(world: Wor
     assert spray <= {late, *after, start, start + 1, start + 2}
 
 
-def test_an_index_without_its_primary_is_not_evaluated_and_says_so(world: World) -> None:
-    world.write(failure(NOON + n) for n in range(5))
-    world.client.indices.create(
-        index="security-logs-2026.01.02",
-        settings={"index.routing.allocation.require._name": "no such node"},
-        wait_for_active_shards="0",
-        timeout="1s",
-    )
-    (result,) = world.step([FIVE], NOON + MINUTE)
-    assert not result.complete
-    assert result.error is not None
-    assert "security-logs-2026.01.02 has 0 of 1 primary shards" in result.error
-    assert instants(result.findings) == {("203.0.113.7",): [NOON + 4]}
-
-
-def test_an_index_that_nothing_looks_at_any_more_may_be_lost(world: World) -> None:
-    world.write(failure(NOON + n) for n in range(5))
-    world.client.indices.create(
-        index="security-logs-2025.09.01",
-        settings={"index.routing.allocation.require._name": "no such node"},
-        wait_for_active_shards="0",
-        timeout="1s",
-    )
-    month = detection(NewValue(severity=Severity.LOW, group_by="source.address", fields="user.id"), "month")
-    half_a_year = detection(
-        NewValue(severity=Severity.LOW, group_by="source.address", fields="user.id", over=days(180)), "half_a_year"
-    )
-    results = {result.detection.id: result for result in world.step([FIVE, month, half_a_year], NOON + MINUTE)}
-    assert {name: result.complete for name, result in results.items()} == {
-        "five": True,
-        "month": True,
-        "half_a_year": False,
-    }
-    assert results["five"].checkpoint.caught_up_ms == NOON + MINUTE
-    assert instants(results["five"].findings) == {("203.0.113.7",): [NOON + 4]}
-
-
 def test_looking_back_is_widened_until_what_decides_is_found(es_url: str) -> None:
     world = World(es_url, limits=Limits(rows_together=3))
     world.write(failure(NOON - 14 * MINUTE + n, "wide", f"u{n}") for n in range(4))
@@ -384,42 +318,6 @@ def test_what_a_group_has_had_is_remembered_and_read_from_the_events_where_it_is
     world.engine = world.new_engine()
     world.write([failure(NOON + 8, "away"), failure(NOON + 9, "elsewhere")])
     assert instants(world.findings([country], NOON + 10)) == {("u1",): [NOON + 2, NOON + 9]}
-
-
-def _without_its_shard(client: Elasticsearch) -> None:
-    client.indices.delete(index="security-seen-v1")
-    nowhere = {"index.routing.allocation.require._name": "no such node"}
-    client.indices.create(index="security-seen-v1", settings=nowhere, wait_for_active_shards="0", timeout="1s")
-
-
-def _without_instants(client: Elasticsearch) -> None:
-    client.indices.refresh(index="security-seen-v1")
-    for hit in client.search(index="security-seen-v1")["hits"]["hits"]:
-        client.index(index="security-seen-v1", id=hit["_id"], document={}, refresh=True)
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        _without_its_shard,
-        _without_instants,
-        lambda client: client.indices.close(index="security-seen-v1"),
-        lambda client: client.indices.add_block(index="security-seen-v1", block="write"),
-    ],
-)
-def test_a_damaged_memory_costs_no_alert(world: World, damage: Callable[[Elasticsearch], object]) -> None:
-    country = detection(
-        NewValue(severity=Severity.LOW, group_by="user.id", fields="source.address", over=days(10)), "country"
-    )
-    world.write([failure(NOON - HOUR, "home")])
-    assert world.findings([country], NOON) == []
-    damage(world.client)
-    world.engine = world.new_engine()
-    for number in range(2):
-        world.write([failure(NOON + 10 * number + 1, "home"), failure(NOON + 10 * number + 2, f"away{number}")])
-        (result,) = world.step([country], NOON + 10 * number + 3)
-        assert result.complete
-        assert NOON + 10 * number + 2 in instants(result.findings)[("u1",)]
 
 
 def test_a_late_event_of_a_known_value_makes_a_new_value_of_what_came_earlier(world: World) -> None:
@@ -485,140 +383,11 @@ def test_each_of_several_values_of_an_event_counts(world: World, field: str) -> 
             )
 
 
-def test_a_judgement_that_crashes_fails_alone(world: World) -> None:
-    def crashes(window: Window) -> bool:
-        return window.values("no such column") is None
-
-    broken = detection(Custom(severity=Severity.LOW, judge=crashes, fields=("user.id",)), "broken")
-    world.write(failure(NOON + n) for n in range(5))
-    results = {result.detection.id: result for result in world.step([broken, FIVE], NOON + MINUTE)}
-    assert not results["broken"].complete
-    assert "its condition failed at 5 of 5 instants: ValueError" in str(results["broken"].error)
-    assert results["five"].findings
-
-
-def test_a_value_that_a_judgement_does_not_expect_blinds_it_to_nothing_else(world: World) -> None:
-    def judge(window: Window) -> bool:
-        return any(int(str(amount)) > 5 for amount in window.values("siemlite.data.amount"))
-
-    amounts = Custom(severity=Severity.LOW, judge=judge, fields=("siemlite.data.amount",), group_by="user.id")
-    rule = detection(amounts, "amounts")
-
-    def paid(time_ms: int, user: str, amount: str) -> dict[str, Any]:
-        return failure(time_ms, user=user, **{"siemlite.data.amount": amount})
-
-    world.write([paid(NOON, "evil", "1e3"), paid(NOON + 1, "bob", "50"), paid(NOON + 2, "evil", "70")])
-    (result,) = world.step([rule], NOON + MINUTE)
-    assert result.complete
-    assert "1 of the groups could not be judged, or not wholly" in str(result.error)
-    assert result.coverage.unjudged == 1
-    assert "failed at 1 of 2 instants: ValueError" in str(result.error)
-    assert instants(result.findings) == {("bob",): [NOON + 1], ("evil",): [NOON + 2]}
-    world.write([paid(NOON + 3, "eve", "500")])
-    (result,) = world.step([rule], NOON + MINUTE)
-    assert (result.complete, result.error) == (True, None)
-    assert instants(result.findings) == {("eve",): [NOON + 3]}
-    history = world.engine.over(rule, NOON, NOON + MINUTE)
-    assert len(history.findings) == 3
-    assert "could not be judged" in str(history.error)
-
-
-def test_a_judgement_that_does_not_end_fails_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def judge(window: Window) -> bool:
-        while window.count:
-            pass
-        return False
-
-    monkeypatch.setattr(timelines, "_overseer", Overseer(0.2))
-    broken = detection(Custom(severity=Severity.HIGH, judge=judge, group_by="source.address"), "broken")
-    world.write([failure(NOON + n) for n in range(5)])
-    results = {result.detection.id: result for result in world.step([broken, FIVE], NOON + MINUTE)}
-    assert "did not answer within 0.2 s" in str(results["broken"].error)
-    assert results[FIVE.id].complete
-    assert instants(results[FIVE.id].findings) == {("203.0.113.7",): [NOON + 4]}
-
-
-def test_a_judgement_that_is_slow_for_many_groups_makes_nobody_wait_and_is_brought_to_its_end(es_url: str) -> None:
-    asked: list[str] = []
-
-    def judge(window: Window) -> bool:
-        asked.append(threading.current_thread().name)
-        time.sleep(0.02)
-        return window.count >= 1
-
-    slow = detection(Custom(severity=Severity.HIGH, judge=judge, group_by="user.id"), "slow")
-    world = World(es_url, Limits(code_s=0.1))
-    world.write([failure(NOON + n, user=f"u{n}") for n in range(40)])
-    results = {result.detection.id: result for result in world.step([slow, FIVE], NOON + MINUTE)}
-    assert set(results) == {FIVE.id}
-    assert results[FIVE.id].findings
-    assert asked.count(threading.current_thread().name) < 15
-    found: list[PassResult] = []
-    for _ in range(100):
-        found += [one for one in world.step([slow, FIVE], NOON + MINUTE) if one.detection.id == "slow"]
-        if found:
-            break
-        time.sleep(0.1)
-    assert found[0].complete
-    assert len(found[0].findings) == 40
-
-
-def test_an_evaluation_that_raises_whatever_it_is_fails_alone(world: World) -> None:
-    broken = detection(Match(severity=Severity.HIGH, where={"event.code": one_of(10**40)}), "broken")
-    world.write([failure(NOON + n) for n in range(5)])
-    results = {result.detection.id: result for result in world.step([broken, FIVE], NOON + MINUTE)}
-    assert "64-bit" in str(results["broken"].error)
-    assert instants(results[FIVE.id].findings) == {("203.0.113.7",): [NOON + 4]}
-
-
-def test_a_judgement_that_wants_to_end_the_program_fails_alone(world: World) -> None:
-    def leaves(_: Window) -> bool:
-        raise SystemExit(0)
-
-    broken = detection(Custom(severity=Severity.LOW, judge=leaves), "broken")
-    world.write(failure(NOON + n) for n in range(5))
-    results = {result.detection.id: result for result in world.step([broken, FIVE], NOON + MINUTE)}
-    assert "its condition failed at" in str(results["broken"].error)
-    assert results["five"].findings
-
-
-def test_an_answer_that_leaves_out_a_shard_is_not_taken_for_whole(es_url: str) -> None:
-    world = World(es_url)
-    name = "security-logs-2026.01.01"
-    world.client.indices.create(index=name, settings={"index.number_of_shards": 2})
-    world.write(failure(NOON + n) for n in range(20))
-    whole = look(world.client)
-    assert (whole.missing, len(whole.all[0].checkpoints)) == ((), 2)
-
-    class Partial(Elasticsearch):
-        def perform_request(self, method: str, path: str, **options: Any) -> Any:
-            answer = super().perform_request(method, path, **options)
-            if "_stats" in path:
-                del answer.body["indices"][name]["shards"]["1"]
-            return answer
-
-    partial = look(Partial(es_url))
-    assert partial.trouble(NOON, NOON) == f"{name} tells of 1 of its 2 shards"
-
-
 def test_a_shard_is_known_by_the_history_that_the_server_tells(world: World) -> None:
     world.write(failure(NOON + n) for n in range(5))
     (result,) = world.step([FIVE], NOON + MINUTE)
     assert result.checkpoint.positions
     assert all(shard.history for shard in result.checkpoint.positions)
-
-
-def test_a_slow_detection_is_evaluated_beside_the_passes_and_loses_nothing(es_url: str) -> None:
-    world = World(es_url, limits=Limits(slow_ms=-1))
-    world.write(failure(NOON + n) for n in range(5))
-    assert instants(world.findings([FIVE], NOON + 1)) == {("203.0.113.7",): [NOON + 4]}
-    world.write(failure(NOON + 1000 + n, "next") for n in range(5))
-    assert world.step([FIVE], NOON + 2000) == []
-    for _ in range(500):
-        results = world.step([FIVE], NOON + 3000)
-        if results:
-            break
-    assert instants(results[0].findings) == {("next",): [NOON + 1004]}
 
 
 def test_silence_is_not_judged_while_events_of_an_outage_still_arrive(world: World) -> None:

@@ -4,7 +4,8 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +74,26 @@ def start_application(home: Path, script: str, **variables: str) -> subprocess.P
         stdout=subprocess.PIPE,
         text=True,
     )
+
+
+def numbers(home: Path) -> list[int]:
+    """Return the numbers that the events in `home` carry, in the order of each spool."""
+    return [event["siemlite"]["data"]["n"] for event in spooled(home)]
+
+
+def until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
+    """Wait until `condition` holds, for at most `seconds`; return whether it does."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return condition()
+
+
+def broken(home: Path) -> Path:
+    """Make `home` one in which no spool can be; return what must be removed to repair it."""
+    home.mkdir()
+    obstacle = home / "spool"
+    obstacle.write_text("")
+    return obstacle

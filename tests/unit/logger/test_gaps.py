@@ -16,8 +16,7 @@ from pipeline.logger.gaps import GapLedger
 from pipeline.logger.handover import Handover, Item
 from pipeline.logger.security import SecurityLogger
 from pipeline.shipping.spool import Spool
-from tests.unit.logger.support import settings_for, spooled
-from tests.unit.logger.test_writer import broken, until
+from tests.unit.logger.support import broken, settings_for, spooled, until
 
 Make = Callable[..., SecurityLogger]
 MEGABYTE = 1024 * 1024

@@ -20,8 +20,7 @@ from pipeline.logger import local
 from pipeline.logger.echo import readable
 from pipeline.logger.local import RotatingFile
 from pipeline.logger.security import SecurityLogger
-from tests.unit.logger.support import run_application, spooled
-from tests.unit.logger.test_writer import broken
+from tests.unit.logger.support import broken, run_application, spooled
 
 Make = Callable[..., SecurityLogger]
 

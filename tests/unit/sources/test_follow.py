@@ -1,80 +1,23 @@
-"""Following files: rotation, truncation, restarts, and what goes wrong on the way."""
+"""Following files: patterns, lines, other followers, and what goes wrong on the way."""
 
 import glob
 import gzip
 import os
-import shutil
 import threading
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
 
 from pipeline.clock import SystemClock
 from pipeline.errors import ConfigurationError
-from pipeline.sources import openfiles
 from pipeline.sources.discovery import Discovery
 from pipeline.sources.follow import FollowSource
-from pipeline.sources.formats.format import TOO_LONG, FormatOptions, format_factory
+from pipeline.sources.formats.format import TOO_LONG, format_factory
 from pipeline.sources.formats.json_lines import JsonLines
 from pipeline.sources.lines import LINE_MAX
 from pipeline.sources.logfile import LogFile, UnreadableError
-from pipeline.sources.record import Batch
-from tests.unit.sources.clocks import StillClock
-
-KEY = b"k" * 32
-
-
-class Follower:
-    """A follower that looks when it is told to, and what it gave out."""
-
-    def __init__(self, *patterns: Path, name: str = "json", year: int | None = None) -> None:
-        self.patterns = [str(pattern) for pattern in patterns]
-        self.formats = format_factory(name, FormatOptions(year))
-        self.clock = StillClock()
-        self.said: list[str] = []
-        self.positions: dict[str, str] = {}
-        self.events: dict[str, dict[str, object]] = {}
-        self.source = self._new()
-
-    def _new(self) -> FollowSource:
-        return FollowSource(
-            self.patterns,
-            self.formats,
-            KEY,
-            self.positions,
-            clock=self.clock,
-            stop=threading.Event(),
-            notify=self.said.append,
-        )
-
-    def take(self, batch: Batch) -> None:
-        self.positions.update(batch.positions)
-        for record in batch.records:
-            assert record.event_id is not None
-            self.events[record.event_id] = dict(record.event)
-
-    def look(self, seconds: float = 0.25) -> list[object]:
-        """Look once, wait for `seconds`, and return the messages that are new."""
-        known = len(self.events)
-        for batch in self.source.poll():
-            self.take(batch)
-        self.clock.move(seconds)
-        return [event["message"] for event in list(self.events.values())[known:]]
-
-    def restart(self) -> None:
-        self.source.close()
-        self.source = self._new()
-
-    def settle(self) -> list[object]:
-        """Let everything come to rest; return the messages that are new."""
-        return [message for _ in range(10) for message in self.look(3.0)]
-
-
-def held(*paths: Path) -> int:
-    """Return how many descriptors of this process lead to `paths`."""
-    return sum(link.resolve() in paths for link in Path("/proc/self/fd").iterdir())
+from tests.unit.sources.follower import KEY, Follower, append, held
 
 
 @pytest.fixture
@@ -82,11 +25,6 @@ def log(tmp_path: Path) -> Path:
     path = tmp_path / "app.log"
     path.touch()
     return path
-
-
-def append(path: Path, text: str) -> None:
-    with path.open("ab") as file:
-        file.write(text.encode())
 
 
 def test_lines_are_given_out_as_they_are_written(log: Path) -> None:
@@ -115,159 +53,6 @@ def test_a_file_that_does_not_exist_yet_is_waited_for_and_said_once(tmp_path: Pa
     assert follower.said == [f"{path} does not exist yet; waiting for it"]
     append(path, "a\n")
     assert follower.look() == ["a"]
-
-
-def test_a_renamed_file_is_read_to_its_end_before_the_new_one(log: Path) -> None:
-    follower = Follower(log)
-    append(log, "a\n")
-    follower.look()
-    append(log, "b\n")
-    old = log.rename(log.with_name("app.log.1"))
-    append(log, "d\n")
-    append(old, "c\n")
-    assert follower.look() == ["b", "c", "d"]
-    append(old, "late\n")
-    assert follower.look() == ["late"]
-
-
-def test_an_incomplete_line_of_a_renamed_file_is_given_out_when_nothing_more_comes(log: Path) -> None:
-    follower = Follower(log)
-    append(log, "a\nhalf")
-    follower.look()
-    log.rename(log.with_name("app.log.1"))
-    assert follower.look(3.0) == []
-    assert follower.settle() == ["half"]
-
-
-def test_a_deleted_file_is_read_to_its_end(log: Path) -> None:
-    follower = Follower(log)
-    append(log, "a\n")
-    follower.look()
-    append(log, "b\nhalf")
-    log.unlink()
-    assert follower.settle() == ["b", "half"]
-
-
-def test_a_truncated_file_is_read_from_its_beginning(log: Path) -> None:
-    follower = Follower(log)
-    append(log, "first\nhalf")
-    follower.look()
-    log.write_text("second\n")
-    assert follower.settle() == ["half", "second"]
-
-
-def test_truncation_is_noticed_though_the_file_has_grown_beyond_where_it_was(log: Path) -> None:
-    follower = Follower(log)
-    append(log, "one\n")
-    follower.look()
-    log.write_text("two\nthree\nfour\n")
-    assert follower.settle() == ["two", "three", "four"]
-
-
-def test_truncation_is_noticed_though_the_same_bytes_lie_where_it_was(log: Path) -> None:
-    follower = Follower(log)
-    append(log, "one\n" + "x" * 1_000 + "\n")
-    follower.look()
-    log.write_text("two\n" + "x" * 1_000 + "\nthree\n")
-    assert follower.settle() == ["two", "x" * 1_000, "three"]
-
-
-def test_of_a_line_that_copytruncate_found_incomplete_only_the_copy_counts(log: Path) -> None:
-    follower = Follower(log)
-    append(log, "a\nhalf")
-    follower.look()
-    append(log, " whole\n")
-    shutil.copyfile(log, log.with_name("app.log.1"))
-    log.write_text("b\n")
-    assert sorted(map(str, follower.settle())) == ["b", "half whole"]
-
-
-def test_a_file_moved_away_before_its_first_line_was_complete_is_not_forgotten(log: Path) -> None:
-    follower = Follower(log)
-    append(log, "half")
-    follower.look()
-    old = log.rename(log.with_name("app.log.1"))
-    append(log, "b\n")
-    assert follower.look() == ["b"]
-    append(old, " whole\nlast")
-    assert follower.settle() == ["half whole", "last"]
-
-
-def test_what_was_written_before_copytruncate_is_found_in_the_copy(log: Path) -> None:
-    follower = Follower(log)
-    append(log, "a\n")
-    follower.look()
-    append(log, "b\nhalf")
-    shutil.copyfile(log, log.with_name("app.log.1"))
-    log.write_text("c\n")
-    assert sorted(map(str, follower.settle())) == ["b", "c", "half"]
-
-
-def test_a_restart_goes_on_where_it_was(log: Path) -> None:
-    follower = Follower(log)
-    append(log, "a\nb\n")
-    follower.look()
-    follower.restart()
-    append(log, "c\n")
-    assert follower.look() == ["c"]
-
-
-def test_an_inode_that_is_used_again_is_another_file(log: Path) -> None:
-    follower = Follower(log)
-    append(log, "a\nb\n")
-    follower.look()
-    follower.source.close()
-    log.unlink()
-    append(log, "x\ny\nz\n")
-    for key, text in follower.positions.items():
-        known = orjson.loads(text)
-        for part in known["parts"]:
-            part["inode"] = log.stat().st_ino
-        follower.positions[key] = orjson.dumps(known).decode()
-    follower.restart()
-    assert follower.settle() == ["x", "y", "z"]
-
-
-@pytest.mark.parametrize("packed", [False, True])
-def test_files_rotated_while_nobody_looked_are_found(log: Path, packed: bool) -> None:
-    follower = Follower(log)
-    append(log, "a\n")
-    follower.look()
-    append(log, "b\n")
-    follower.source.close()
-    second = log.rename(log.with_name("app.log.2"))
-    if packed:
-        log.with_name("app.log.2.gz").write_bytes(gzip.compress(second.read_bytes()))
-        second.unlink()
-    append(log, "c\n")
-    log.rename(log.with_name("app.log.1"))
-    append(log, "d\n")
-    follower.restart()
-    assert sorted(map(str, follower.settle())) == ["b", "c", "d"]
-    assert len(follower.events) == 4
-
-
-def test_files_that_came_and_went_between_two_looks_are_found(log: Path) -> None:
-    follower = Follower(log)
-    append(log, "a\n")
-    follower.look()
-    log.rename(log.with_name("app.log.2"))
-    append(log, "b\n")
-    log.rename(log.with_name("app.log.1"))
-    append(log, "c\n")
-    assert sorted(map(str, follower.settle())) == ["b", "c"]
-
-
-def test_what_lay_beside_a_log_at_first_is_left_alone(log: Path) -> None:
-    append(log.with_name("app.log.1"), "old\n")
-    log.with_name("app.log.2.gz").write_bytes(gzip.compress(b"older\n"))
-    append(log, "a\n")
-    follower = Follower(log)
-    assert follower.settle() == ["a"]
-    log.with_name("app.log.1").rename(log.with_name("app.log.2"))
-    log.rename(log.with_name("app.log.1"))
-    append(log, "b\n")
-    assert follower.settle() == ["b"]
 
 
 def test_new_files_that_match_a_glob_are_followed(tmp_path: Path) -> None:
@@ -310,20 +95,6 @@ def test_a_damaged_gzip_file_is_given_up_and_named_once(tmp_path: Path) -> None:
     assert len(found) == 2
     assert len(follower.said) == 1
     assert "damaged" in follower.said[0]
-
-
-def test_a_symlink_that_is_turned_leads_to_the_new_file(tmp_path: Path) -> None:
-    old, new, link = tmp_path / "one.log", tmp_path / "two.log", tmp_path / "current"
-    append(old, "a\n")
-    append(new, "x\n")
-    link.symlink_to(old)
-    follower = Follower(link)
-    assert follower.look() == ["a"]
-    append(old, "b\n")
-    link.unlink()
-    link.symlink_to(new)
-    append(old, "c\n")
-    assert follower.look() == ["b", "c", "x"]
 
 
 def test_two_paths_to_one_file_give_its_lines_once(log: Path) -> None:
@@ -393,20 +164,6 @@ def test_ids_are_those_of_reading_once(log: Path) -> None:
     assert list(follower.events) == [record.event_id for batch in once.batches() for record in batch.records]
 
 
-def test_the_year_goes_on_across_rotation_and_restart(log: Path) -> None:
-    follower = Follower(log, name="authlog", year=2015)
-    append(log, "Dec 31 23:00:00 h sshd[1]: a\n")
-    follower.look()
-    log.rename(log.with_name("app.log.1"))
-    append(log, "Jan  1 01:00:00 h sshd[1]: b\n")
-    follower.look()
-    follower.restart()
-    append(log, "Jan  2 01:00:00 h sshd[1]: c\n")
-    follower.settle()
-    times = [event["timestamp"] for event in follower.events.values()]
-    assert times == ["2015-12-31T23:00:00.000Z", "2016-01-01T01:00:00.000Z", "2016-01-02T01:00:00.000Z"]
-
-
 def test_the_logs_of_another_follower_of_the_home_are_left_to_it(tmp_path: Path) -> None:
     events, auth = tmp_path / "events" / "app.log", tmp_path / "auth" / "auth.log"
     for path in (events, auth):
@@ -450,56 +207,6 @@ def test_a_log_goes_on_whoever_followed_it_with_another_format(log: Path) -> Non
     right.restart()
     assert right.settle() == ["first"]
     assert not wrong.events.keys() & right.events.keys()
-
-
-def test_a_log_that_is_gone_while_nobody_looks_is_found_by_its_path_alone(tmp_path: Path) -> None:
-    log = tmp_path / "deep" / "er" / "app.log"
-    log.parent.mkdir(parents=True)
-    append(log, "a\n")
-    follower = Follower(tmp_path / "**" / "*.log")
-    assert follower.look() == ["a"]
-    follower.source.close()
-    append(log, "b\n")
-    log.rename(log.with_name("app.log.1"))
-    follower.restart()
-    assert follower.settle() == ["b"]
-
-
-def test_a_log_that_is_gone_for_long_is_forgotten(log: Path) -> None:
-    append(log, "a\n")
-    follower = Follower(log)
-    follower.look()
-    log.unlink()
-    follower.settle()
-    follower.look(openfiles.GONE_SECONDS / 2)
-    assert any(follower.positions.values())
-    follower.look(openfiles.GONE_SECONDS)
-    follower.settle()
-    assert not any(follower.positions.values())
-    append(log, "b\n")
-    assert follower.settle() == ["b"]
-
-
-@pytest.mark.parametrize(
-    ("pattern", "path", "leads"),
-    [
-        ("/var/log/a.log", "/var/log/a.log", True),
-        ("/var/log/a.log", "/var/log/b.log", False),
-        ("/var/log/*.log", "/var/log/a.log", True),
-        ("/var/log/*.log", "/var/log/deep/a.log", False),
-        ("/var/*/a.log", "/var/log/a.log", True),
-        ("/var/**/a.log", "/var/a.log", True),
-        ("/var/**/a.log", "/var/x/y/a.log", True),
-        ("/var/**/a.log", "/var/x/y/b.log", False),
-        ("/var/log/**", "/var/log/x/y", True),
-        ("/var/log/[ab].log", "/var/log/b.log", True),
-        ("/var/log/[ab].log", "/var/log/c.log", False),
-    ],
-)
-def test_a_pattern_leads_to_files_that_are_gone_as_to_those_that_are_there(
-    pattern: str, path: str, *, leads: bool
-) -> None:
-    assert Discovery([pattern], print).leads_to(path) is leads
 
 
 def test_a_senseless_position_is_ignored(log: Path) -> None:
@@ -611,26 +318,3 @@ def test_a_defect_met_in_one_file_does_not_end_the_reading_of_the_others(
     assert follower.said == [f"{log} cannot be read on: TypeError: Integer exceeds 64-bit range; trying again"]
     monkeypatch.setattr(JsonLines, "parse", parse)
     assert follower.settle() == ["poison"]
-
-
-def test_a_copy_that_is_moved_on_while_it_is_looked_for_is_found_and_no_line_is_torn(
-    log: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    follower = Follower(log)
-    append(log, '{"message":"first"}\n{"message":"sec')
-    follower.look()
-    append(log, 'ond"}\n')
-    copy = log.with_name("app.log.1")
-    shutil.copyfile(log, copy)
-    os.truncate(log, 0)
-    stat = Path.stat
-    moved: list[Path] = []
-
-    def moves_on(path: Path, **options: Any) -> os.stat_result:
-        if path == copy and not moved:
-            moved.append(copy.rename(log.with_name("app.log.2")))
-        return stat(path, **options)
-
-    monkeypatch.setattr(Path, "stat", moves_on)
-    follower.settle()
-    assert [event["message"] for event in follower.events.values()] == ["first", "second"]

@@ -11,7 +11,7 @@ from pipeline.sources import openfiles
 from pipeline.sources.lineage import Lineage, Part
 from pipeline.sources.tail import Tail
 from tests.unit.sources.clocks import StillClock
-from tests.unit.sources.test_follow import Follower, append, held
+from tests.unit.sources.follower import Follower, append, held
 
 
 def test_few_files_stay_open_and_none_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
