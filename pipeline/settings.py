@@ -119,13 +119,22 @@ SecretUrl = Annotated[SecretStr, AfterValidator(_secret_http_url)]
 def _default_home() -> Path:
     if os.geteuid() == 0:
         return Path("/var/lib/siemlite")
-    return platformdirs.user_data_path("siemlite")
+    try:
+        return platformdirs.user_data_path("siemlite")
+    except RuntimeError:
+        raise ConfigurationError("SIEMLITE_HOME is not set, and this user has no home folder: set it") from None
 
 
 def _default_cache() -> Path:
     if os.geteuid() == 0:
         return platformdirs.site_cache_path("siemlite")
-    return platformdirs.user_cache_path("siemlite")
+    try:
+        return platformdirs.user_cache_path("siemlite")
+    except RuntimeError:
+        home = os.environ.get("SIEMLITE_HOME")
+        if home:
+            return Path(home, "cache")
+        raise ConfigurationError("SIEMLITE_CACHE is not set, and this user has no home folder: set it") from None
 
 
 class Settings(BaseSettings):

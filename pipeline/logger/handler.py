@@ -45,6 +45,15 @@ class SecurityHandler(logging.Handler):
         """Make none: a security logger needs no lock, so none can be waited for."""
         self.lock = None
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Filter and emit `record` as the standard library does, but for the lock that it takes there."""
+        answer: object = self.filter(record)
+        if isinstance(answer, logging.LogRecord):  # since Python 3.12 a filter may put another in its place
+            record = answer
+        if answer:
+            self.emit(record)
+        return bool(answer)
+
     def emit(self, record: logging.LogRecord) -> None:
         """Log `record` as an event."""
         if is_own(record.name):

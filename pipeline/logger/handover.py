@@ -6,6 +6,7 @@ instructions; what is waiting is bounded in bytes, and the last of the bound is 
 """
 
 import threading
+from collections import deque
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
@@ -42,6 +43,11 @@ class Ticket:
             self._resolved = True
             self.error = error
             self._lock.release()
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the writer has answered."""
+        return self._resolved
 
     def wait(self, seconds: float) -> bool:
         """Return whether the ticket was resolved within `seconds`."""
@@ -99,6 +105,7 @@ class Handover:
     def __init__(self, max_bytes: int) -> None:
         self._limits = tuple(int(max_bytes * share) for share in _SHARES)
         self._queue: SimpleQueue[Item | Ticket | None] = SimpleQueue()
+        self._durable: deque[Ticket] = deque()
         self._lock = threading.RLock()
         self._held = 0
         self._bell = threading.Lock()
@@ -114,8 +121,18 @@ class Handover:
             if fits:
                 self._held = held
         if fits:
+            if item.ticket is not None:
+                self._durable.append(item.ticket)
             self._queue.put(item)
         return fits
+
+    def refuse_durable(self, error: Exception) -> None:
+        """Answer all whose events must be durable with `error`, also those behind others in the queue.
+
+        For the writer, which then leaves out of what it takes what is answered already.
+        """
+        while self._durable:
+            self._durable.popleft().resolve(error)
 
     def put_ticket(self, ticket: Ticket) -> None:
         """Queue `ticket` behind everything that was offered before."""
@@ -149,6 +166,8 @@ class Handover:
 
     def drain(self, taken: Taken, most: int) -> Taken:
         """Add what is queued to `taken`, up to `most` events and no further than a ticket to stop."""
+        while self._durable and self._durable[0].resolved:
+            self._durable.popleft()
         while len(taken.items) < most and not (taken.tickets and taken.tickets[-1].stop):
             try:
                 entry = self._queue.get_nowait()

@@ -150,7 +150,7 @@ class Line:
         """Make the group durable, however long it takes, unless we are told to end by a certain time."""
         if not taken.items:
             return
-        group = self._second_step(taken.items)
+        group = self._second_step([item for item in taken.items if item.ticket is None or not item.ticket.resolved])
         with self.quiet:
             self._echo.write([item.encoded for item in group])
         failures = 0
@@ -161,7 +161,8 @@ class Line:
             except Exception as error:  # noqa: BLE001 - whatever it is, the events are still here
                 failures += 1
                 self._notices.trouble(_DISK, f"security events wait in memory: {type(error).__name__}: {error}")
-                group = self._without_durable(group, error)
+                group = [item for item in group if item.ticket is None]
+                self.handover.refuse_durable(not_durable(error))
                 if self._given_up(error, failures):
                     self._lose(group)
                     break
@@ -190,17 +191,6 @@ class Line:
     def _pause(self) -> None:
         """Let calling threads have the interpreter for a moment."""
         self.handover.nap(_PAUSE_SECONDS)
-
-    @staticmethod
-    def _without_durable(group: list[Ready], error: BaseException) -> list[Ready]:
-        """Tell those who wait that it failed; their events are theirs again."""
-        rest = []
-        for item in group:
-            if item.ticket is None:
-                rest.append(item)
-            else:
-                item.ticket.resolve(not_durable(error))
-        return rest
 
     def _given_up(self, error: Exception, failures: int) -> bool:
         """Return whether to try no more: told to end, or a fault of ours that trying again cannot cure."""

@@ -9,8 +9,10 @@ import re
 import sys
 from collections.abc import Mapping
 from datetime import datetime
+from enum import Enum
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 from pipeline.events.catalogue import BY_CODE, EventType
 
@@ -27,6 +29,26 @@ _FRAME_SIGN = 'File "'
 _FRAME = re.compile(r'[ |]*File "[^"\n]*", line \d+')
 _LAST_LINE = re.compile(r"^(?P<type>[A-Za-z_][\w.]{0,199})(?:: (?P<message>.*))?\Z", re.MULTILINE | re.DOTALL)
 _UNPRINTABLE = "[unprintable]"
+_READABLE: tuple[type, ...] = (
+    str,
+    int,
+    float,
+    bytes,
+    bytearray,
+    memoryview,
+    Mapping,
+    list,
+    tuple,
+    set,
+    frozenset,
+    UUID,
+    Enum,
+    datetime,
+    BaseException,
+    type,
+    type(None),
+)
+_SAY_NOTHING = (object.__str__, None)
 
 
 def is_own(logger_name: object) -> bool:
@@ -58,10 +80,34 @@ def event_of(value: object) -> EventType:
 
 
 def dated(value: object) -> object:
-    """Return a `datetime` as text with its offset, local time where it names none; anything else as it is."""
-    if isinstance(value, datetime):
-        return (value if value.tzinfo is not None else value.astimezone()).isoformat()
-    return value
+    """Return a `datetime` as text with its offset, local time where it names none; anything else as it is.
+
+    One that has no instant (`datetime.min`, a time zone that fails) is text that names none.
+    """
+    if not issubclass(type(value), datetime):
+        return value
+    moment = cast("datetime", value)
+    try:
+        return (moment if moment.tzinfo is not None else moment.astimezone()).isoformat()
+    except Exception:  # noqa: BLE001 - the time zone's own code may raise anything
+        return f"{datetime.isoformat(moment.replace(tzinfo=None))} of no time zone"
+
+
+def identified(value: object) -> object:
+    """Return an object that says what it is by its `__str__` as that text; anything else as it is.
+
+    For fields that are text by nature: an `ObjectId`, a ULID, a lazy proxy for a text or a user.
+    """
+    if (
+        issubclass(type(value), _READABLE)
+        or type(value).__str__ in _SAY_NOTHING
+        or hasattr(type(value), "model_fields")
+    ):
+        return value
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - a hostile object's own fault
+        return value
 
 
 def without_source(text: str) -> str:

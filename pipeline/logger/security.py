@@ -18,12 +18,16 @@ from pipeline.events.fields import ALIASES
 from pipeline.logger import capture
 from pipeline.logger.encoding import TwoSteps
 from pipeline.logger.handover import RANKS, Item, Ticket
-from pipeline.logger.records import dated
+from pipeline.logger.records import dated, identified
 from pipeline.logger.request import CURRENT, RequestContext
 from pipeline.logger.writer import writer_for
 from pipeline.settings import Settings, load_settings
 
 _FLUSH_SECONDS = 5.0
+_PLAIN = frozenset({str, int, float, bool, dict, list, type(None)})
+_TEXTS = frozenset(
+    {"message", "user.id", "user.name", "user.email", "session.id", "trace.id", "source.address", "event.reason"}
+)
 
 
 class SecurityLogger:
@@ -137,6 +141,9 @@ class SecurityLogger:
         now_ms = self.clock.now_ms()
         event_id = line.next_id()
         try:
+            for name, value in raw.items():
+                if type(value) not in _PLAIN and ALIASES.get(name, name) in _TEXTS:
+                    self._identify(raw, name, value)
             first = self._steps.first(raw, event_id, now_ms)
         except Exception as error:  # noqa: BLE001 - arguments may be hostile; the event still counts
             first = self._steps.remains(raw, event_id, now_ms, error)
@@ -146,6 +153,11 @@ class SecurityLogger:
         ticket = Ticket() if durable else None
         item = Item(first, RANKS.get(first.level, 0), self.service, now_ms, self._steps, ticket)
         self._writer.write(line, item)
+
+    def _identify(self, raw: dict[str, Any], name: str, value: object) -> None:
+        """Put the text of an object in its place; what is a secret by the name of its type is left to redaction."""
+        if not self.redactor.is_sensitive(type(value).__name__):
+            raw[name] = identified(value)
 
 
 def _fill(raw: dict[str, Any], request: RequestContext) -> None:

@@ -58,3 +58,18 @@ def test_a_level_is_understood_in_capitals_and_an_address_of_ipv6(monkeypatch: p
     settings = load_settings(None)
     assert settings.siemlite_log_level == "info"
     assert host_and_port(str(settings.siemlite_health)) == ("::1", 9108)
+
+
+def test_a_user_without_a_home_folder_needs_to_set_one_thing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(_name: str) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr("os.geteuid", lambda: 12_345)
+    monkeypatch.setattr("platformdirs.user_data_path", nowhere)
+    monkeypatch.setattr("platformdirs.user_cache_path", nowhere)
+    monkeypatch.delenv("SIEMLITE_CACHE", raising=False)
+    monkeypatch.setenv("SIEMLITE_HOME", str(tmp_path))
+    assert load_settings(env_file=None).siemlite_home == tmp_path
+    monkeypatch.delenv("SIEMLITE_HOME")
+    with pytest.raises(ConfigurationError, match="SIEMLITE_HOME is not set, and this user has no home folder: set it"):
+        load_settings(env_file=None)

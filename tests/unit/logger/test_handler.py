@@ -47,6 +47,18 @@ def test_a_record_becomes_an_event_with_its_level_message_logger_and_fields(log:
     assert event["siemlite"]["data"] == {"tenant": "blue"}
 
 
+def test_a_record_needs_nothing_of_the_standard_librarys_lock(
+    log: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Since Python 3.13 that takes it by `with`, which no lock at all does not allow."""
+    monkeypatch.delattr(logging.Handler, "handle")
+    log.handlers[0].addFilter(lambda record: record.getMessage() != "left out")
+    with captured_events() as events:
+        log.warning("kept")
+        log.warning("left out")
+    assert [event["message"] for event in events] == ["kept"]
+
+
 @pytest.mark.parametrize(
     ("level", "stored"),
     [

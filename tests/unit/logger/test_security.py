@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -206,6 +206,67 @@ def test_a_datetime_without_an_offset_is_local_time(
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+class _Broken(tzinfo):
+    def utcoffset(self, moment: datetime | None) -> timedelta:
+        raise RuntimeError("no zone")
+
+    def dst(self, moment: datetime | None) -> None:
+        return None
+
+    def tzname(self, moment: datetime | None) -> str:
+        return "broken"
+
+
+_NO_INSTANTS = [datetime.min, datetime.max, datetime(2026, 1, 1, tzinfo=_Broken())]  # noqa: DTZ901 - as people use them
+
+
+@pytest.mark.parametrize("moment", _NO_INSTANTS)
+def test_a_datetime_that_is_no_instant_costs_its_event_nothing_but_the_time(
+    security: SecurityLogger, moment: datetime
+) -> None:
+    with captured_events() as events:
+        security.log(SecurityEvent.LOGIN_FAILURE, timestamp=moment)
+    (event,) = events
+    assert event["event"]["code"] == "LOGIN_FAILURE"
+    assert event["tags"] == ["timestamp_parse_failure"]
+
+
+class _Id:
+    """An id as database drivers have them: a class of its own that says what it is."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+
+class _Lazy(_Id):
+    """A proxy that pretends to be the text it stands for."""
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return str
+
+
+class _Password(_Id):
+    """What is a secret by the name of its type."""
+
+
+@pytest.mark.parametrize("kind", [_Id, _Lazy])
+def test_an_id_that_is_an_object_of_its_own_kind_is_told_by_its_text(
+    security: SecurityLogger, kind: Callable[[str], object]
+) -> None:
+    with captured_events() as events, request_context():
+        security.log(SecurityEvent.LOGIN_FAILURE, user_id=kind("u-1"), message=kind("wrong"))  # type: ignore[arg-type]
+        security.submit({"userId": kind("u-2")}, SecurityEvent.LOGIN_FAILURE)
+        bind_user(kind("u-3"))
+        security.log(SecurityEvent.LOGIN_FAILURE)
+        security.log(SecurityEvent.LOGIN_FAILURE, user_id=_Password("hunter22"))
+    assert [event.get("user", {}).get("id") for event in events] == ["u-1", "u-2", "u-3", "[REDACTED]"]
+    assert events[0]["message"] == "wrong"
 
 
 def test_numbers_that_a_database_gives_are_measured(make: Callable[..., SecurityLogger]) -> None:
