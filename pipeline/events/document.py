@@ -170,11 +170,15 @@ class Shaper:
     @staticmethod
     def place_address(draft: Unfinished, key: str, value: Plain) -> None:
         """Put what may be an address into `source`, or keep it as metadata."""
+        if type(value) is list and value and type(value[0]) is str:  # the one that made the request comes first
+            if value[1:]:
+                draft.keep(key, value[1:])
+            value = value[0]
         word = value if type(value) is str else values.keyword(value)
         if not isinstance(word, str) or not word:
             draft.keep(key, value)
             return
-        address, ip = values.address(word)
+        address, ip, port = values.address(word)
         source = draft.body.setdefault("source", {})
         known = source.get("address")
         if known is None or (ip is not None and "ip" not in source and key in ("source.ip", "ip")):
@@ -183,6 +187,8 @@ class Shaper:
             source["address"] = address
             if ip is not None:
                 source["ip"] = ip
+            if port is not None:
+                source.setdefault("port", port)
         elif known != address:
             draft.keep(key, value)
 
@@ -243,9 +249,9 @@ class Shaper:
         level = describe(body)
         if self.locate is not None and "source" in body:
             _add_place(body["source"], self.locate)
-        account_is_email = "user" in body and _name_account(body["user"])
+        made_of = _name_account(body) if "user" in body else None
         if self.pseudonyms is not None:
-            self.pseudonyms.hide(body, account_is_email=account_is_email)
+            self.pseudonyms.hide(body, account_made_of=made_of)
         if draft.numbers or draft.data:
             ours = body["siemlite"] = {}
             if draft.numbers:
@@ -255,16 +261,26 @@ class Shaper:
         return Document(body, own, level)
 
 
-def _name_account(user: dict[str, Plain]) -> bool:
-    """Let the e-mail address, in lower case, be the id of an account without one; return whether it was done.
+def _name_account(body: dict[str, Plain]) -> str | None:
+    """Give an account without an id one; return the field that it was made of, if any.
 
-    Before a login succeeds an application often knows nothing but what was typed.
+    It is the e-mail address, in lower case and without blanks around it, and else the name: before a login succeeds
+    an application often knows nothing but what was typed, and ECS calls that the name. An empty id is none.
     """
-    email = user.get("email")
-    if "id" in user or type(email) is not str:
-        return False
-    user["id"] = email.lower()
-    return True
+    user = body["user"]
+    known = user.get("id")
+    if type(known) is str and not known.strip():
+        del user["id"]
+    elif known is not None:
+        return None
+    for name in ("email", "name"):
+        told = user.get(name)
+        if type(told) is str and told.strip():
+            user["id"] = told.strip().lower() if name == "email" else told
+            return f"user.{name}"
+    if not user:
+        del body["user"]
+    return None
 
 
 def _add_place(source: dict[str, Plain], locate: Callable[[str], Mapping[str, Mapping[str, Plain]] | None]) -> None:

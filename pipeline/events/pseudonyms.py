@@ -29,11 +29,11 @@ class Pseudonyms:
         """Return the pseudonyms of the fields `names`, each by any of its names; raises `ConfigurationError`."""
         return cls(tuple(dict.fromkeys(map(_hideable, names))), hashed)
 
-    def hide(self, body: dict[str, Plain], *, account_is_email: bool) -> None:
-        """Replace the values of the fields in `body`; `account_is_email` says that `user.id` was made of the e-mail."""
+    def hide(self, body: dict[str, Plain], *, account_made_of: str | None) -> None:
+        """Replace the values of the fields in `body`; `account_made_of` is the field that gave `user.id` its value."""
         for name in self.fields:
             self._replace(body, name)
-        if account_is_email and "user.email" in self.fields and "user.id" not in self.fields:
+        if account_made_of in self.fields and "user.id" not in self.fields:
             self._replace(body, "user.id")
 
     def metadata(self, key: str, value: Plain) -> Plain:

@@ -24,6 +24,7 @@ _LAST = datetime(9999, 12, 30, tzinfo=UTC)
 _IPV4 = re.compile(
     r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}"
 )
+_WITH_PORT = re.compile(r"(?:(?P<four>[0-9.]{7,15})|\[(?P<six>[^\[\]]{2,80})\]):(?P<port>[0-9]{1,5})")
 _LAT_LON = re.compile(r"\s*(-?[0-9]{1,3}(?:\.[0-9]{1,17})?)\s*,\s*(-?[0-9]{1,3}(?:\.[0-9]{1,17})?)\s*")
 _DIGITS = re.compile(r"[0-9]{9}")
 """How no date begins: without hyphens it has eight digits, and Python takes any ninth one for a separator."""
@@ -34,7 +35,7 @@ _NUMBER = re.compile(r"[0-9]{10}(?:\.[0-9]{1,9})?|[0-9]{13}(?:\.[0-9]{1,6})?")
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,3})?")
 _SECONDS = re.compile(r"[0-5][0-9]\.[0-9]{3}Z")
 _minutes: dict[str, int] = {}
-_addresses: dict[str, tuple[str, str | None]] = {}
+_addresses: "dict[str, Address]" = {}
 
 
 def shortened(text: str, limit: int = KEYWORD_MAX) -> str:
@@ -106,11 +107,20 @@ def geo_point(value: object) -> dict[str, float] | None:
     return None
 
 
-def address(value: str) -> tuple[str, str | None]:
-    """Return `(source.address, source.ip)`: canonical and an IP, or as given and `None`.
+class Address(NamedTuple):
+    """`text` is for `source.address`; `ip` is the same where it is one, `port` what stood behind it."""
 
-    An IPv4 address mapped into IPv6 (`::ffff:192.0.2.1`) is unwrapped; a zone (`%eth0`) stays in the
-    address and is left out of the IP.
+    text: str
+    ip: str | None
+    port: int | None = None
+
+
+def address(value: str) -> Address:
+    """Return what `value` names: canonical and an IP, or as given.
+
+    An IPv4 address mapped into IPv6 (`::ffff:192.0.2.1`) is unwrapped; a zone (`%eth0`) stays in the address and is
+    left out of the IP. Of `192.0.2.1:50123` and `[::1]:50123`, which servers call the remote address, the port is
+    another for each connection and no part of the address.
     """
     known = _addresses.get(value)
     if known is None:
@@ -121,22 +131,26 @@ def address(value: str) -> tuple[str, str | None]:
     return known
 
 
-def _address(value: str) -> tuple[str, str | None]:
+def _address(value: str) -> Address:
     if _IPV4.fullmatch(value):
-        return value, value
+        return Address(value, value)
     stripped = value.strip()
-    if stripped.startswith("[") and stripped.endswith("]"):
+    port: int | None = None
+    match = _WITH_PORT.fullmatch(stripped)
+    if match is not None and int(match["port"]) < 65_536:
+        stripped, port = match["four"] or match["six"], int(match["port"])
+    elif stripped.startswith("[") and stripped.endswith("]"):
         stripped = stripped[1:-1]
     try:
         parsed = ipaddress.ip_address(stripped)
     except ValueError:
-        return shortened(value), None
+        return Address(shortened(value), None)
     if isinstance(parsed, ipaddress.IPv6Address):
         if parsed.ipv4_mapped is not None:
             parsed = parsed.ipv4_mapped
         elif parsed.scope_id is not None:
-            return shortened(str(parsed)), str(parsed).partition("%")[0]
-    return str(parsed), str(parsed)
+            return Address(shortened(str(parsed)), str(parsed).partition("%")[0], port)
+    return Address(str(parsed), str(parsed), port)
 
 
 class Instant(NamedTuple):

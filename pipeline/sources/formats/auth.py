@@ -3,19 +3,25 @@
 One failed attempt is one LOGIN_FAILURE, so of the lines that accompany an attempt exactly one kind counts:
 
 - sshd: `Failed <method> for …`. Its PAM lines accompany that and do not count, nor does `Invalid user …`.
-- sshd of older systems, whose tag is `sshd(pam_unix)`, logs PAM lines only: those count.
-- su and sudo: the PAM line. `3 incorrect password attempts` and `FAILED su …` repeat it and do not count.
+  `Failed keyboard-interactive/pam …` is itself company: of accounts that exist it is not logged unless the
+  level is VERBOSE, and `error: PAM: Authentication failure for …` is there in any case (OpenSSH, auth_log in
+  auth.c and sshpam_query in auth-pam.c), so that one counts.
+- sshd of older systems, whose tag is `sshd(pam_unix)`, logs PAM lines only: those count, and so do su's.
+- su: its own `FAILED SU …` or `FAILED su …`, one an attempt whatever PAM asked.
+- sudo: pam_unix's line, and of `3 incorrect password attempts` the other two; see below.
 - login: its own `FAILED LOGIN …` or `TOO MANY LOGIN TRIES …`, one an attempt; its PAM lines do not count.
 
 pam_unix logs the first failure of a conversation at once and the others at its end, as `2 more
 authentication failures` (Linux-PAM, `_cleanup_failures` in modules/pam_unix/support.c): where PAM lines
 count, that line is two attempts. sudo ends its conversations with PAM_DATA_SILENT, so that of three wrong
-passwords in one sudo only the first is seen. Other PAM modules (pam_sss, pam_ldap) report the same attempt
-as pam_unix and do not count.
+passwords in one sudo pam_unix tells of the first. Other PAM modules (pam_sss, pam_ldap) may report the same
+attempt as pam_unix and do not count: of an account that only they know, sudo's first attempt is not seen.
 
 A user name may hold anything, ` from 192.0.2.1 port 22` included; the address that sshd itself wrote is the
 last one. Only a certificate's key id, which follows it, can hold another; there the user of a valid account,
-which holds none, shows where the first one is. Invariant: pure, and linear in the length of the message.
+which holds none, shows where the first one is. Lines of a connection that ends before a login (`Connection
+closed by authenticating user …`) give account and address, and do not count. Invariant: pure, and linear in
+the length of the message.
 """
 
 import re
@@ -25,8 +31,9 @@ from typing import NamedTuple
 from pipeline.sources.formats.format import Event
 
 SSHD = frozenset({"sshd", "sshd-session", "sshd-auth"})
-_SU = frozenset({"su", "su-l", "sudo", "sudo-i"})
-_SERVICES = {**dict.fromkeys(SSHD, "sshd"), "su": "su", "su-l": "su", "sudo": "sudo", "sudo-i": "sudo"}
+_SU = frozenset({"su", "su-l", "su-rs"})
+_SUDO_NAMES = frozenset({"sudo", "sudo-i", "sudo-rs"})
+_SERVICES = {**dict.fromkeys(SSHD, "sshd"), **dict.fromkeys(_SU, "su"), **dict.fromkeys(_SUDO_NAMES, "sudo")}
 _FROM = r" from (?P<ip>\S+) port (?P<port>\d{1,5})"
 _SSH_START = r"(?P<verb>Failed|Accepted) (?P<method>\S+) for (?P<invalid>(?:invalid|illegal) user )?"
 _SSH = re.compile(
@@ -38,6 +45,23 @@ _SSH_CERTIFICATE = re.compile(
 _INVALID_USER = re.compile(
     r"(?:Invalid|Illegal) user (?P<user>.*) from (?P<ip>\S+)(?: port (?P<port>\d{1,5}))?", re.DOTALL
 )
+_PAM_ERROR = re.compile(
+    r"error: PAM: (?P<why>.{1,200}?) for (?P<invalid>(?:invalid|illegal) user )?(?P<user>.*) from (?P<ip>\S+)",
+    re.DOTALL,
+)
+_ENDED = re.compile(
+    r"(?:Connection (?:closed|reset) by|Disconnected from|Disconnecting|Received disconnect from)"
+    r"(?: (?P<kind>authenticating|invalid) user (?P<user>.*))? (?P<ip>[0-9A-Fa-f:.]{2,45}(?:%\w{1,32})?)"
+    r" port (?P<port>\d{1,5})(?::.*)?",
+    re.DOTALL,
+)
+_EXCEEDED = re.compile(
+    r"error: maximum authentication attempts exceeded for (?:(?:invalid|illegal) user )?(?P<user>.*)"
+    r" from (?P<ip>\S+) port (?P<port>\d{1,5})(?: ssh\d?)?",
+    re.DOTALL,
+)
+_NOT_ALLOWED = re.compile(r"User (?P<user>.*) from (?P<ip>\S+) not allowed because .*", re.DOTALL)
+_PAM_METHOD = "keyboard-interactive/pam"
 _PREAUTH = " [preauth]"
 _PAM_STYLE = re.compile(r"pam_unix\((?P<service>[^):]{1,64})(?::(?P<step>\w+))?\): ")
 _PAM_OLD_STYLE = "(pam_unix) "
@@ -45,12 +69,18 @@ _MORE = re.compile(r"(?P<more>\d{1,6}) more authentication failures?; ")
 _FAILURE = "authentication failure; "
 _PAM_KEYS = ("logname=", " uid=", " euid=", " tty=", " ruser=", " rhost=", " user=")
 _SESSION_CLOSED = "session closed for user "
-_SUDO = re.compile(r" *(?P<user>.{1,256}?) : (?P<rest>.*)", re.DOTALL)
+_SUDO_USER_MAX = 256
+_FAILED_SU = re.compile(
+    r"FAILED (?:SU \(to (?P<to>.*)\) (?P<by>.*) on (?P<tty>\S+)|su for (?P<whom>.*) by (?P<who>.*))", re.DOTALL
+)
 _SUDO_FIELD = re.compile(r"(?:HOST|TTY|CHROOT|PWD|USER|GROUP|TSID|ENV|COMMAND)=")
 _SUDO_DENIED = ("user NOT in sudoers", "user NOT authorized on host", "command not allowed")
 _SUDO_ATTEMPTS = re.compile(r"(?P<attempts>\d{1,6}) incorrect password attempts?")
 _LOGIN_FAILED = re.compile(r"FAILED LOGIN(?: SESSION| \d{1,6}| \(\d{1,6}\))?|TOO MANY LOGIN TRIES \(\d{1,6}\)")
 _LOGIN_ON = re.compile(r"(?:ROOT LOGIN|LOGIN) ON (?P<tty>\S+)(?: BY (?P<user>.*?))?(?: FROM (?P<from>\S+))?", re.DOTALL)
+_LOGIN_ON_SHADOW = re.compile(
+    r"(?:ROOT LOGIN|'(?P<user>.*)' logged in) {1,2}(?:on '(?P<tty>[^']+)')?(?: ?from '(?P<from>[^']*)')?", re.DOTALL
+)
 _LOGIN_FROM = re.compile(r"(?:from|FROM) '?(?P<host>[^' ]+)'?")
 _LOGIN_TTY = re.compile(r"on '(?P<tty>[^']+)'")
 _NOWHERE = frozenset({"(null)", "(unknown)"})
@@ -81,9 +111,10 @@ def meaning(program: str, module: str | None, text: str) -> Meaning:
     match = _PAM_STYLE.match(text)
     if match is not None:
         service = service_of(match["service"])
-        return _pam(service, match["step"] or "auth", text[match.end() :], counts=match["service"] in _SU)
+        return _pam(service, match["step"] or "auth", text[match.end() :], counts=match["service"] in _SUDO_NAMES)
     if text.startswith(_PAM_OLD_STYLE):
-        return _pam(service_of(program), "auth", text.removeprefix(_PAM_OLD_STYLE), counts=program in _SU)
+        counts = program in _SUDO_NAMES or program in _SU
+        return _pam(service_of(program), "auth", text.removeprefix(_PAM_OLD_STYLE), counts=counts)
     return reader(text)
 
 
@@ -139,7 +170,31 @@ def _sshd(text: str) -> Meaning:
         match = _INVALID_USER.fullmatch(text.removesuffix(_PREAUTH).rstrip())
         if match is not None:
             return Meaning({"userId": match["user"], "ip": match["ip"], **_port(match["port"])})
-    return NOTHING
+        return NOTHING
+    if text.startswith("error: PAM: "):
+        match = _PAM_ERROR.fullmatch(text.removesuffix(_PREAUTH).rstrip())
+        return NOTHING if match is None else _pam_error(match)
+    return _company(text.removesuffix(_PREAUTH).rstrip())
+
+
+def _pam_error(match: re.Match[str]) -> Meaning:
+    fields: Event = {
+        "event": "LOGIN_FAILURE",
+        "userId": match["user"],
+        "ip": match["ip"],
+        "method": _PAM_METHOD,
+        "reason": "invalid_user" if match["invalid"] else "invalid_password",
+    }
+    return Meaning(fields)
+
+
+def _company(line: str) -> Meaning:
+    """Return whom and what address a line names that accompanies attempts, or their end."""
+    match = _ENDED.fullmatch(line) or _EXCEEDED.fullmatch(line) or _NOT_ALLOWED.fullmatch(line)
+    if match is None:
+        return NOTHING
+    found = match.groupdict()
+    return Meaning({**_word("userId", found["user"] or ""), "ip": found["ip"], **_port(found.get("port"))})
 
 
 def _ssh_attempt(match: re.Match[str]) -> Meaning:
@@ -157,15 +212,17 @@ def _ssh_attempt(match: re.Match[str]) -> Meaning:
         fields["reason"] = "invalid_user" if match["invalid"] else f"invalid_{kind}"
     if match["key"]:
         fields["public_key"] = match["key"]
+    if match["verb"] == "Failed" and method == _PAM_METHOD:
+        del fields["event"], fields["reason"]
     return Meaning(fields)
 
 
 def _sudo(text: str) -> Meaning:
-    match = _SUDO.fullmatch(text)
-    if match is None:
+    user, found, rest = text.lstrip(" ").partition(" : ")
+    if not found or not user or len(user) > _SUDO_USER_MAX:
         return NOTHING
-    fields: Event = {"userId": match["user"]}
-    rest = match["rest"]
+    fields: Event = {"userId": user}
+    rest = rest.lstrip(" ")
     for key, name in (("TTY=", "tty"), ("USER=", "target_user")):
         start = rest.find(key)
         if start == 0 or rest[max(0, start - 3) : start] == " ; ":
@@ -175,13 +232,31 @@ def _sudo(text: str) -> Meaning:
     if _SUDO_FIELD.match(rest):
         return Meaning({"event": "ADMIN_ACTION", **fields}) if "COMMAND=" in rest else Meaning(fields)
     attempts = _SUDO_ATTEMPTS.match(rest)
-    if attempts is not None:
-        return Meaning({"attempts": int(attempts["attempts"]), **fields})
-    return NOTHING
+    if attempts is None:
+        return NOTHING
+    number = int(attempts["attempts"])
+    fields["attempts"] = number
+    if number < 2:
+        return Meaning(fields)
+    return Meaning(
+        {"event": "LOGIN_FAILURE", "reason": "authentication_failure", "method": "sudo", **fields}, number - 1
+    )
 
 
-def _su(_text: str) -> Meaning:
-    return NOTHING
+def _su(text: str) -> Meaning:
+    match = _FAILED_SU.fullmatch(text)
+    if match is None:
+        return NOTHING
+    return Meaning(
+        {
+            "event": "LOGIN_FAILURE",
+            "reason": "authentication_failure",
+            "method": "su",
+            **_word("userId", match["to"] or match["whom"] or ""),
+            **_word("ruser", match["by"] or match["who"] or ""),
+            **_word("tty", match["tty"] or ""),
+        }
+    )
 
 
 def _login(text: str) -> Meaning:
@@ -190,7 +265,7 @@ def _login(text: str) -> Meaning:
         where, found, whom = text[failed.end() :].partition(" FOR ")
         if found:
             return _login_failure(where, whom)
-    match = _LOGIN_ON.fullmatch(text)
+    match = _LOGIN_ON.fullmatch(text) or _LOGIN_ON_SHADOW.fullmatch(text)
     if match is not None:
         user = "root" if text.startswith("ROOT") else match["user"] or ""
         return Meaning(
@@ -199,7 +274,7 @@ def _login(text: str) -> Meaning:
                 "method": "login",
                 "userId": user,
                 **_word("ip", match["from"] or ""),
-                "tty": match["tty"],
+                **_word("tty", match["tty"] or ""),
             }
         )
     return NOTHING
@@ -233,6 +308,6 @@ def _port(port: str | None) -> Event:
 _READERS: dict[str, Callable[[str], Meaning]] = {
     **dict.fromkeys(SSHD, _sshd),
     **dict.fromkeys(_SU, _su),
-    "sudo": _sudo,
+    **dict.fromkeys(_SUDO_NAMES, _sudo),
     "login": _login,
 }

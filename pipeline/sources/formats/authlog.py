@@ -89,7 +89,9 @@ class AuthLog:
 
     @staticmethod
     def _events(header: Header, tag: Tag) -> Sequence[Event]:
-        event: Event = {"timestamp": header.time, "message": tag.text, "host.name": header.host}
+        event: Event = {"timestamp": header.time, "message": tag.text}
+        if header.host is not None:
+            event["host.name"] = header.host
         return with_meaning(event, tag)
 
 
@@ -101,7 +103,7 @@ def with_meaning(event: Event, tag: Tag, repeats_max: int = REPEATS_MAX) -> Sequ
     if tag.pid is not None:
         event["process.pid"] = tag.pid
     event["service"] = auth.service_of(tag.name)
-    text, times = tag.text, 1
+    text, times = tag.text.lstrip(" "), 1  # RFC 5424 as rsyslog writes it has a space in front of the message
     match = _REPEATED.fullmatch(text.rstrip()) if text.startswith("message repeated ") else None
     if match is not None:
         text, times = match["text"], int(match["times"])

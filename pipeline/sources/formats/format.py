@@ -76,7 +76,7 @@ def format_factory(name: str, options: FormatOptions | None = None) -> FormatFac
 
     chosen = options or FormatOptions()
     known: dict[str, FormatFactory] = {
-        "json": lambda _latest: JsonLines(),
+        "json": lambda _latest: JsonLines(chosen),
         "authlog": lambda latest: AuthLog(chosen, latest),
         "syslog": lambda latest: Syslog(chosen, latest),
     }
@@ -87,5 +87,10 @@ def format_factory(name: str, options: FormatOptions | None = None) -> FormatFac
 
 
 def decoded(line: bytes) -> str:
-    """Return a line as text; a byte that is not UTF-8 becomes `\\xNN`."""
+    """Return a line as text; a byte that is not UTF-8 becomes `\\xNN`.
+
+    NULs are left out: UTF-16 has one in every other place, and a secret would be in clear between them.
+    """
+    if b"\0" in line:
+        line = line.replace(b"\0", b"")
     return line.decode("utf-8", "backslashreplace")

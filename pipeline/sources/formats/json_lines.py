@@ -5,17 +5,20 @@ an event behind it: `NaN` and `Infinity` become text, lone surrogates and bytes 
 `\\udNNN` and `\\xNN`, a byte order mark or NULs around the object are ignored. Of a repeated key the last
 counts. A number beyond 64 bits is a double, as nearly everywhere, and beyond doubles it is its digits as text.
 What is no object after all, or deeper than the parsers go (1,024 levels), is an event with the line as its
-message and the tag `json_parse_failure`.
+message and the tag `json_parse_failure`. What loggers call by other names than the common application format, and
+what containers wrap lines in, is understood as `dialects` says.
 """
 
 import json
 import re
 from collections.abc import Sequence
+from datetime import UTC
 from math import isfinite
 
 import orjson
 
-from pipeline.sources.formats.format import TOO_LONG, Event, decoded
+from pipeline.sources.formats.dialects import in_common_form, in_zone, unwrapped
+from pipeline.sources.formats.format import TOO_LONG, Event, FormatOptions, decoded
 
 FAILURE = "json_parse_failure"
 
@@ -48,9 +51,11 @@ class JsonLines:
 
     name = "json"
 
-    __slots__ = ("_time", "unread")
+    __slots__ = ("_time", "_timezone", "unread")
 
-    def __init__(self) -> None:
+    def __init__(self, options: FormatOptions | None = None) -> None:
+        timezone = UTC if options is None else options.timezone
+        self._timezone = None if timezone is UTC else timezone
         self.unread = 0
         self._time: str | int | None = None
 
@@ -61,10 +66,36 @@ class JsonLines:
         except orjson.JSONDecodeError:
             event = _leniently(line)
         if type(event) is not dict:
-            return (self._failed(line),)
+            inner = unwrapped(line)
+            return (self._failed(line),) if inner is None else self._contained(*inner)
+        if "log" in event and "stream" in event:
+            inner = unwrapped(event)
+            if inner is not None:
+                return self._contained(*inner)
+        if "timestamp" not in event or "message" not in event:
+            in_common_form(event)
+        if self._timezone is not None:
+            in_zone(event, self._timezone)
         time = event.get("timestamp") or event.get("@timestamp")
         if time and (type(time) is str or (type(time) is int and -_INTEGERS <= time < _INTEGERS)):
             self._time = time
+        return (event,)
+
+    def _contained(self, line: str, time: str) -> Sequence[Event]:
+        """Return the events of a line that a container wrote at `time`."""
+        try:
+            event = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            event = None
+        if type(event) is not dict:
+            self._time = time
+            return ({"timestamp": time, "message": line},)
+        in_common_form(event)
+        if self._timezone is not None:
+            in_zone(event, self._timezone)
+        self._time = time
+        if not (event.get("timestamp") or event.get("@timestamp")):
+            event["timestamp"] = time
         return (event,)
 
     def parse_cut(self, head: bytes) -> Sequence[Event]:
@@ -109,7 +140,8 @@ def _leniently(line: bytes) -> object:
     try:
         return _clean(_decoder.decode(_text(line)))
     except (ValueError, RecursionError):
-        return None
+        # UTF-16 of what is ASCII: without its NULs it is that.
+        return _leniently(line.replace(b"\0", b"").lstrip(b"\xff\xfe")) if b"\0" in line else None
 
 
 def _clean(tree: object) -> object:

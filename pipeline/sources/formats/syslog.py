@@ -1,17 +1,19 @@
 """Syslog messages, of RFC 5424 and of RFC 3164 and what is sent in its name.
 
 Program, host, priority and structured data go to their fields; messages of sshd, sudo, su and login mean what
-they mean in an authentication log. What has no priority in front is an event with the whole text and the tag
-`syslog_parse_failure`. A message without a time has that of its receipt, one whose time is none keeps it as text, one
-without a host has that of its sender.
+they mean in an authentication log. What has no priority in front is read as the line of a file that such a message
+became; what is none either is an event with the whole text and the tag `syslog_parse_failure`. A message without
+a time has that of its receipt, one whose time is none keeps it as text, one without a host has that of its sender.
 Whoever can send syslog can claim any host, program and time: only TLS with client certificates says who it was.
 """
 
 import re
 from collections.abc import Sequence
+from datetime import UTC
 
 from pipeline.events.values import instant_text
 from pipeline.sources.formats.authlog import with_meaning
+from pipeline.sources.formats.cisco import CiscoMessage, cisco_message
 from pipeline.sources.formats.format import TOO_LONG, Event, FormatOptions, Latest, decoded
 from pipeline.sources.formats.structured_data import split_structured_data
 from pipeline.sources.formats.syslog_header import LogClock, Tag, parse_header, parse_tag
@@ -37,10 +39,11 @@ class Syslog:
 
     name = "syslog"
 
-    __slots__ = ("_clock", "unread")
+    __slots__ = ("_clock", "_universal", "unread")
 
     def __init__(self, options: FormatOptions, latest: Latest) -> None:
         self._clock = LogClock(options.timezone, None, latest)
+        self._universal = LogClock(UTC, None, latest)
         self.unread = 0
 
     def parse(self, line: bytes) -> Sequence[Event]:
@@ -58,15 +61,18 @@ class Syslog:
         if tags:
             event["tags"] = list(tags)
         match = _PRIORITY.match(text)
-        priority = int(match[1]) if match is not None else _PRIORITY_MAX + 1
-        if match is None or priority > _PRIORITY_MAX:
-            return (_failed(event, text),)
+        if match is None:
+            tag = self._old(event, text, sender, certain=False)
+            return (self._failed(event, text),) if tag is None else with_meaning(event, tag, REPEATS_MAX)
+        priority = int(match[1])
+        if priority > _PRIORITY_MAX:
+            return (self._failed(event, text),)
         event["log.syslog.facility.code"], severity = divmod(priority, 8)
         event["log.syslog.severity.code"] = severity
         body = text[match.end() :]
         modern = _RFC5424.match(body)
         tag = self._modern(event, modern, sender) if modern is not None else self._old(event, body, sender)
-        events = with_meaning(event, tag, REPEATS_MAX)
+        events = with_meaning(event, tag or Tag(None, None, None, body), REPEATS_MAX)
         for one in events:
             if "event" not in one:
                 one["level"] = _LEVELS[severity]
@@ -94,7 +100,7 @@ class Syslog:
             if elements:
                 event["structured_data"] = elements
         text = text.removeprefix(_BOM)
-        event["message"] = text
+        event["message"] = text.removeprefix(" ")
         pid = match["pid"]
         number = int(pid) if pid.isascii() and pid.isdigit() and len(pid) <= 10 else None
         if number is None or number >= _PID_MAX:
@@ -102,28 +108,43 @@ class Syslog:
             number = None
         return Tag(None if match["app"] == _NIL else match["app"], None, number, text)
 
-    def _old(self, event: Event, body: str, sender: str | None) -> Tag:
+    def _old(self, event: Event, body: str, sender: str | None, *, certain: bool = True) -> Tag | None:
+        """Read what is not RFC 5424; `certain` that it is a message, which may have no header at all."""
         self._clock.resume(None)
+        cisco = cisco_message(body)
+        if cisco is not None:
+            return self._cisco(event, cisco, sender)
         header = parse_header(body, self._clock)
-        host = sender
-        if header is None:
-            rest = body
-        else:
+        if header is None and not certain:
+            return None
+        host, rest = sender, body
+        if header is not None:
             event["timestamp"] = header.time
-            host, rest = header.host, header.rest
-            if host.endswith(":"):
-                host, rest = sender, f"{header.host} {header.rest}"
+            host, rest = header.host or sender, header.rest
         if host is not None:
             event["host.name"] = host
         tag = parse_tag(rest)
         event["message"] = tag.text
         return tag
 
+    def _cisco(self, event: Event, message: CiscoMessage, sender: str | None) -> Tag:
+        clock = self._universal if message.universal else self._clock
+        clock.resume(None)
+        year = "" if message.year is None else f" {message.year}"
+        header = parse_header(f"{message.time}{year} - -", clock)
+        if header is not None:
+            event["timestamp"] = header.time
+        host = message.host or sender
+        if host is not None:
+            event["host.name"] = host
+        event["message"] = message.text
+        return Tag(message.facility, None, None, message.text)
 
-def _failed(event: Event, text: str) -> Event:
-    event["message"] = text
-    event["tags"] = [*_tags(event), FAILURE]
-    return event
+    def _failed(self, event: Event, text: str) -> Event:
+        self.unread += 1
+        event["message"] = text
+        event["tags"] = [*_tags(event), FAILURE]
+        return event
 
 
 def _put(event: Event, name: str, value: str) -> None:

@@ -4,7 +4,11 @@ Source: RFC 3164 section 4.1 and what rsyslog, syslog-ng and systemd write in it
 included. RFC 3164 times name no year. The year of a line follows from the line before: logs run forwards, so
 a date that seems more than half a year earlier is the next year's, one that seems more than eleven months
 later is a straggler of the year before. Where no year is given, none may lead beyond `latest`, the last
-change of the file or now. Of an hour that a clock change repeats, the pass is chosen that does not lead back.
+change of the file or now. What could only be dated by that bound, or is such a straggler, says nothing of the
+lines after it: a board without a clock boots in January, whenever that is. Of an hour that a clock change
+repeats, the pass is chosen that does not lead back, and of a message that was received just now, the one that
+is now. Where a relay or an export has put a time in front of a line with a time, the host and message are
+those of the line, the instant is the complete one in front. busybox writes `auth.info` before the program.
 """
 
 import re
@@ -21,11 +25,14 @@ _HEADER = re.compile(
     rf"(?:(?P<month>{'|'.join(_NAMES)}) {{1,2}}(?P<day>\d{{1,2}}) "
     r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?P<fraction>[.,]\d{1,9})?"
     r"|(?P<iso>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?))"
-    r":? (?:<\w+\.\w+> )?(?P<host>\S+) ?(?P<rest>.*)",
+    r":? (?:(?P<year>\d{4}) (?=\S+ \S))?(?:<\w+\.\w+> )?(?P<host>\S+) ?(?P<rest>.*)",
     re.DOTALL,
 )
+_FACILITIES = "kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local[0-7]"
+_BUSYBOX = re.compile(rf"(?:{_FACILITIES})\.(?:emerg|alert|crit|err|error|warn|warning|notice|info|debug) ")
 _TAG = re.compile(
-    r"(?P<name>[^\s:\[\(]{1,128})(?:\((?P<module>[^)\s]{1,64})\))?(?:\[(?P<pid>\d{1,10})\])?:(?: (?P<text>.*))?",
+    r"(?P<name>(?=[^\s:\[\(]*[^\W\d])[^\s:\[\(]{1,128})"
+    r"(?:\((?P<module>[^)\s]{1,64})\))?(?:\[(?P<pid>\d{1,10})\])?:(?: (?P<text>.*))?",
     re.DOTALL,
 )
 _ROOT_LOGIN = re.compile(r" ?-- (?P<name>\S{1,64})\[(?P<pid>\d{1,10})\]: (?P<text>.*)", re.DOTALL)
@@ -33,6 +40,7 @@ _DAY_MS = 86_400_000
 _NEXT_YEAR_MS = 180 * _DAY_MS
 _LAST_YEAR_MS = 335 * _DAY_MS
 _DISORDER_MS = 60_000
+_JUST_NOW_MS = 600_000
 _MINUTES_CACHED = 4_096
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LEAP_CYCLE = 8
@@ -48,7 +56,7 @@ class Tag(NamedTuple):
 
 
 class Header(NamedTuple):
-    """What a line says before its message.
+    """What a line says before its message. `host` is None where it names none.
 
     `time_ms` is None where its date does not exist. `time` is for an event: the instant as text, because a number of
     few digits would count seconds there, or what the line says where that is none.
@@ -57,7 +65,7 @@ class Header(NamedTuple):
     time_ms: int | None
     time: str
     priority: int | None
-    host: str
+    host: str | None
     rest: str
 
 
@@ -98,6 +106,7 @@ class LogClock:
         else:
             year = self._year if self._year is not None else self._local_year(self._latest() + _DAY_MS)
         found = self._in_year(year, local)
+        stray = False
         if previous is not None:
             if found is None or found < previous - _NEXT_YEAR_MS:
                 later = self._in_year(year + 1, local)
@@ -106,11 +115,19 @@ class LogClock:
             elif found > previous + _LAST_YEAR_MS:
                 earlier = self._in_year(year - 1, local)
                 if earlier is not None:
-                    found, year = earlier, year - 1
+                    found, year, stray = earlier, year - 1, True
         if self._year is None:
             limit = self._latest() + _DAY_MS
             if found is None or found > limit:
                 found, year = self._before(limit, year, local) or (found, year)
+                stray = stray or previous is not None
+        if found is not None and not stray:
+            self.previous_ms, self._previous_year = found, year
+        return found
+
+    def of_year(self, year: int, local: LocalTime) -> int | None:
+        """Return the instant of a time in `year`, None where there is no such day; remember it."""
+        found = self._in_year(year, local)
         if found is not None:
             self.previous_ms, self._previous_year = found, year
         return found
@@ -152,8 +169,12 @@ class LogClock:
             return None
         first, second = passes
         previous = self.previous_ms
-        if second > first and previous is not None and first + local.millis < previous - _DISORDER_MS:
-            return second + local.millis
+        if second > first:
+            if previous is None:
+                behind = self._latest() - second - local.millis
+                return (second if -_DISORDER_MS <= behind <= _JUST_NOW_MS else first) + local.millis
+            if first + local.millis < previous - _DISORDER_MS:
+                return second + local.millis
         return first + local.millis
 
     def _passes(self, year: int, month: int, day: int, hour: int, minute: int) -> tuple[int, int] | None:
@@ -170,19 +191,29 @@ def parse_header(text: str, clock: LogClock) -> Header | None:
     match = _HEADER.match(text)
     if match is None:
         return None
-    pri, month, day, hour, minute, second, fraction, iso, host, rest = match.groups()
+    pri, month, day, hour, minute, second, fraction, iso, year, host, rest = match.groups()
     if iso is not None:
         time_ms, written = clock.full(iso), iso
+        inner = _HEADER.match(text, match.start("host")) if host in _MONTHS else None
+        if inner is not None:
+            host, rest = inner["host"], inner["rest"]
     else:
         written = text[match.start("month") : match.end("second")]
         millis = min(int(second), 59) * 1000 + (int(f"{fraction[1:4]:0<3}") if fraction else 0)
-        time_ms = clock.yearless(LocalTime(_MONTHS[month], int(day), int(hour), int(minute), millis))
+        local = LocalTime(_MONTHS[month], int(day), int(hour), int(minute), millis)
+        time_ms = clock.yearless(local) if year is None else clock.of_year(int(year), local)
     time = written if time_ms is None else instant_text(time_ms)
-    return Header(time_ms, time, None if pri is None else int(pri), host, rest)
+    priority = None if pri is None else int(pri)
+    if host.endswith(":"):
+        return Header(time_ms, time, priority, None, f"{host} {rest}")
+    return Header(time_ms, time, priority, host, rest)
 
 
 def parse_tag(rest: str) -> Tag:
     """Return who wrote the message; without a tag all of it is text."""
+    busybox = _BUSYBOX.match(rest)
+    if busybox is not None:
+        rest = rest[busybox.end() :]
     match = _TAG.match(rest)
     if match is not None:
         name, module, pid, text = match.groups()

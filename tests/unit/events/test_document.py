@@ -208,6 +208,39 @@ def test_what_cannot_be_hidden_is_refused(name: str) -> None:
         hidden(name)
 
 
+def test_an_address_may_come_with_a_port_or_as_a_list() -> None:
+    assert shape({"ip": "192.0.2.1:50123"})["source"] == {"address": "192.0.2.1", "ip": "192.0.2.1", "port": 50123}
+    body = shape({"ip": ["192.0.2.1", "198.51.100.2"]})
+    assert body["source"] == {"address": "192.0.2.1", "ip": "192.0.2.1"}
+    assert body["siemlite"]["data"] == {"ip": ["198.51.100.2"]}
+    assert shape({"source": {"ip": ["192.0.2.1"]}})["source"] == {"address": "192.0.2.1", "ip": "192.0.2.1"}
+    assert "source" not in shape({"ip": [{"a": 1}]})
+
+
+@pytest.mark.parametrize(
+    ("user", "account"),
+    [
+        ({"user.id": "", "email": " Ann@Example.org "}, "ann@example.org"),
+        ({"userId": "  ", "user": {"name": "bob"}}, "bob"),
+        ({"user": {"name": "bob", "email": "ann@example.org"}}, "ann@example.org"),
+        ({"user": {"name": "bob", "id": "u-1"}}, "u-1"),
+        ({"userId": ""}, None),
+        ({"userId": "", "email": " "}, None),
+    ],
+)
+def test_an_account_has_the_best_id_there_is_and_an_empty_one_is_none(
+    user: dict[str, Any], account: str | None
+) -> None:
+    assert shape(user).get("user", {}).get("id") == account
+
+
+def test_an_account_made_of_a_hidden_name_is_hidden_as_well() -> None:
+    assert shape({"user": {"name": "bob"}}, pseudonyms=hidden("user.name"))["user"] == {
+        "name": "p-user.name:3",
+        "id": "p-user.id:3",
+    }
+
+
 def test_an_account_that_only_an_address_names_is_counted_by_it() -> None:
     assert shape({"email": "Alice@Example.org"})["user"] == {"email": "Alice@Example.org", "id": "alice@example.org"}
     assert shape({"email": "a@example.org", "userId": "7"})["user"] == {"email": "a@example.org", "id": "7"}

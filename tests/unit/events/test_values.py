@@ -69,6 +69,24 @@ def test_garbage_is_no_instant(garbage: object) -> None:
     ],
 )
 def test_addresses_are_canonical_where_they_are_addresses(given: str, expected: tuple[str, str | None]) -> None:
+    assert address(given)[:2] == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("192.0.2.1:50123", ("192.0.2.1", "192.0.2.1", 50123)),
+        ("[2001:DB8::1]:443", ("2001:db8::1", "2001:db8::1", 443)),
+        ("[::ffff:192.0.2.1]:1", ("192.0.2.1", "192.0.2.1", 1)),
+        ("192.0.2.1:65536", ("192.0.2.1:65536", None, None)),
+        ("::1:80", ("::1:80", "::1:80", None)),
+        ("host.example:80", ("host.example:80", None, None)),
+        ("192.0.2.1", ("192.0.2.1", "192.0.2.1", None)),
+    ],
+)
+def test_the_port_of_a_connection_is_no_part_of_its_address(
+    given: str, expected: tuple[str, str | None, int | None]
+) -> None:
     assert address(given) == expected
 
 

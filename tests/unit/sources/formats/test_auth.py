@@ -22,7 +22,17 @@ def code(program: str, text: str, module: str | None = None) -> object:
         ("Failed none for invalid user  from ::1 port 22 ssh2", "", "::1", "invalid_user"),
         ("Failed password for invalid user  0101 from ::1 port 22 ssh2", " 0101", "::1", "invalid_user"),
         ("Failed password for DOM\\john smith from fe80::1%eth0 port 2 ssh2", "DOM\\john smith", "fe80::1%eth0", None),
-        ("Failed keyboard-interactive/pam for root from 192.0.2.1 port 22 ssh2", "root", "192.0.2.1", None),
+        ("Failed keyboard-interactive for root from 192.0.2.1 port 22 ssh2", "root", "192.0.2.1", "invalid_password"),
+        ("error: PAM: Authentication failure for root from 192.0.2.1", "root", "192.0.2.1", "invalid_password"),
+        ("error: PAM: Authentication error for root from host.example", "root", "host.example", "invalid_password"),
+        ("error: PAM: Authentication failure for illegal user bob from ::1", "bob", "::1", "invalid_user"),
+        (
+            "error: PAM: User not known to the underlying authentication module for illegal user x from 192.0.2.9 "
+            "from 192.0.2.1 [preauth]",
+            "x from 192.0.2.9",
+            "192.0.2.1",
+            "invalid_user",
+        ),
         ("Failed none for root from 192.0.2.1 port 22 ssh2 [preauth]", "root", "192.0.2.1", "invalid_none"),
         ("Failed password for root from UNKNOWN port 65535 ssh2", "root", "UNKNOWN", "invalid_password"),
         (
@@ -76,7 +86,7 @@ def test_method_port_and_key_are_kept() -> None:
         "PAM 2 more authentication failures; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.1  user=root",
         "pam_sss(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.1 user=root",
         "error: maximum authentication attempts exceeded for root from 192.0.2.1 port 22 ssh2 [preauth]",
-        "error: PAM: Authentication failure for root from 192.0.2.1",
+        "Failed keyboard-interactive/pam for invalid user bob from 192.0.2.1 port 22 ssh2",
         "Disconnecting: Too many authentication failures for root [preauth]",
         "Connection closed by authenticating user root 192.0.2.1 port 22 [preauth]",
         "Postponed publickey for ann from 192.0.2.1 port 22 ssh2 [preauth]",
@@ -88,6 +98,27 @@ def test_method_port_and_key_are_kept() -> None:
 )
 def test_what_accompanies_an_attempt_at_sshd_does_not_count(text: str) -> None:
     assert code("sshd", text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "user"),
+    [
+        ("Connection closed by authenticating user root 192.0.2.1 port 22 [preauth]", "root"),
+        ("Connection reset by invalid user a b 192.0.2.1 port 22 [preauth]", "a b"),
+        ("Disconnected from authenticating user root 192.0.2.1 port 22 [preauth]", "root"),
+        ("Disconnecting invalid user x 192.0.2.9 port 9 192.0.2.1 port 22: Too many failures [preauth]", None),
+        ("Disconnecting authenticating user root 192.0.2.1 port 22: Too many authentication failures", "root"),
+        ("Received disconnect from 192.0.2.1 port 22:11: Bye 192.0.2.9 port 9", ""),
+        ("error: maximum authentication attempts exceeded for root from 192.0.2.1 port 22 ssh2 [preauth]", "root"),
+        ("User root from 192.0.2.1 not allowed because not listed in AllowUsers", "root"),
+        ("Failed keyboard-interactive/pam for invalid user bob from 192.0.2.1 port 22 ssh2", "bob"),
+    ],
+)
+def test_the_address_of_a_connection_is_known_whatever_its_line_says(text: str, user: str | None) -> None:
+    fields = meaning("sshd", None, text).fields
+    assert "event" not in fields
+    assert fields["ip"] == "192.0.2.1"
+    assert user is None or fields.get("userId", "") == user
 
 
 def test_the_user_and_address_of_an_accompanying_line_are_kept() -> None:
@@ -111,9 +142,7 @@ def test_where_sshd_logs_pam_lines_only_each_is_an_attempt() -> None:
 def test_more_failures_of_a_pam_conversation_are_as_many_attempts() -> None:
     text = "2 more authentication failures; logname= uid=0 euid=0 tty=NODEVssh ruser= rhost=192.0.2.1  user=root"
     assert meaning("sshd", "pam_unix", text).times == 2
-    text = (
-        "pam_unix(su:auth): 1 more authentication failure; logname=a uid=1 euid=0 tty=pts/0 ruser=a rhost=  user=root"
-    )
+    text = "(pam_unix) 1 more authentication failure; logname=a uid=1 euid=0 tty=pts/0 ruser=a rhost=  user=root"
     assert (code("su", text), meaning("su", None, text).times) == (FAILURE, 1)
 
 
@@ -123,24 +152,61 @@ def test_a_user_name_in_a_pam_line_cannot_forge_an_address() -> None:
     assert (fields["ip"], fields["userId"]) == ("192.0.2.1", "x rhost=192.0.2.99")
 
 
-@pytest.mark.parametrize("program", ["su", "sudo"])
-def test_for_su_and_sudo_the_pam_line_is_the_attempt(program: str) -> None:
-    rest = "logname=ann uid=1000 euid=0 tty=/dev/pts/0 ruser=ann rhost=  user=root"
-    found = meaning(program, None, f"pam_unix({program}:auth): authentication failure; {rest}")
-    assert found.fields["event"] == FAILURE
+PAM = "authentication failure; logname=ann uid=1000 euid=0 tty=/dev/pts/0 ruser=ann rhost=  user=root"
+
+
+@pytest.mark.parametrize(
+    ("program", "module", "text"),
+    [
+        ("sudo", None, f"pam_unix(sudo:auth): {PAM}"),
+        ("sudo-rs", None, f"pam_unix(sudo:auth): {PAM}"),
+        ("su", "pam_unix", PAM),
+        ("su", None, "FAILED SU (to root) ann on pts/0"),
+        ("su", None, "FAILED su for root by ann"),
+    ],
+)
+def test_of_what_su_and_sudo_write_one_line_is_the_attempt(program: str, module: str | None, text: str) -> None:
+    found = meaning(program, module, text)
+    assert (found.fields["event"], found.times) == (FAILURE, 1)
     assert (found.fields["userId"], found.fields["ruser"]) == ("root", "ann")
     assert "ip" not in found.fields
+
+
+def test_of_three_passwords_that_sudo_refused_pam_tells_of_the_first_and_sudo_of_the_others() -> None:
+    found = meaning("sudo", None, "  ann : 3 incorrect password attempts ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=x")
+    assert (found.fields["event"], found.times) == (FAILURE, 2)
+    assert (found.fields["userId"], found.fields["target_user"]) == ("ann", "root")
+
+
+@pytest.mark.parametrize("program", ["sudo", "sudo-rs"])
+def test_a_command_without_a_terminal_is_an_action_as_well(program: str) -> None:
+    fields = meaning(program, None, "ann :  PWD=/home/ann ; USER=root ; COMMAND=/usr/bin/id").fields
+    assert (fields["event"], fields["userId"], fields["target_user"]) == ("ADMIN_ACTION", "ann", "root")
+
+
+@pytest.mark.parametrize(
+    ("text", "user", "host"),
+    [
+        ("ROOT LOGIN  on '/dev/tty1'", "root", None),
+        ("ROOT LOGIN  on '/dev/pts/3' from 'host.example'", "root", "host.example"),
+        ("'ann' logged in on '/dev/tty1'", "ann", None),
+        ("'ann' logged in on '/dev/pts/1' from 'host.example'", "ann", "host.example"),
+    ],
+)
+def test_a_login_that_shadows_login_tells_of_is_one(text: str, user: str, host: str | None) -> None:
+    fields = meaning("login", None, text).fields
+    assert (fields["event"], fields["userId"], fields.get("ip")) == ("LOGIN_SUCCESS", user, host)
 
 
 @pytest.mark.parametrize(
     ("program", "text"),
     [
-        ("sudo", "ann : 3 incorrect password attempts ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/ls"),
+        ("sudo", "ann : 1 incorrect password attempt ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/ls"),
         ("sudo", "ann : a password is required ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/ls"),
         ("sudo", "pam_unix(sudo:auth): auth could not identify password for [ann]"),
         ("sudo", "pam_unix(sudo:session): session closed for user root"),
-        ("su", "FAILED SU (to root) ann on pts/0"),
-        ("su", "FAILED su for root by ann"),
+        ("su", f"pam_unix(su:auth): {PAM}"),
+        ("su", f"pam_sss(su:auth): {PAM}"),
         ("su", "pam_unix(su:session): session closed for user root"),
         ("CRON", "pam_unix(cron:session): session closed for user root"),
         ("login", "pam_unix(login:auth): authentication failure; logname=LOGIN uid=0 euid=0 tty=tty1 ruser= rhost="),

@@ -164,6 +164,33 @@ def test_local_times_are_brought_to_utc_across_a_clock_change() -> None:
     ]
 
 
+def test_a_stray_line_of_a_board_without_a_clock_leads_no_other_line_into_another_year() -> None:
+    log = authlog(None, latest="2026-12-10")
+    assert times(log, "Dec  5 10:00:00", "Jan  1 00:00:10", "Dec  5 10:05:00", "Dec 10 00:00:00") == [
+        "2026-12-05 10:00:00",
+        "2026-01-01 00:00:10",
+        "2026-12-05 10:05:00",
+        "2026-12-10 00:00:00",
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Nov 26 10:00:00 alpine auth.info sshd[12]: Failed password for root from 192.0.2.1 port 22 ssh2",
+        b"Nov 26 10:00:00 sshd[12]: Failed password for root from 192.0.2.1 port 22 ssh2",
+        b"Nov 26 10:00:00 2015 web1 sshd[12]: Failed password for root from 192.0.2.1 port 22 ssh2",
+        b"2015-11-26T10:00:00.000Z Nov 26 05:00:00 web1 sshd[12]: Failed password for root from 192.0.2.1 port 22 ssh2",
+        b"Nov 26 10:00:00 web1 sshd[12]:  Failed password for root from 192.0.2.1 port 22 ssh2",
+    ],
+)
+def test_what_stands_around_a_line_does_not_hide_an_attempt(line: bytes) -> None:
+    (event,) = authlog().parse(line)
+    assert (event["event"], event["userId"], event["ip"]) == ("LOGIN_FAILURE", "root", "192.0.2.1")
+    assert event["timestamp"] == "2015-11-26T10:00:00.000Z"
+    assert event.get("host.name") in (None, "web1", "alpine")
+
+
 def test_a_message_repeated_is_as_many_events() -> None:
     line = (
         b"Dec 10 07:13:56 h sshd[2]: message repeated 5 times: [ Failed password for root from 192.0.2.1 port 2 ssh2]"
@@ -200,7 +227,7 @@ def test_last_message_repeated_repeats_the_line_before_if_that_was_an_event() ->
     assert "event" not in event
 
 
-@pytest.mark.parametrize("line", [b"garbage", b"Foo 10 06:55:46 h sshd[1]: x", b"\xff\x00", b"Dec 10", b"2015-99-10T"])
+@pytest.mark.parametrize("line", [b"garbage", b"Foo 10 06:55:46 h sshd[1]: x", b"\xff\xfe", b"Dec 10", b"2015-99-10T"])
 def test_a_line_without_a_header_has_its_text_a_tag_and_the_time_of_the_line_before(line: bytes) -> None:
     log = authlog()
     text = line.decode("utf-8", "backslashreplace")

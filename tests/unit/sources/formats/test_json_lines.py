@@ -1,11 +1,14 @@
 """JSON lines: nothing crashes it, nothing is lost."""
 
+from zoneinfo import ZoneInfo
+
 import orjson
 import pytest
 
 from pipeline.errors import ConfigurationError
 from pipeline.sources.formats.format import TOO_LONG, FormatOptions, format_factory
 from pipeline.sources.formats.json_lines import FAILURE, JsonLines
+from pipeline.sources.lines import Line, LineCutter
 
 
 def test_an_object_is_the_event() -> None:
@@ -25,7 +28,6 @@ def test_an_object_is_the_event() -> None:
         b'{"a":1} x',
         b"{'a':1}",
         b"\xff\xfe",
-        b"\x00",
         b"[",
     ],
 )
@@ -80,6 +82,75 @@ def test_what_careless_writers_produce_is_still_read(line: bytes, event: dict[st
     (read,) = JsonLines().parse(line)
     assert read == event
     orjson.dumps(read)
+
+
+LOGIN = {"timestamp": "2026-11-20T10:00:00Z", "event": "LOGIN_FAILURE"}
+
+
+@pytest.mark.parametrize(
+    ("line", "event"),
+    [
+        (
+            {"level": 40, "time": 1_763_632_800_000, "msg": "no"},
+            {"level": 40, "timestamp": 1_763_632_800_000, "message": "no"},
+        ),
+        ({"ts": 1763632800.5, "msg": "no"}, {"timestamp": 1763632800.5, "message": "no"}),
+        ({"@t": "2026-11-20T10:00:00Z", "@m": "no"}, {"timestamp": "2026-11-20T10:00:00Z", "message": "no"}),
+        ({"asctime": "2026-11-20 10:00:00,123"}, {"timestamp": "2026-11-20 10:00:00,123"}),
+        ({"time": 0.35, "ts": "soon"}, {"time": 0.35, "ts": "soon"}),
+        ({**LOGIN, "time": "2026-11-21T10:00:00Z"}, {**LOGIN, "time": "2026-11-21T10:00:00Z"}),
+        ({**LOGIN, "message": "a", "msg": "b"}, {**LOGIN, "message": "a", "msg": "b"}),
+        ({**LOGIN, "event": "login failed"}, {"timestamp": LOGIN["timestamp"], "message": "login failed"}),
+        (
+            {
+                "log": '{"event":"LOGIN_FAILURE","msg":"no"}\n',
+                "stream": "stdout",
+                "time": "2026-11-20T10:00:00.123456789Z",
+            },
+            {"event": "LOGIN_FAILURE", "message": "no", "timestamp": "2026-11-20T10:00:00.123456789Z"},
+        ),
+        (
+            {"log": "plain\n", "stream": "stderr", "time": "2026-11-20T10:00:00.1Z", "attrs": {"a": "b"}},
+            {"message": "plain", "timestamp": "2026-11-20T10:00:00.1Z"},
+        ),
+        ({**LOGIN, "log": {"level": "x"}, "stream": "stdout"}, {**LOGIN, "log": {"level": "x"}, "stream": "stdout"}),
+    ],
+)
+def test_what_other_loggers_and_containers_write_is_understood(
+    line: dict[str, object], event: dict[str, object]
+) -> None:
+    assert JsonLines().parse(orjson.dumps(line)) == (event,)
+
+
+def test_a_line_of_a_kubernetes_container_is_what_the_container_wrote() -> None:
+    (event,) = JsonLines().parse(b'2026-11-20T10:00:00.123456789Z stdout F {"event":"LOGIN_FAILURE"}')
+    assert event == {"event": "LOGIN_FAILURE", "timestamp": "2026-11-20T10:00:00.123456789Z"}
+    (event,) = JsonLines().parse(b"2026-11-20T10:00:00.1Z stderr F plain")
+    assert event == {"message": "plain", "timestamp": "2026-11-20T10:00:00.1Z"}
+
+
+def test_a_time_without_an_offset_is_in_the_timezone_that_was_named() -> None:
+    log = JsonLines(FormatOptions(timezone=ZoneInfo("America/New_York")))
+    for written, meant in [
+        ("2026-11-20 10:00:00,123", "2026-11-20T15:00:00.123Z"),
+        ("2026-11-20T10:00:00Z", "2026-11-20T10:00:00Z"),
+        ("soon", "soon"),
+    ]:
+        assert log.parse(orjson.dumps({"timestamp": written, "message": "x"}))[0]["timestamp"] == meant
+    assert log.parse(b'{"timestamp":1763632800,"message":"x"}')[0]["timestamp"] == 1763632800
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_read_and_leaves_no_secret_between_nuls(encoding: str) -> None:
+    read = [JsonLines().parse(line)[0] for _, line, _ in _lines('{"n":1}\r\n{"n":2}\r\n'.encode(encoding))]
+    assert read[:2] == [{"n": 1}, {"n": 2}]
+    (event,) = JsonLines().parse("my password is".encode(encoding))
+    assert "\0" not in str(event["message"])
+
+
+def _lines(data: bytes) -> list[Line]:
+    cutter = LineCutter()
+    return [*cutter.feed(data), *cutter.finish()]
 
 
 def test_no_depth_crashes_it() -> None:

@@ -1,5 +1,7 @@
 """Syslog messages of both kinds."""
 
+from zoneinfo import ZoneInfo
+
 import pytest
 
 from pipeline.events.values import instant, instant_of
@@ -80,6 +82,71 @@ def test_an_attempt_at_sshd_is_one_in_any_syslog(start: bytes) -> None:
     (event,) = parse(start + b"Failed password for root from 192.0.2.1 port 22 ssh2")
     assert (event["event"], event["ip"], event["userId"]) == ("LOGIN_FAILURE", "192.0.2.1", "root")
     assert "level" not in event
+
+
+def test_rfc_5424_as_rsyslog_forwards_it_has_a_space_before_its_message() -> None:
+    (event,) = parse(
+        b"<38>1 2025-12-10T06:55:46.374023+00:00 vm sshd 4242 - -  Failed password for root from 192.0.2.1 port 22 ssh2"
+    )
+    assert (event["event"], event["ip"]) == ("LOGIN_FAILURE", "192.0.2.1")
+    assert event["message"] == "Failed password for root from 192.0.2.1 port 22 ssh2"
+
+
+@pytest.mark.parametrize(
+    ("line", "time"),
+    [
+        ("Nov 26 10:00:00", "2025-11-26T10:00:00.000Z"),
+        ("2025-11-26T10:00:01.5+00:00", "2025-11-26T10:00:01.500Z"),
+    ],
+)
+def test_a_line_of_a_file_that_rsyslog_wrote_needs_no_priority(line: str, time: str) -> None:
+    log = Syslog(FormatOptions(), lambda: NOW)
+    (event,) = log.parse(f"{line} web1 sshd[12]: Failed password for root from 192.0.2.1 port 22 ssh2".encode())
+    assert (event["timestamp"], event["host.name"], event["event"]) == (time, "web1", "LOGIN_FAILURE")
+    assert log.unread == 0
+    log.parse(b"nothing of the kind")
+    assert log.unread == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "host", "program", "time"),
+    [
+        ("<189>45: *Nov 26 10:00:00.456: %SYS-5-CONFIG_I: Configured", "192.0.2.7", "SYS", "2025-11-26T09:00:00.000Z"),
+        (
+            "<189>46: router1: Nov 26 10:00:00.456 UTC: %SEC_LOGIN-4-LOGIN_FAILED: Login failed",
+            "router1",
+            "SEC_LOGIN",
+            "2025-11-26T10:00:00.000Z",
+        ),
+        (
+            "<189>000047: Nov 26 2024 10:00:00.456 CET: %PARSER-5-CFGLOG_LOGGEDCMD: x",
+            "192.0.2.7",
+            "PARSER",
+            "2024-11-26T09:00:00.000Z",
+        ),
+        ("<166>Nov 26 2024 10:00:00: %ASA-6-605004: Login denied", "192.0.2.7", "ASA", "2024-11-26T09:00:00.000Z"),
+        ("<166>Nov 26 2024 10:00:00 fw1 : %ASA-6-605004: Login denied", "fw1", "ASA", "2024-11-26T09:00:00.000Z"),
+    ],
+)
+def test_a_message_of_ciscos_has_the_facility_for_its_program(message: str, host: str, program: str, time: str) -> None:
+    log = Syslog(FormatOptions(timezone=ZoneInfo("Europe/Berlin")), lambda: NOW)
+    (event,) = log.parse_from(message.encode(), "192.0.2.7")
+    assert (event["host.name"], event["process.name"], event["service"]) == (host, program, program)
+    assert event["timestamp"] == time
+    assert str(event["message"]).startswith(f"%{program}-")
+
+
+def test_a_sequence_number_is_no_program() -> None:
+    (event,) = parse(b"<189>45: something else: x")
+    assert "process.name" not in event
+
+
+def test_in_the_hour_that_a_clock_change_repeats_what_was_received_just_now_is_now() -> None:
+    received = instant("2026-10-25T01:02:05Z")
+    assert received is not None
+    log = Syslog(FormatOptions(timezone=ZoneInfo("Europe/Berlin")), lambda: received.ms)
+    assert log.parse(b"<38>Oct 25 02:02:00 h p: x")[0]["timestamp"] == "2026-10-25T01:02:00.000Z"
+    assert log.parse(b"<38>Oct 25 02:40:00 h p: x")[0]["timestamp"] == "2026-10-25T00:40:00.000Z"
 
 
 def test_a_message_cannot_multiply_itself_much() -> None:
