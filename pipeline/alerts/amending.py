@@ -33,7 +33,8 @@ class Amending:
 
     def _gone_on(self, before: Alert, decision: Amend, count: int) -> Alert:
         now = self._clock.now_ms()
-        after = replace(before, episode=decision.after, count=count)
+        # An episode only widens: retention may have removed its first events meanwhile.
+        after = replace(before, episode=decision.after, count=max(before.count, count))
         went_on = decision.after.last_ms > decision.before.last_ms
         if before.state == CLOSED and went_on and decision.after.last_ms + before.suppress_for >= now:
             after = replace(after, state=OPEN, closed=None)

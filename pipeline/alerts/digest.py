@@ -68,7 +68,8 @@ class Digests:
         if first is None or last is None:
             return False
         now = self._clock.now_ms()
-        return at_once or now - last >= 1000 * QUIET_S or now - first >= 1000 * PATIENCE_S
+        # An instant ahead of now is of a clock that was wrong: it says nothing of how long they have waited.
+        return at_once or last > now or now - last >= 1000 * QUIET_S or now - first >= 1000 * PATIENCE_S
 
     def _mark(self, members: list[Alert], digest_id: str, now_ms: int) -> None:
         left = members

@@ -1,5 +1,6 @@
 """Looking through alerts, for people and for programs."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +12,12 @@ from pipeline.alerts.lookup import HEAVY, document_of, refresh, searched
 from pipeline.alerts.record import INDEX, Alert
 from pipeline.detection.timeline import Severity
 from pipeline.elastic.compare_and_set import read_many
-from pipeline.errors import SiemliteError
+from pipeline.errors import PermanentError, SiemliteError
 from pipeline.events.values import instant_text
 
 _PAGE = 500
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,10 @@ def listed(client: Elasticsearch, which: Filter, limit: int) -> Iterator[tuple[A
         )
         hits = answer["hits"]["hits"]
         for hit in hits:
-            yield from_document(document_of(hit)), hit["_source"]
+            try:
+                yield from_document(document_of(hit)), hit["_source"]
+            except PermanentError as error:
+                _log.error("%s; mend or delete that document of %s", error, INDEX)
         left -= len(hits)
         if len(hits) < size:
             return

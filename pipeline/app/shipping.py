@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from elasticsearch import Elasticsearch
 from prometheus_client import CollectorRegistry
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 Notify = Callable[[str], None]
 
+_AHEAD_SECONDS = 60.0
 _RETRY_SECONDS = 0.5
 
 
@@ -147,6 +148,17 @@ class ShippingApp:
             return
         except PermanentError as error:
             raise ConfigurationError(f"ELASTICSEARCH_URL does not lead to an Elasticsearch: {error}") from None
+
+    def refuse_wrong_clock(self) -> None:
+        """Raise `ConfigurationError` if this machine's clock is ahead of Elasticsearch's: what it dates is wrong."""
+        with translated("asking Elasticsearch for the time"):
+            rows: Any = self.client.cat.health(h="epoch", format="json").body
+        ahead_s = self.clock.now_ms() / 1000 - int(rows[0]["epoch"])
+        if ahead_s > _AHEAD_SECONDS:
+            raise ConfigurationError(
+                f"this machine's clock is {ahead_s:.0f} s ahead of Elasticsearch's, and what happens until then would "
+                "count as closed; set the clock, or close from another machine"
+            )
 
     def intake(self, spool: Spool, *, live: bool) -> Intake:
         """Return what brings raw events into `spool`."""

@@ -104,7 +104,9 @@ def close(ids: Ids, by: By = None, note: Note = "", json: Json = False) -> int:
     """Close these alerts: nothing that happened up to now counts again for their groups."""
     from pipeline.cli.start import application
 
-    actions = application().alert_actions
+    application_ = application()
+    application_.refuse_wrong_clock()
+    actions = application_.alert_actions
     found = [actions.find(prefix) for prefix in ids]  # All of them first: an unknown one leaves the others alone.
     return _report([actions.close(alert_id, person(by), note) for alert_id in found], json)
 

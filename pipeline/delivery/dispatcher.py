@@ -111,6 +111,15 @@ class Dispatcher:
         with ThreadPoolExecutor(len(self._channels), thread_name_prefix="dispatch") as pool:
             return sum(pool.map(lambda name: self._round(name, halt), self._channels))
 
+    def note_what_was_sent(self) -> None:
+        """Record messages that were sent while Elasticsearch was away, whoever leads now: another would repeat them."""
+        for channel in self._channels:
+            if self._unrecorded[channel] and self._busy[channel].acquire(blocking=False):
+                try:
+                    self._record_what_was_sent(channel)
+                finally:
+                    self._busy[channel].release()
+
     def give_up_unknown(self) -> int:
         """Mark as dead what is owed to channels that are not configured any more; return how many entries."""
         waited = instant_text(self._clock.now_ms() - 10 * CLAIM_MS)
@@ -256,6 +265,7 @@ class Dispatcher:
         ]
         now = self._clock.now_ms()
         when = [
+            {"term": {"siemlite.deliveries.attempts": 0}},
             {"range": {"siemlite.deliveries.next_attempt": {"lte": instant_text(now)}}},
             {"range": {"siemlite.deliveries.next_attempt": {"gt": instant_text(now + LONGEST_WAIT_MS)}}},
         ]

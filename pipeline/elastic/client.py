@@ -9,11 +9,11 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from elastic_transport import ConnectionError as TransportConnectionError
 from elastic_transport import ConnectionTimeout, SerializationError, Serializer, TlsError, TransportError
-from elasticsearch import ApiError, Elasticsearch, OrjsonSerializer
+from elasticsearch import ApiError, Elasticsearch, OrjsonSerializer, UnsupportedProductError
 
 from pipeline.errors import ConfigurationError, PermanentError, RetryableError
 from pipeline.settings import Settings
@@ -42,7 +42,7 @@ def connect(
     if settings.es_user is not None and settings.es_password is not None:
         basic = (settings.es_user, settings.es_password.get_secret_value())
     elif parts.username and settings.es_api_key is None:
-        basic = (parts.username, parts.password or "")
+        basic = (unquote(parts.username), unquote(parts.password or ""))
     context = _tls_context(settings) if parts.scheme == "https" else None
     try:
         return Elasticsearch(
@@ -107,15 +107,42 @@ def translated(what: str) -> Iterator[None]:
     try:
         yield
     except ApiError as error:
-        raise failure(what, error.status_code, reason_of(error)) from error
-    except TlsError as error:
-        raise ConfigurationError(f"{what}: the TLS certificate is refused: {brief(error)}; see ES_CA_CERTS") from error
-    except (TransportConnectionError, ConnectionTimeout) as error:
-        raise RetryableError(f"{what}: Elasticsearch does not answer ({brief(error)})") from error
-    except SerializationError as error:
-        raise RetryableError(f"{what}: the answer is not Elasticsearch's ({brief(error)})") from error
+        raise api_failure(what, error) from error
     except TransportError as error:
-        raise RetryableError(f"{what}: {brief(error)}") from error
+        raise transport_failure(what, error) from error
+
+
+def api_failure(what: str, error: ApiError) -> ConfigurationError | RetryableError | PermanentError:
+    """Return the exception for an answer that is an error, or is not Elasticsearch's.
+
+    Behind a gateway, which answers in its place while no node is up, that passes. Elasticsearch names itself in the
+    header `X-Elastic-Product` of each answer since 7.14.
+    """
+    if isinstance(error, UnsupportedProductError):
+        return RetryableError(f"{what}: the answer is not Elasticsearch's (OpenSearch, or a gateway?)")
+    found = failure(what, error.status_code, reason_of(error))
+    if isinstance(found, PermanentError) and "x-elastic-product" not in error.meta.headers:
+        return RetryableError(f"{what}: the answer is not Elasticsearch's ({error.status_code} {reason_of(error)})")
+    return found
+
+
+def transport_failure(what: str, error: TransportError) -> ConfigurationError | RetryableError:
+    """Return the exception for a request without an answer.
+
+    A certificate that is refused, and a server that speaks no TLS, need a person; a handshake that is broken off, as by
+    a gateway without a node behind it, does not.
+    """
+    told = brief(error)
+    if isinstance(error, TlsError):
+        if "CERTIFICATE_VERIFY_FAILED" in told:
+            return ConfigurationError(f"{what}: the TLS certificate is refused: {told}; see ES_CA_CERTS")
+        if "WRONG_VERSION_NUMBER" in told:
+            return ConfigurationError(f"{what}: the server speaks no TLS there; begin ELASTICSEARCH_URL with http://")
+    if isinstance(error, TransportConnectionError | ConnectionTimeout):
+        return RetryableError(f"{what}: Elasticsearch does not answer ({told})")
+    if isinstance(error, SerializationError):
+        return RetryableError(f"{what}: the answer is not Elasticsearch's ({told})")
+    return RetryableError(f"{what}: {told}")
 
 
 def failure(what: str, status: int, reason: str) -> ConfigurationError | RetryableError | PermanentError:
@@ -143,5 +170,6 @@ def reason_of(error: ApiError) -> str:
 
 
 def brief(error: BaseException) -> str:
-    """Return an exception's text on one short line."""
-    return " ".join(str(error)[:300].split())
+    """Return an exception's text on one short line; of the client's own the cause, which `str` leaves out."""
+    told = error.message if isinstance(error, TransportError) else str(error)
+    return " ".join(str(told)[:300].split())

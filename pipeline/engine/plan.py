@@ -44,7 +44,8 @@ class Plan:
 
 def plan(since: Checkpoint, indices: Indices, now_ms: int, late_horizon_ms: int, step: int) -> Plan:
     """Return the next step after the checkpoint `since`."""
-    floor_ms = (now_ms if since.caught_up_ms is None else since.caught_up_ms) - late_horizon_ms
+    # A clock that was ahead for a pass makes nothing that arrives now late.
+    floor_ms = (now_ms if since.caught_up_ms is None else min(now_ms, since.caught_up_ms)) - late_horizon_ms
     evaluated: dict[ShardId, list[SeqRange]] = {}
     portions: list[Portion] = []
     skipped = 0

@@ -35,7 +35,8 @@ def tick(since: Checkpoint, now_ms: int, delay_ms: int = 0) -> Tick:
         return Tick(now_ms, now_ms)
     after = since.clock_ms - max(0, since.delay_ms - delay_ms)
     if since.hold_ms is not None:
-        held = now_ms < since.hold_ms
+        # What lies further ahead than anything is put off was written by a clock that was wrong.
+        held = now_ms < since.hold_ms <= now_ms + HOLD_MAX_MS
         return Tick(after, since.clock_ms if held else now_ms, since.hold_ms if held else None)
     gap = now_ms - since.clock_ms
     if gap > OUTAGE_MS:

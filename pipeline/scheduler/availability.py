@@ -45,10 +45,12 @@ class Availability:
                 self._reason = str(error)
                 _log.warning("waiting for Elasticsearch: %s", error)
 
-    def found(self, job: str) -> None:
-        """Note that `job` did its work."""
+    def found(self, job: str, *, alone: bool = False) -> None:
+        """Note that `job` did its work, and, where it is `alone` in having any, that no other fails any more."""
         with self._lock:
-            if job not in self._failing:
+            if alone:
+                self._failing.intersection_update({job})
+            elif job not in self._failing:
                 return
             self._failing.discard(job)
             if not self._failing and self._since is not None:

@@ -51,7 +51,6 @@ class Checks:
         self._availability = availability
         self._vitals = vitals
         self._lock = threading.Lock()
-        self._started = clock.monotonic()
         self._outcome: PassOutcome | None = None
         self._evaluated: dict[str, float] = {}
         self._channels: dict[str, Failure] = {}
@@ -95,6 +94,7 @@ class Checks:
             *self._detections(),
             *self._groups(),
             *self._passes(),
+            *self._jobs(),
             *self._deliveries(),
             *self._drills(),
         )
@@ -122,6 +122,15 @@ class Checks:
         text = "; ".join(" ".join(str(failure).split())[:300] for failure in failures[:TOGETHER])
         guide = "What it watches for is not watched for. Repair the file, or move it away: it is loaded at once."
         return (Trouble("detection files", title, text, guide),)
+
+    def _jobs(self) -> Sequence[Trouble]:
+        if not self._vitals.leads:
+            return ()
+        guide = "It is tried again and again. What is written waits, and nobody is told of it before this is mended."
+        return tuple(
+            Trouble(f"job {name}", f"the scheduler's work {name!r} fails", why, guide, Severity.HIGH)
+            for name, why in sorted(self._vitals.failing_jobs.items())
+        )
 
     def _groups(self) -> Sequence[Trouble]:
         if not self._vitals.leads:
@@ -162,9 +171,10 @@ class Checks:
         if not self._vitals.leads or self._availability.away_for_s is not None:
             return ()
         troubles = []
-        age = self._vitals.pass_age_s
-        if (self._clock.monotonic() - self._started if age is None else age) > NO_PASS_S:
-            text = "no pass has ended since the start" if age is None else f"no pass has succeeded for {age:.0f} s"
+        age, led = self._vitals.pass_age_s, self._vitals.leads_for_s
+        age = led if age is None else min(age, led)  # what was before this scheduler led is another's
+        if age > NO_PASS_S:
+            text = f"no pass has succeeded for {age:.0f} s"
             guide = "See the daemon's log for the step that hangs or fails."
             troubles.append(Trouble("passes", "passes do not succeed", text, guide, Severity.CRITICAL, 0.0))
         outcome = self._outcome

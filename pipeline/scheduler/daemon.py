@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 from pipeline.clock import Clock
 from pipeline.detection.detection import Detection
 from pipeline.engine.protocol import Evaluator
-from pipeline.errors import ConfigurationError, RetryableError
+from pipeline.errors import ConfigurationError, RetryableError, SiemliteError
 from pipeline.scheduler.availability import Availability
 from pipeline.scheduler.checkpoints import Checkpoints
 from pipeline.scheduler.health import HealthServer, Vitals
@@ -137,6 +137,8 @@ class Scheduler:
         held = self._reaching("lease", self._parts.lease.keep)
         if held is not None:
             self._parts.vitals.lease_seen(held)
+        if held is False:
+            self._availability.found("lease", alone=True)  # a standby does nothing else that could
         if held and not before:
             self._jobs.all_soon()
 
@@ -198,7 +200,11 @@ class Scheduler:
         except (RetryableError, ConfigurationError) as error:
             self._availability.lost(name, error)
             return None
+        except SiemliteError as error:
+            self._parts.vitals.job_failed(name, str(error))
+            raise
         self._availability.found(name)
+        self._parts.vitals.job_done(name)
         return result
 
     def _report(self, outcome: PassOutcome) -> None:

@@ -7,7 +7,7 @@ succeeded of late and on a standby that sees a leader; nothing that is said hold
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET, AF_INET6
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 STUCK_S = 600.0
 """A pass that has not moved for so long is stuck."""
+
+UNSEEN_S = 180.0
+"""How long a standby that cannot see the lease believes that another speaks."""
 
 _log = logging.getLogger(__name__)
 
@@ -50,8 +53,10 @@ class Vitals:
         self._pass_began: float | None = None
         self._lease_seen: float | None = None
         self._leads = False
+        self._leads_since = self._beat
         self._failing: tuple[str, ...] = ()
         self._watched = 0
+        self._jobs: dict[str, str] = {}
 
     def beat(self) -> None:
         """Note that the main loop moves."""
@@ -60,6 +65,8 @@ class Vitals:
     def lease_seen(self, leads: bool) -> None:
         """Note that the lease was read, and whether this scheduler holds it."""
         self._lease_seen = self._clock.monotonic()
+        if leads and not self._leads:
+            self._leads_since = self._lease_seen
         self._leads = leads
 
     def pass_began(self) -> None:
@@ -76,6 +83,20 @@ class Vitals:
         if self._watched == 0 or len(self._failing) < self._watched:
             self._passed = self._clock.monotonic()
 
+    def job_failed(self, name: str, why: str) -> None:
+        """Note that a job failed in a way that trying again may not mend."""
+        self._jobs = {**self._jobs, name: why}
+
+    def job_done(self, name: str) -> None:
+        """Note that a job did its work."""
+        if name in self._jobs:
+            self._jobs = {other: why for other, why in self._jobs.items() if other != name}
+
+    @property
+    def failing_jobs(self) -> Mapping[str, str]:
+        """Return the jobs that failed when they last ran, and why."""
+        return self._jobs
+
     @property
     def leads(self) -> bool:
         """Return whether this scheduler held the lease when it last looked."""
@@ -83,8 +104,13 @@ class Vitals:
 
     @property
     def led(self) -> bool:
-        """Return whether it is this scheduler's to speak: it leads, or has never got to see who does."""
-        return self._leads or self._lease_seen is None
+        """Return whether it is this scheduler's to speak: it leads, or cannot see who does, and may be the last."""
+        return self._leads or self._lease_seen is None or self._clock.monotonic() - self._lease_seen > UNSEEN_S
+
+    @property
+    def leads_for_s(self) -> float:
+        """Return for how many seconds this scheduler has led without a break, or since it started where it does not."""
+        return self._clock.monotonic() - self._leads_since
 
     @property
     def pass_age_s(self) -> float | None:

@@ -9,14 +9,18 @@ from pipeline.detection.detection import Detection
 from pipeline.scheduler.daemon import Chore
 from pipeline.scheduler.passes import PassOutcome
 
-CLOSE_S, DIGEST_S, GIVE_UP_S = 15.0, 5.0, 60.0
+CLOSE_S, DIGEST_S, GIVE_UP_S, SENT_S = 15.0, 5.0, 60.0, 1.0
 
 
-class Unroutable(Protocol):
-    """What gives up deliveries that no channel is left for; `Dispatcher` is one."""
+class Deliveries(Protocol):
+    """What keeps the books of deliveries; `Dispatcher` is one."""
 
     def give_up_unknown(self) -> int:
         """See `Dispatcher.give_up_unknown`."""
+        ...
+
+    def note_what_was_sent(self) -> None:
+        """See `Dispatcher.note_what_was_sent`."""
         ...
 
 
@@ -27,7 +31,7 @@ class Housekeeping:
         self,
         closing: Closing,
         digests: Digests,
-        deliveries: Unroutable,
+        deliveries: Deliveries,
         detections: Callable[[], Sequence[Detection]],
     ) -> None:
         self._closing = closing
@@ -56,4 +60,5 @@ class Housekeeping:
             Chore("closing", self.close, CLOSE_S),
             Chore("digest", self._digests.gather, DIGEST_S),
             Chore("unroutable", self._deliveries.give_up_unknown, GIVE_UP_S),
+            Chore("sent", self._deliveries.note_what_was_sent, SENT_S, by_leader=False),
         )

@@ -105,7 +105,7 @@ class LocalOutbox:
             rows = database.execute(
                 "SELECT id, channel, notice, action, attempts, created_ms, next_attempt_ms, claimed_until_ms, "
                 "last_error FROM messages WHERE id IN (SELECT min(id) FROM messages WHERE state = ? GROUP BY channel) "
-                "AND NOT next_attempt_ms BETWEEN ? AND ? AND NOT claimed_until_ms BETWEEN ? AND ?",
+                "AND (attempts = 0 OR NOT next_attempt_ms BETWEEN ? AND ?) AND NOT claimed_until_ms BETWEEN ? AND ?",
                 (
                     DeliveryState.PENDING.value,
                     now_ms + 1,

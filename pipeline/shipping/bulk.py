@@ -10,10 +10,10 @@ from enum import Enum, auto
 from typing import Any
 
 import orjson
-from elastic_transport import TlsError, TransportError
-from elasticsearch import ApiError, Elasticsearch
+from elastic_transport import TransportError
+from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
 
-from pipeline.elastic.client import brief, reason_of
+from pipeline.elastic.client import api_failure, reason_of, transport_failure
 from pipeline.errors import ConfigurationError, PermanentError, RetryableError, SiemliteError
 
 _HEADERS = {"content-type": "application/x-ndjson", "accept": "application/json"}
@@ -57,10 +57,10 @@ def send(client: Elasticsearch, body: bytes, events: int) -> Sequence[Item] | No
     """
     try:
         answer = client.perform_request("POST", _TARGET, headers=_HEADERS, body=body)
-    except TlsError as error:
-        raise ConfigurationError(f"the TLS certificate of Elasticsearch is refused: {brief(error)}") from error
     except TransportError as error:
-        raise RetryableError(f"Elasticsearch does not answer ({brief(error)})") from error
+        raise transport_failure("sending events", error) from error
+    except UnsupportedProductError as error:
+        raise api_failure("sending events", error) from error
     except ApiError as error:
         if error.status_code == 413:
             raise TooLargeError(f"a request of {len(body)} bytes is too large for Elasticsearch (413)") from error

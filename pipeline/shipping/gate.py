@@ -11,7 +11,7 @@ from elasticsearch import Elasticsearch
 from pipeline.clock import Clock
 from pipeline.elastic.client import ForbiddenError
 from pipeline.elastic.templates import logs_template_ready
-from pipeline.errors import RetryableError
+from pipeline.errors import PermanentError, RetryableError
 
 BELIEVED_SECONDS = 30.0
 """How long the template is believed to be there without a look."""
@@ -39,6 +39,8 @@ class Gate:
         except ForbiddenError:
             self._notify("these credentials may not look for the index template; trusting that `siemlite setup` ran")
             self._may_look = False
+        except PermanentError as error:  # whatever it is, nothing may be sent before the template was seen
+            raise RetryableError(str(error)) from error
 
     def doubt(self) -> None:
         """Look again before the next request."""

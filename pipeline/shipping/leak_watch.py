@@ -6,8 +6,8 @@ Invariants:
 - Its budget: at most `MOST_A_SECOND` events a second, and after an event that took long a pause that keeps it
   below `SHARE` of one processor. An event is sampled by where it lies in a request, so a long one less often.
 - A `LEAK_FOUND` event names kind and place and never holds the secret, nor any part of the event where the secret
-  stood. The same leak of the same service is raised once in `AGAIN_SECONDS`; one that cannot be kept now (a full
-  disk) is tried again.
+  stood. The same leak of the same service is raised once in `AGAIN_SECONDS`, of one event no more than
+  `_ALARMS_AN_EVENT`, and what is new is never passed over; one that cannot be kept now (a full disk) is tried again.
 """
 
 import logging
@@ -34,6 +34,8 @@ AGAIN_SECONDS = 3600.0
 _ACTION = b'{"create":{'
 _RETRY_SECONDS = 1.0
 _REMEMBERED = 1_000
+_ALARMS_AN_EVENT = 10
+_STOP_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -93,11 +95,13 @@ class LeakWatch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Look at what was sampled, and end."""
+        """Look at what was sampled, and end; a sample that takes long is left."""
         self._stop.set()
         self._wake.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_STOP_SECONDS)
+            if self._thread.is_alive():
+                return
         self.look()
 
     def look(self) -> None:
@@ -146,9 +150,13 @@ class LeakWatch:
         alarms: list[Mapping[str, object]] = []
         for leak in leaks:
             key = (service, code, leak.kind, leak.path)
-            if key in self._raised or len(self._raised) >= _REMEMBERED:
+            if key in self._raised:
                 continue
+            if len(self._raised) >= _REMEMBERED:
+                del self._raised[next(iter(self._raised))]  # the oldest: what is new is told
             self._raised[key] = now
+            if len(alarms) >= _ALARMS_AN_EVENT:
+                continue
             alarms.append(
                 {
                     "event.code": LEAK_FOUND.code,

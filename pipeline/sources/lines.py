@@ -1,8 +1,9 @@
 """Cutting blocks of bytes into lines, in constant memory.
 
 Invariants: every byte belongs to exactly one line; a line's offset is where its first byte lies in the
-source, however the blocks fell; a line of more than `LINE_MAX` bytes is given by its first `HEAD_BYTES` and
-the number of bytes left out, and never held whole; NULs at the beginning of a line are not given.
+source, however the blocks fell; a line of more than `LINE_MAX` bytes is given by its first and its last
+`HEAD_BYTES`, parted by `CUT`, which no line holds, and the number of bytes left out, and never held whole; NULs
+at the beginning of a line are not given.
 
 Where a log is cut off while its writer holds a place in it (copytruncate, and no O_APPEND), the file grows again
 behind a hole as long as all that was written before, which reads as NULs.
@@ -15,13 +16,16 @@ LINE_MAX = 1_000_000
 """Bytes up to which a line is kept whole, its ending not counted."""
 
 HEAD_BYTES = 64 * 1024
-"""What is kept of a longer one."""
+"""What is kept of each end of a longer one: who can make one member of an object long shall not hide the others."""
+
+CUT = b"\n"
+"""Stands in a line where its middle was left out."""
 
 BLOCK_BYTES = 256 * 1024
 """How much is read at once."""
 
 Line = tuple[int, bytes, int]
-"""A line: its offset, its bytes without the ending (`\\n` or `\\r\\n`), how many bytes it lacks at its end."""
+"""A line: its offset, its bytes without the ending (`\\n` or `\\r\\n`), how many bytes it lacks at `CUT`."""
 
 
 class LineCutter:
@@ -30,7 +34,7 @@ class LineCutter:
     `offset` is where the line begins that is not complete yet; `consumed` the bytes that were fed.
     """
 
-    __slots__ = ("_carriage", "_head", "_hole", "_pending", "_skipped", "consumed", "offset")
+    __slots__ = ("_carriage", "_head", "_hole", "_pending", "_skipped", "_tail", "consumed", "offset")
 
     def __init__(self, offset: int = 0) -> None:
         self.offset = offset
@@ -38,13 +42,14 @@ class LineCutter:
         self._pending = b""
         self._hole = 0
         self._head = b""
+        self._tail = b""
         self._skipped = 0
         self._carriage = False
 
     @property
     def waiting(self) -> int:
         """The bytes in memory of the line that is not complete yet."""
-        return len(self._pending) + len(self._head)
+        return len(self._pending) + len(self._head) + len(self._tail)
 
     def feed(self, block: bytes) -> list[Line]:
         """Return the lines that `block`, the next bytes of the source, completes."""
@@ -56,6 +61,7 @@ class LineCutter:
         self._skipped += len(passed)
         if passed:
             self._carriage = passed.endswith(b"\r")
+            self._tail = (self._tail + passed)[-HEAD_BYTES - 1 :]
         if end < 0:
             return []
         first = self._long_line(1)
@@ -73,9 +79,10 @@ class LineCutter:
         return [line]
 
     def _long_line(self, ending: int) -> Line:
-        line = (self.offset, self._head, self._skipped - self._carriage)
+        tail = self._tail.removesuffix(b"\r")[-HEAD_BYTES:]
+        line = (self.offset, self._head + CUT + tail, self._skipped - self._carriage - len(tail))
         self.offset += self._hole + len(self._head) + self._skipped + ending
-        self._head, self._skipped, self._hole = b"", 0, 0
+        self._head, self._tail, self._skipped, self._hole = b"", b"", 0, 0
         return line
 
     def _cut(self, data: bytes) -> list[Line]:
@@ -101,6 +108,7 @@ class LineCutter:
             lines = list(map(_line, offsets, parts))
         if len(rest) > LINE_MAX + 1:
             self._head, self._skipped, self._pending = rest[:HEAD_BYTES], len(rest) - HEAD_BYTES, b""
+            self._tail = rest[-HEAD_BYTES - 1 :]
             self._carriage = rest.endswith(b"\r")
         else:
             self._pending = rest
@@ -110,5 +118,5 @@ class LineCutter:
 def _line(offset: int, data: bytes) -> Line:
     data = data.removesuffix(b"\r").lstrip(b"\0")
     if len(data) > LINE_MAX:
-        return (offset, data[:HEAD_BYTES], len(data) - HEAD_BYTES)
+        return (offset, data[:HEAD_BYTES] + CUT + data[-HEAD_BYTES:], len(data) - 2 * HEAD_BYTES)
     return (offset, data, 0)

@@ -216,3 +216,18 @@ def test_many_closed_groups_are_judged_anew_together(world: World, monkeypatch: 
         burst(world, f"203.0.113.{number}", events=1)
     assert not world.apply().changed
     assert len(evaluations) == 1
+
+
+def test_what_a_person_closes_is_over_whatever_becomes_of_other_groups_meanwhile(world: World) -> None:
+    for number in (1, 2, 3):
+        burst(world, f"203.0.113.{number}")
+    world.apply()
+    world.clock.advance(1)
+    for alert in world.alerts():
+        if alert.group[0][1] != "203.0.113.2":
+            world.actions.close(alert.id, "kim")
+    world.clock.advance(1)
+    for number in (1, 2, 3):
+        burst(world, f"203.0.113.{number}", events=1)
+    result = world.apply()
+    assert (result.opened, result.amended) == ((), 1)

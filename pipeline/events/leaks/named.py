@@ -20,8 +20,13 @@ def named_values(text: str) -> Iterator[int]:
                 if _is_secret_value(text, at, assigned=text[mark] == "=" and at == mark + 1, header=_is_header(name)):
                     yield at
         elif text[mark] == ">" and text[mark + 1 : mark + 2] not in ("", " ", "<", "[", "\n"):
-            words = text[max(0, text.rfind("<", max(0, mark - NEAR), mark)) + 1 : mark].split()
-            if words and is_secret_name(words[0].rpartition(":")[2]) and text.find("</", mark, mark + NEAR) > 0:
+            opening = text.rfind("<", max(0, mark - NEAR), mark)
+            words = text[opening + 1 : mark].split(maxsplit=1) if opening >= 0 else []
+            if (
+                words
+                and is_secret_name(words[0].rpartition(":")[2][:NAME_MAX])
+                and text.find("</", mark, mark + NEAR) > 0
+            ):
                 yield mark + 1
         elif text[mark] == "-" and text[mark - 1 : mark] in ("", " ") and not text.startswith("- ", mark):
             option, gap, value = text[mark : mark + 200].partition(" ")

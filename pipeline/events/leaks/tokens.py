@@ -32,6 +32,7 @@ _TOKEN_STARTS: tuple[tuple[str, str, int], ...] = (
     ("rk_test_", "stripe_key", 16),
     ("whsec_", "stripe_key", 22),
 )
+_OF_ONE_LENGTH = frozenset({"aws_access_key", "google_api_key"})
 _TOKEN_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~+/=")
 
 
@@ -51,7 +52,10 @@ def tokens_in(text: str) -> Iterator[tuple[int, str]]:
         for start, kind, length in _TOKEN_STARTS:
             where = run.find(start)
             begins = where >= 0 and (where == 0 or not run[where - 1].isalnum())
-            if begins and len(_alphanumeric(run[where + len(start) :])) + len(start) >= length:
+            if not begins:
+                continue
+            found = len(_alphanumeric(run[where + len(start) :])) + len(start)
+            if found == length or (found > length and kind not in _OF_ONE_LENGTH):
                 yield at + where, kind
         if _is_jwt(run):
             yield at, "jwt"

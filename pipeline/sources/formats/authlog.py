@@ -16,6 +16,7 @@ from pipeline.events.values import instant_text
 from pipeline.sources.formats import auth
 from pipeline.sources.formats.format import TOO_LONG, Event, FormatOptions, Latest, decoded
 from pipeline.sources.formats.syslog_header import Header, LogClock, Tag, parse_header, parse_tag
+from pipeline.sources.lines import CUT
 
 FAILURE = "authlog_parse_failure"
 REPEATS_MAX = 10_000
@@ -61,9 +62,9 @@ class AuthLog:
         self._last = events[-1] if "event" in events[-1] else None
         return events
 
-    def parse_cut(self, head: bytes) -> Sequence[Event]:
+    def parse_cut(self, line: bytes) -> Sequence[Event]:
         """See `Format.parse_cut`."""
-        events = self.parse(head)
+        events = self.parse(line.partition(CUT)[0])
         for event in events:
             event["tags"] = [*_tags(event), TOO_LONG]
         return events

@@ -28,8 +28,11 @@ class Format(Protocol):
         """Return the events of a line that is not blank, without its line ending."""
         ...
 
-    def parse_cut(self, head: bytes) -> Sequence[Event]:
-        """Return the events of a line that is too long, by its beginning; they carry the tag `TOO_LONG`."""
+    def parse_cut(self, line: bytes) -> Sequence[Event]:
+        """Return the events of a line that is too long; they carry the tag `TOO_LONG`.
+
+        `line` is its beginning and, where its end is known, `CUT` and that.
+        """
         ...
 
     def snapshot(self) -> str:

@@ -19,6 +19,7 @@ import orjson
 
 from pipeline.sources.formats.dialects import in_common_form, in_zone, unwrapped
 from pipeline.sources.formats.format import TOO_LONG, Event, FormatOptions, decoded
+from pipeline.sources.lines import CUT
 
 FAILURE = "json_parse_failure"
 
@@ -32,6 +33,8 @@ _INTEGERS = 1 << 63
 """Beyond which an integer is no instant, nor one that a position could hold."""
 
 _DIGITS_64 = 19
+_STARTS_TRIED = 100
+_LEVELS_CLOSED = 8
 
 
 def _integer(digits: str) -> int | float | str:
@@ -55,7 +58,7 @@ class JsonLines:
 
     def __init__(self, options: FormatOptions | None = None) -> None:
         timezone = UTC if options is None else options.timezone
-        self._timezone = None if timezone is UTC else timezone
+        self._timezone = None if timezone is UTC or str(timezone) == "UTC" else timezone
         self.unread = 0
         self._time: str | int | None = None
 
@@ -98,9 +101,13 @@ class JsonLines:
             event["timestamp"] = time
         return (event,)
 
-    def parse_cut(self, head: bytes) -> Sequence[Event]:
-        """See `Format.parse_cut`; members that are complete before the cut are kept as they are."""
-        event = _beginning(_text(head))
+    def parse_cut(self, line: bytes) -> Sequence[Event]:
+        """See `Format.parse_cut`; members that are complete before the cut, or behind it, are kept as they are."""
+        head, _, tail = line.partition(CUT)
+        text = _text(head)
+        event = _beginning(text)
+        if tail and text.lstrip().startswith("{"):
+            _end(tail.decode("utf-8", "backslashreplace"), event, within_context='"context"' in text)
         if not event:
             event = self._failed(head)
         elif self._time is not None and not (event.get("timestamp") or event.get("@timestamp")):
@@ -192,6 +199,46 @@ def _members(text: str, at: int, into: Event, levels: int) -> None:
         into[name] = value
         if text[at] == "}":
             return
+
+
+def _end(text: str, into: Event, *, within_context: bool) -> None:
+    """Add the members that are complete in the end of an object's text, also of the object `context` within it."""
+    at = -1
+    for _ in range(_STARTS_TRIED):
+        at = text.find(',"', at + 1)
+        if at < 0:
+            return
+        objects = _objects(text, at)
+        if objects is None:
+            continue
+        *inner, outer = objects
+        into.update(outer)
+        if inner and within_context:
+            context = into.setdefault("context", {})
+            if isinstance(context, dict):
+                context.update(inner[-1])
+        return
+
+
+def _objects(text: str, at: int) -> list[Event] | None:
+    """Return what follows the comma at `at` as the rests of objects, the innermost first, if it is nothing else."""
+    found: list[Event] = []
+    rest = text[at + 1 :]
+    while len(found) < _LEVELS_CLOSED:
+        try:
+            value, end = _decoder.raw_decode("{" + rest)
+        except (ValueError, RecursionError):
+            return None
+        found.append({str(_clean(key)): _clean(item) for key, item in value.items()})
+        rest = rest[end - 1 :].strip(" \t\r\0")
+        if not rest:
+            return found
+        if rest.startswith("}") and not rest.strip("} "):
+            return found
+        if not rest.startswith(","):
+            return None
+        rest = rest[1:]
+    return None
 
 
 def _skip(text: str, at: int) -> int:

@@ -17,6 +17,7 @@ from pipeline.sources.formats.cisco import CiscoMessage, cisco_message
 from pipeline.sources.formats.format import TOO_LONG, Event, FormatOptions, Latest, decoded
 from pipeline.sources.formats.structured_data import split_structured_data
 from pipeline.sources.formats.syslog_header import LogClock, Tag, parse_header, parse_tag
+from pipeline.sources.lines import CUT
 
 FAILURE = "syslog_parse_failure"
 REPEATS_MAX = 100
@@ -50,9 +51,9 @@ class Syslog:
         """See `Format.parse`."""
         return self.parse_from(line, None)
 
-    def parse_cut(self, head: bytes) -> Sequence[Event]:
+    def parse_cut(self, line: bytes) -> Sequence[Event]:
         """See `Format.parse_cut`."""
-        return self.parse_from(head, None, TOO_LONG)
+        return self.parse_from(line.partition(CUT)[0], None, TOO_LONG)
 
     def parse_from(self, message: bytes, sender: str | None, *tags: str) -> Sequence[Event]:
         """Return the events of a message that the address `sender` sent; all of them carry `tags`."""

@@ -73,7 +73,7 @@ def test_an_episode_that_goes_on_is_told_anew_to_those_who_heard_its_end() -> No
 
 def test_messages_to_one_channel_keep_their_order_whatever_waits_for_another() -> None:
     outbox = resolved(opened(Routes(), CRITICAL, NOW), Routes(), NOW)
-    waiting = (outbox[0], replace(outbox[1], next_attempt_ms=NOW + 500), outbox[2])
+    waiting = (outbox[0], replace(outbox[1], next_attempt_ms=NOW + 500, attempts=1), outbox[2])
     assert due(waiting, "slack", NOW) == 0
     assert due(waiting, "pager", NOW) is None
     assert due(waiting, "pager", NOW + 500) == 1
@@ -93,6 +93,12 @@ def test_a_clock_that_is_set_back_holds_up_no_message(ahead_ms: int) -> None:
     assert due((entry,), "slack", NOW) == 0
     claimed = replace(entry, claimed_by="a", claimed_until_ms=NOW + ahead_ms + 60_000)
     assert due((claimed,), "slack", NOW) == 0
+
+
+def test_what_was_never_tried_waits_for_no_clock_and_what_failed_waits_its_time() -> None:
+    [entry] = opened(Routes(), HIGH, NOW + 60_000)
+    assert due((entry,), "slack", NOW) == 0
+    assert due((replace(entry, attempts=1),), "slack", NOW) is None
 
 
 @pytest.mark.parametrize("state", list(DeliveryState))

@@ -76,3 +76,13 @@ def test_what_fits_is_whole() -> None:
 def test_a_possible_repetition_says_so() -> None:
     assert "may repeat" not in json.dumps(message(ORDINARY))
     assert "may repeat" in json.dumps(message(replace(ORDINARY, repeated=True)))
+
+
+@pytest.mark.parametrize("notice", [ORDINARY, HOSTILE, replace(ORDINARY, examples=(), guide="", links=())])
+def test_every_block_has_what_slack_requires_of_it(notice: Notice) -> None:
+    blocks = message(notice)["blocks"]
+    for block in blocks:
+        required = {"header": "text", "context": "elements", "actions": "elements"}.get(block["type"])
+        assert block.get(required) if required else block.get("text") or block.get("fields")
+    said = [block["text"]["text"] for block in blocks if "text" in block]
+    assert said[:2] == [escaped(notice.heading, 150), escaped(notice.summary, 3000)]

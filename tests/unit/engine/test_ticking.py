@@ -23,3 +23,11 @@ def test_after_an_outage_it_stands_as_long_as_the_outage_was_and_then_makes_up_f
 
 def test_it_does_not_stand_for_ever() -> None:
     assert tick(Checkpoint({}, T, T), T + 10 * HOLD_MAX_MS).hold_ms == T + 11 * HOLD_MAX_MS
+
+
+def test_a_clock_that_was_ahead_for_a_pass_puts_nothing_off_once_it_is_right() -> None:
+    year = 365 * 86_400_000
+    ahead = tick(Checkpoint({}, T, T), T + year)
+    assert ahead.hold_ms is not None
+    held = Checkpoint({}, T, ahead.upto_ms, ahead.hold_ms)
+    assert tick(held, T + 5_000) == Tick(T, T + 5_000)

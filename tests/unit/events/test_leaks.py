@@ -1,6 +1,7 @@
 """The second opinion on redaction."""
 
 import ast
+import time
 from pathlib import Path
 
 import orjson
@@ -60,6 +61,7 @@ CLEAN: list[object] = [
     {"trace": {"id": "4bf92f3577b34da6a3ce929d0e0e4736"}, "@timestamp": "2026-11-24T02:00:00.000Z", "n": 1795485600000},
     {"id": "550e8400-e29b-41d4-a716-446655440000", "n": 4111111111111112, "v": "1.4111111111111111"},
     {"event": {"code": "PASSWORD_CHANGE", "action": "api-key-created"}},
+    {"m": "x AKIAIOSFODNN7EXAMPLEa and -> b </password>abc"},
 ]
 
 
@@ -145,3 +147,17 @@ def test_a_name_that_tells_of_a_secret_raises_no_alarm() -> None:
     told |= {"token_expires_at": "2026-11-24T00:00:00Z", "authorization.k8s.io/decision": "allow"}
     assert find_leaks(orjson.dumps({"siemlite": {"data": told}})) == ()
     assert find_leaks(orjson.dumps({"siemlite": {"data": {"example.com/password": "hunter22"}}}))
+
+
+@pytest.mark.parametrize(
+    "unit", ["->", "a>b", "x>", ">>", "div>", "<a", "</", "=:", "--", "- -", "://", "eyJ.", "[", "key "]
+)
+def test_the_work_grows_with_the_length_of_a_text_alone(unit: str) -> None:
+    def took(length: int) -> float:
+        text = orjson.dumps({"m": unit * (length // len(unit))})
+        began = time.process_time()
+        find_leaks(text)
+        return time.process_time() - began
+
+    took(1_000)
+    assert took(32_000) < 32 * max(took(8_000), 0.002)

@@ -25,3 +25,15 @@ def test_however_many_jobs_fail_it_is_said_once_and_so_is_its_return(caplog: pyt
         "waiting for Elasticsearch: Elasticsearch does not answer",
         "Elasticsearch is back after 50 s",
     ]
+
+
+def test_one_that_stands_by_waits_for_no_job_that_only_a_leader_does(caplog: pytest.LogCaptureFixture) -> None:
+    clock = ManualClock()
+    availability = Availability(clock)
+    for job in ("pass", "lease", "dispatch slack"):
+        availability.lost(job, RetryableError("Elasticsearch does not answer"))
+    clock.advance(9)
+    availability.found("lease", alone=True)
+    availability.found("lease", alone=True)
+    assert availability.away_for_s is None
+    assert [record.message for record in caplog.records][1:] == ["Elasticsearch is back after 9 s"]

@@ -6,7 +6,7 @@ from pipeline.engine.result import Coverage
 from pipeline.errors import ConfigurationError, RetryableError
 from pipeline.scheduler.availability import Availability
 from pipeline.scheduler.checks import NO_PASS_S, Checks
-from pipeline.scheduler.health import Vitals
+from pipeline.scheduler.health import UNSEEN_S, Vitals
 from pipeline.scheduler.passes import DetectionOutcome, PassOutcome
 from tests.unit.clocks import ManualClock
 
@@ -51,7 +51,35 @@ def test_elasticsearch_away_is_one_trouble_however_many_jobs_fail_and_passes_are
 def test_a_standby_leaves_it_to_the_leader_to_speak() -> None:
     daemon = Daemon(leads=False)
     daemon.availability.lost("lease", RetryableError("no answer"))
-    daemon.clock.advance(1000)
+    daemon.clock.advance(UNSEEN_S - 1)
+    assert daemon.names() == []
+
+
+def test_a_standby_that_has_not_seen_the_lease_for_minutes_speaks_for_the_leader_may_be_gone_as_well() -> None:
+    daemon = Daemon(leads=False)
+    daemon.availability.lost("lease", RetryableError("no answer"))
+    daemon.clock.advance(UNSEEN_S + 1)
+    assert daemon.names() == ["elasticsearch"]
+
+
+def test_one_that_takes_over_is_not_blamed_for_the_time_before() -> None:
+    daemon = Daemon(leads=False)
+    daemon.clock.advance(10 * NO_PASS_S)
+    daemon.vitals.lease_seen(leads=True)
+    daemon.vitals.pass_began()
+    assert "passes" not in daemon.names()
+    daemon.clock.advance(NO_PASS_S + 1)
+    daemon.vitals.lease_seen(leads=True)
+    assert "passes" in daemon.names()
+
+
+def test_work_of_the_leader_that_fails_for_good_is_a_trouble_until_it_succeeds() -> None:
+    daemon = Daemon()
+    daemon.vitals.job_failed("dispatch slack", "400 no nested object")
+    [trouble] = daemon.checks.all()
+    assert "dispatch slack" in trouble.title
+    assert trouble.text == "400 no nested object"
+    daemon.vitals.job_done("dispatch slack")
     assert daemon.names() == []
 
 

@@ -1,7 +1,9 @@
 """The daemon's own troubles reach people, by what still works, once."""
 
+import sqlite3
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from pipeline.delivery.notice import Notice
 from pipeline.delivery.retry import Failure, RetryPolicy
 from pipeline.delivery.routing import Routing
 from pipeline.detection.timeline import Severity
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, RetryableError
 from pipeline.scheduler.local_outbox import LocalOutbox
 from pipeline.scheduler.operations import CLEAR_S, Operations, Trouble
 from tests.unit.clocks import ManualClock
@@ -234,3 +236,23 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "outbox.db").write_text("not a database, but long enough to be taken for one" * 100)
     with pytest.raises(ConfigurationError, match="not a database"):
         LocalOutbox(tmp_path / "outbox.db")
+
+
+def test_every_thread_of_the_daemon_may_use_the_outbox(world: World) -> None:
+    world.present = [AWAY]
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(world.later, 70).result()
+    assert world.said(world.slack) == world.said(world.email) == [OPENED]
+
+
+def test_a_failure_of_the_disk_leaves_nothing_half_done_and_the_outbox_usable(world: World) -> None:
+    with sqlite3.connect(world.path) as other:
+        other.execute("CREATE TRIGGER full BEFORE INSERT ON records BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    world.present = [AWAY]
+    with pytest.raises(RetryableError, match="disk full"):
+        world.later(70)
+    assert (world.outbox.troubles(), world.outbox.pending()) == ({}, 0)
+    other.execute("DROP TRIGGER full")
+    other.close()
+    world.later(70)
+    assert world.said(world.slack) == world.said(world.email) == [OPENED]

@@ -153,3 +153,12 @@ def test_what_a_full_spool_loses_at_the_end_is_counted_out(tmp_path: Path, caplo
     (said,) = [record.message for record in caplog.records if "are lost" in record.message]
     lost = int(said.split()[0])
     assert read <= kept + lost <= read + 1
+
+
+def test_a_last_line_without_an_ending_goes_to_the_same_index_again_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.LINES", LINES + b'{"event":"LOGOUT","message":"cut"}')
+    first = read(tmp_path, WRITTEN + 1000)
+    assert first[-1][0] == "security-logs-2026.11.24"
+    assert read(tmp_path, WRITTEN + 5 * DAY) == first

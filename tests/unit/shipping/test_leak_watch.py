@@ -125,3 +125,12 @@ def test_an_alarm_that_cannot_be_kept_is_raised_again_until_it_is(world: World) 
     world.watch.look()
     assert len(world.alarms) == 1
     assert world.watch.idle
+
+
+def test_what_is_new_is_told_whatever_was_raised_before_and_one_event_raises_few(world: World) -> None:
+    for request in range(3):
+        flood = {f"password_{request}_{number}": SECRET for number in range(450)}
+        world.sent(lines(request, siemlite={"data": flood}))
+    assert len(world.alarms) == 30
+    world.sent(lines(9, service={"name": "pay"}, siemlite={"data": {"password": SECRET}}))
+    assert world.alarms[-1]["service.name"] == "pay"

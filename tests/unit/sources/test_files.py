@@ -151,6 +151,13 @@ def test_a_line_that_is_too_long_is_one_event_and_says_what_is_missing(tmp_path:
     assert missing > LINE_MAX // 2
 
 
+def test_length_is_no_way_for_a_line_to_escape_counting(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_bytes(b'{"message":"' + b"x" * LINE_MAX + b'","event":"LOGIN_FAILURE","ip":"192.0.2.1"}\n')
+    (found,) = records(path)
+    assert (found.event["event"], found.event["ip"]) == ("LOGIN_FAILURE", "192.0.2.1")
+
+
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     with path.open("wb") as file:

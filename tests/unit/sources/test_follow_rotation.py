@@ -273,3 +273,14 @@ def test_a_copy_that_is_moved_on_while_it_is_looked_for_is_found_and_no_line_is_
     monkeypatch.setattr(Path, "stat", moves_on)
     follower.settle()
     assert [event["message"] for event in follower.events.values()] == ["first", "second"]
+
+
+def test_the_year_goes_on_from_the_latest_of_several_rotated_files(log: Path) -> None:
+    follower = Follower(log, name="authlog", year=2015)
+    for number, line in enumerate(("Dec 31 23:00:00", "May  1 12:00:00", "Nov  1 12:00:00", "Jan  1 01:00:00")):
+        append(log, f"{line} h sshd[1]: x\n")
+        os.utime(log, ns=(number * 10**9 + 10**18,) * 2)
+        follower.settle()
+        log.rename(log.with_name(f"app.log.{9 - number}"))
+    times = [event["timestamp"] for event in follower.events.values()]
+    assert [str(time)[:10] for time in times] == ["2015-12-31", "2016-05-01", "2016-11-01", "2017-01-01"]

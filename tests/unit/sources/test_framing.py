@@ -73,3 +73,15 @@ def test_work_is_linear_however_small_the_pieces() -> None:
         for place in range(len(data)):
             deframer.feed(data[place : place + 1])
         assert time.process_time() - started < 2.0
+
+
+def test_what_follows_a_line_that_is_too_long_is_read_however_the_line_came() -> None:
+    deframer = Deframer()
+    assert deframer.feed(b"<1>" + b"x" * MESSAGE_MAX) == []  # Too long already, and its end is still to come.
+    found = deframer.feed(b"xx\n<2>b\n") + deframer.feed(b"5 <3>cd<4>e\n")
+    assert [(frame.data[:5], frame.left_out) for frame in found] == [
+        (b"<1>xx", 5),
+        (b"<2>b", 0),
+        (b"<3>cd", 0),
+        (b"<4>e", 0),
+    ]

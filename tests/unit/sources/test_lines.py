@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.sources.lines import HEAD_BYTES, LINE_MAX, Line, LineCutter
+from pipeline.sources.lines import CUT, HEAD_BYTES, LINE_MAX, Line, LineCutter
 
 
 def cut(blocks: list[bytes], offset: int = 0) -> list[Line]:
@@ -44,10 +44,14 @@ def test_a_last_line_without_an_ending_is_given_out_at_the_end_only() -> None:
 
 
 @given(st.integers(-2, 3), st.sampled_from([b"\n", b"\r\n", b""]), st.lists(st.integers(0, 2**21), max_size=4))
-def test_a_line_that_is_too_long_is_given_by_its_beginning(more: int, ending: bytes, places: list[int]) -> None:
+def test_a_line_that_is_too_long_is_given_by_its_beginning_and_its_end(
+    more: int, ending: bytes, places: list[int]
+) -> None:
     length = LINE_MAX + more
-    data = b"first\n" + b"x" * length + ending + (b"last\n" if ending else b"")
-    long = (6, b"x" * length, 0) if more <= 0 else (6, b"x" * HEAD_BYTES, length - HEAD_BYTES)
+    line = b"x" * (length - 3) + b"end"
+    data = b"first\n" + line + ending + (b"last\n" if ending else b"")
+    kept = line[:HEAD_BYTES] + CUT + line[-HEAD_BYTES:]
+    long = (6, line, 0) if more <= 0 else (6, kept, length - 2 * HEAD_BYTES)
     expected = [(0, b"first", 0), long]
     if ending:
         expected.append((6 + length + len(ending), b"last", 0))
@@ -86,4 +90,5 @@ def test_an_endless_line_takes_no_memory() -> None:
         assert cutter.feed(b"x" * 1_000_000) == []
         assert cutter.waiting <= LINE_MAX + 1
     assert cutter.offset == 0
-    assert cutter.feed(b"y\nz\n") == [(0, b"x" * HEAD_BYTES, 100_000_001 - HEAD_BYTES), (100_000_002, b"z", 0)]
+    kept = b"x" * HEAD_BYTES + CUT + b"x" * (HEAD_BYTES - 1) + b"y"
+    assert cutter.feed(b"y\nz\n") == [(0, kept, 100_000_001 - 2 * HEAD_BYTES), (100_000_002, b"z", 0)]

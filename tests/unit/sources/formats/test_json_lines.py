@@ -8,7 +8,7 @@ import pytest
 from pipeline.errors import ConfigurationError
 from pipeline.sources.formats.format import TOO_LONG, FormatOptions, format_factory
 from pipeline.sources.formats.json_lines import FAILURE, JsonLines
-from pipeline.sources.lines import Line, LineCutter
+from pipeline.sources.lines import CUT, Line, LineCutter
 
 
 def test_an_object_is_the_event() -> None:
@@ -178,6 +178,33 @@ def test_a_line_that_is_too_long_keeps_the_members_before_the_cut() -> None:
         "tags": ["web", TOO_LONG],
         "context": {"ip": "192.0.2.1"},
     }
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_a_member_that_is_too_long_does_not_hide_those_behind_it(nested: bool) -> None:
+    rest = {"userId": "u-1", "ip": "192.0.2.1"}
+    long = 'a,"b\\' * 1000
+    whole = orjson.dumps(
+        {
+            "timestamp": "2026-01-01T00:00:00Z",
+            **({"context": {"userAgent": long, **rest}} if nested else {"message": long, **rest}),
+            "event": "LOGIN_FAILURE",
+        }
+    )
+    (event,) = JsonLines().parse_cut(whole[:100] + CUT + whole[-300:])
+    assert event == {
+        "timestamp": "2026-01-01T00:00:00Z",
+        **({"context": rest} if nested else rest),
+        "event": "LOGIN_FAILURE",
+        "tags": [TOO_LONG],
+    }
+
+
+def test_nothing_within_a_text_is_taken_for_a_member() -> None:
+    whole = orjson.dumps({"event": "X", "message": "a" * 200 + ',"ip":"192.0.2.9"},{"b":1,"c":"' * 3, "n": 1})
+    for start in range(150, len(whole)):
+        (event,) = JsonLines().parse_cut(whole[:20] + CUT + whole[start:])
+        assert event in ({"event": "X", "n": 1, "tags": [TOO_LONG]}, {"event": "X", "tags": [TOO_LONG]})
 
 
 def test_no_part_of_a_member_is_taken_for_the_whole() -> None:
