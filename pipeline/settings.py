@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import platformdirs
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -283,6 +284,13 @@ def _refuse_unknown_names(env_file: Path | None) -> None:
     known = set(variable_names())
     given = set(os.environ)
     if env_file is not None and env_file.is_file():
+        with env_file.open(encoding="utf-8") as stream:
+            for binding in parse_stream(stream):
+                if binding.error:
+                    line = binding.original.line
+                    raise ConfigurationError(
+                        f"{env_file}:{line} cannot be read: is a quote left open? Correct the line"
+                    )
         given |= set(dotenv_values(env_file))
     for name in sorted(given):
         if name.upper().startswith(PREFIX) and name.upper() not in known:

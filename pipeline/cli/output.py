@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipeline.events.redaction import Redactor
-from pipeline.events.values import printable
+from pipeline.events.values import INVISIBLE, printable
 from pipeline.settings import Settings
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
@@ -35,6 +35,7 @@ def show(text: str = "") -> None:
 def show_json(document: Mapping[str, Any]) -> None:
     """Write one JSON document as a line to stdout, in ASCII where stdout is not UTF-8."""
     text = orjson.dumps(document, default=str).decode()
+    text = INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     if not text.isascii() and (sys.stdout.encoding or "").lower().replace("-", "") != "utf8":
         text = json.dumps(orjson.loads(text))
     sys.stdout.write(f"{text}\n")

@@ -185,7 +185,7 @@ def _line(error: BaseException, path: Path) -> int:
 
 def _plain(error: TypeError) -> str:
     text = " ".join(str(error).split())
-    unexpected = re.fullmatch(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", text)
+    unexpected = re.fullmatch(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'.*", text)
     if unexpected:
         return f"{unexpected[1]} has no field {unexpected[2]!r}; correct or remove it"
     missing = re.fullmatch(r"(\w+)\.__init__\(\) missing \d+ required keyword-only arguments?: (.*)", text)

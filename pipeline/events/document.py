@@ -27,6 +27,9 @@ from pipeline.events.pseudonyms import Pseudonyms
 FUTURE_MS = 86_400_000
 """How far ahead of its receipt an event's own time is believed: one day."""
 
+NUMBERS_MAX = 32
+"""Numbers of one event that are measured: each new name is a field of the day's index, of which there are few."""
+
 _NUMBER_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 _COERCE: dict[str, Callable[[object], object | None]] = {
     "keyword": values.keyword,
@@ -213,7 +216,7 @@ class Shaper:
     def _take_numbers(self, draft: Unfinished, numbers: dict[str, Plain]) -> None:
         for key, value in numbers.items():
             number = values.number(value)
-            if number is not None and _NUMBER_NAME.fullmatch(key):
+            if number is not None and len(draft.numbers) < NUMBERS_MAX and _NUMBER_NAME.fullmatch(key):
                 draft.numbers[key] = number
             else:
                 draft.keep(f"numbers.{key}", value)

@@ -90,8 +90,14 @@ OWN_FIELDS: dict[str, str] = {
     "siemlite.data": "flattened",
     "siemlite.drill.id": "keyword",
     "siemlite.drill.signature": "keyword",
+    "siemlite.number.rows": "double",
+    "siemlite.number.shed": "double",
+    "siemlite.number.shed_error": "double",
+    "siemlite.number.shed_info": "double",
+    "siemlite.number.shed_warn": "double",
     "siemlite.skeleton": "keyword",
 }
+"""The numbers are those that detections, and `status`, of siemlite's own rely on; others get theirs as they come."""
 
 OURS_PREFIXES = ("siemlite.", "integrity.", "event.id.", "event.ingested.")
 OURS = frozenset({"siemlite", "integrity", "event.id", "event.ingested"})

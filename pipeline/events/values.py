@@ -222,6 +222,10 @@ def instant_text(time_ms: int) -> str:
     return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"
 
 
+INVISIBLE = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What steers a terminal, or hides what it shows, and may stand in JSON as it is: C1 controls and directions."""
+
+
 def printable(text: str) -> str:
     """Return `text` with control and invisible formatting characters shown as escapes, on one line."""
     if text.isprintable():

@@ -14,6 +14,7 @@ import orjson
 
 from pipeline.clock import Clock
 from pipeline.events.encoded import INGESTED, Encoded
+from pipeline.events.values import INVISIBLE
 from pipeline.logger.local import RotatingFile
 from pipeline.logger.notices import Notices
 
@@ -83,7 +84,10 @@ class Echo:
 
 def line_of(event: Encoded) -> bytes:
     """Return the document of `event` as a line of JSON, without the field that is set at sending."""
-    return b"{" + event.body[len(INGESTED) :] + b"\n"
+    body = event.body[len(INGESTED) :]
+    if not body.isascii() or b"\x7f" in body:
+        body = INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", body.decode()).encode()
+    return b"{" + body + b"\n"
 
 
 def readable(document: dict[str, Any]) -> str:

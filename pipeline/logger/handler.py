@@ -62,6 +62,10 @@ class SecurityHandler(logging.Handler):
         self._busy.now = True
         try:
             # A record made while one is being formatted (by an object that logs in `__str__`) keeps its raw text.
+            wrapped: object = record.msg
+            if isinstance(wrapped, Mapping) and "event" in wrapped and not nested:
+                self._structured(record, wrapped)
+                return
             message = text_of(record.msg) if nested else self._message(record)
             self._security.submit(_fields(record, message), event_of(vars(record).get("event")), level=_level(record))
         except Exception as error:  # noqa: BLE001 - a handler must not end the application
@@ -86,6 +90,17 @@ class SecurityHandler(logging.Handler):
         except Exception:  # noqa: BLE001 - wrong arguments, or hostile ones
             return text_of(record.msg)
 
+    def _structured(self, record: logging.LogRecord, wrapped: Mapping[str, object]) -> None:
+        """Log the event dict that structlog's `wrap_for_formatter` puts in a record's message."""
+        fields = _fields(record, text_of(wrapped["event"]))
+        for key, value in wrapped.items():
+            if key not in ("event", "security_event", "level", "timestamp", "exc_info") and not key.startswith("_"):
+                fields.setdefault(key, value)
+        error = exception_of(wrapped.get("exc_info"))
+        if error is not None:
+            fields.update(exception_fields(error))
+        self._security.submit(fields, event_of(wrapped.get("security_event")), level=_level(record))
+
     def _named(self, arguments: Mapping[str, object]) -> Mapping[str, object]:
         """Return arguments that a message names, the secrets among them hidden while their names are known."""
         is_sensitive = self._security.redactor.is_sensitive
@@ -109,6 +124,6 @@ def _fields(record: logging.LogRecord, message: str) -> dict[str, Any]:
     if record.stack_info:
         fields["stack"] = without_source(record.stack_info)
     for key, value in vars(record).items():
-        if key not in _STANDARD:
+        if key not in _STANDARD and not key.startswith("_"):
             fields.setdefault(key, value)
     return fields

@@ -7,7 +7,7 @@ before; no exception of a hostile object escapes.
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from types import TracebackType
@@ -26,7 +26,10 @@ _CAUSES_MOST = 10
 _TRACEBACK = "Traceback (most recent call last):"
 _STACK = "\nStack (most recent call last):"
 _FRAME_SIGN = 'File "'
-_FRAME = re.compile(r'[ |]*File "[^"\n]*", line \d+')
+_MARGIN = " |>"
+"""What stands before a frame: a group's bars, and loguru's mark of where an exception was caught."""
+
+_FRAME = re.compile(rf'[{_MARGIN}]*File "[^"\n]*", line \d+')
 _LAST_LINE = re.compile(r"^(?P<type>[A-Za-z_][\w.]{0,199})(?:: (?P<message>.*))?\Z", re.MULTILINE | re.DOTALL)
 _UNPRINTABLE = "[unprintable]"
 _READABLE: tuple[type, ...] = (
@@ -117,7 +120,7 @@ def without_source(text: str) -> str:
     kept: list[str] = []
     depth: int | None = None
     for line in text.split("\n"):
-        margin = len(line) - len(line.lstrip(" |"))
+        margin = len(line) - len(line.lstrip(_MARGIN))
         if _FRAME.match(line):
             depth = margin
         elif depth is not None and margin > depth:
@@ -163,14 +166,46 @@ def exception_fields(error: BaseException) -> Mapping[str, Any]:
     }
     causes: list[dict[str, str]] = []
     seen = {id(error)}
-    cause = _cause_of(error)
-    while cause is not None and id(cause) not in seen and len(causes) < _CAUSES_MOST:
+    waiting = _behind(error)
+    while waiting and len(causes) < _CAUSES_MOST:
+        cause = waiting.pop(0)
+        if id(cause) in seen:
+            continue
         seen.add(id(cause))
         causes.append({"type": _name_of(cause), "message": text_of(cause)})
-        cause = _cause_of(cause)
+        waiting += _behind(cause)
     if causes:
         fields["caused_by"] = causes
     return fields
+
+
+def dictionary_fields(stacks: Sequence[object]) -> Mapping[str, Any]:
+    """Return what `exception_fields` does of structlog's `dict_tracebacks`, whose frames hold variables' values."""
+    named = [
+        {"type": str(stack.get("exc_type")), "message": text_of(stack.get("exc_value"))}
+        for stack in stacks
+        if isinstance(stack, Mapping)
+    ]
+    frames = stacks[0].get("frames") if stacks and isinstance(stacks[0], Mapping) else None
+    places = [
+        f"{frame.get('filename')}:{frame.get('lineno')} in {frame.get('name')}"
+        for frame in (frames if isinstance(frames, list) else [])
+        if isinstance(frame, Mapping)
+    ]
+    if not named:
+        return {}
+    fields: dict[str, Any] = {"error.type": named[0]["type"], "error.message": named[0]["message"]}
+    fields["traceback"] = places[-_FRAMES_MOST:]
+    if named[1:]:
+        fields["caused_by"] = named[1 : 1 + _CAUSES_MOST]
+    return fields
+
+
+def _behind(error: BaseException) -> list[BaseException]:
+    """Return what is behind an exception: its cause, and those that a group holds."""
+    cause = _cause_of(error)
+    inner = list(error.exceptions[:_CAUSES_MOST]) if isinstance(error, BaseExceptionGroup) else []
+    return [*inner, cause] if cause is not None else inner
 
 
 def _cause_of(error: BaseException) -> BaseException | None:

@@ -18,6 +18,7 @@ from pipeline.events.catalogue import EventType
 from pipeline.logger.notices import LOG
 from pipeline.logger.records import (
     dated,
+    dictionary_fields,
     event_of,
     exception_fields,
     exception_of,
@@ -74,7 +75,9 @@ def _fields(event_dict: Mapping[str, Any]) -> dict[str, Any]:
     if error is not None:
         fields.update(exception_fields(error))
     for key, value in event_dict.items():
-        if key in ("exception", "stack") and isinstance(value, str):
+        if key == "exception" and isinstance(value, list | tuple):
+            fields.update(dictionary_fields(value))
+        elif key in ("exception", "stack") and isinstance(value, str):
             fields[key] = without_source(value)
             if key == "exception":
                 fields.update(formatted_error(value))

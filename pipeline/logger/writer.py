@@ -114,6 +114,9 @@ class Writer:
         if not self._await(Ticket(stop=True), _EXIT_SECONDS):
             LOG.error("the interpreter ends before all security events are on disk; those still queued are lost")
 
+    def _end_of_celery_child(self, **_: object) -> None:
+        self.end()
+
     def before_fork(self) -> None:
         """Wait until the line writes nothing: SQLite's own locks must be free in the child."""
         self._forking = self._line.quiet.acquire(timeout=_FORK_SECONDS)
@@ -163,6 +166,10 @@ class Writer:
             if util is not None:
                 # Its children end without the interpreter's exit functions.
                 util.Finalize(None, self.end, exitpriority=0)
+        signals = sys.modules.get("celery.signals")
+        if signals is not None:
+            # A child of Celery's pool ends by os._exit: neither finalizers nor exit functions run in it.
+            signals.worker_process_shutdown.connect(self._end_of_celery_child, weak=False)
         if self._settings.siemlite_ship_in_process and not self._sending:
             self._sending = True
             _thread.start_new_thread(_send_in_process, (self._settings,))

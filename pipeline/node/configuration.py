@@ -63,6 +63,10 @@ def configure(
         "http.port": http_port,
         "transport.port": transport_port,
         "xpack.security.enabled": False,
+        # Without a password, a web page open in a browser on this machine could give it orders: requests that name
+        # an origin are refused, all of them.
+        "http.cors.enabled": True,
+        "http.cors.allow-origin": "https://nobody.invalid",
         # A nearly full disk is the machine's owner's business; by default it would make every index read-only.
         "cluster.routing.allocation.disk.threshold_enabled": False,
         "path.data": str(data),

@@ -191,7 +191,7 @@ class Spool:
             age = min(chunk.spooled_ms for chunk in settled)
             again = sum(chunk.events for chunk in remainder)
             if again:
-                self._db.execute("UPDATE held SET spooled = spooled - ?1, settled = settled - ?1", (again,))
+                self._db.execute("UPDATE held SET spooled = spooled - ?, settled = settled - ?", (again, again))
             if refused:
                 self._db.execute("UPDATE held SET refused = refused + ?", (refused,))
             return [

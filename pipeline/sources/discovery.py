@@ -1,6 +1,9 @@
 """Which files there are: the paths and globs that a user follows, looked up again and again.
 
-Invariant: what is wrong with a path is said once, and again only after it was well in between.
+Invariants: what is wrong with a path is said once, and again only after it was well in between; what a pattern
+finds and is a symbolic link, or lies behind one, is followed only where who made the link is trusted (root, this
+process's user) or owns what it leads to: whoever may write to a folder of logs could have any file read by linking
+it there. A path that is named whole leads where it leads.
 """
 
 import fnmatch
@@ -26,6 +29,7 @@ class Discovery:
         absolute = [os.path.abspath(pattern) for pattern in patterns]  # noqa: PTH100 - a glob is no path
         self._globs = [pattern for pattern in absolute if glob.has_magic(pattern)]
         self._literal = [pattern for pattern in absolute if not glob.has_magic(pattern)]
+        self._named = frozenset(self._literal)
         self._notify = notify
         self._said: dict[str, str] = {}
         self._found: list[str] = []
@@ -47,6 +51,9 @@ class Discovery:
                 continue
             except OSError as error:
                 self.complain(path, f"{path} cannot be read: {error.strerror}; trying again")
+                continue
+            if name not in self._named and not _link_is_trusted(name, status):
+                self.complain(path, f"{path} is a link that somebody else made; name it whole to follow it")
                 continue
             if not stat.S_ISREG(status.st_mode):
                 if name in self._literal:
@@ -71,6 +78,19 @@ class Discovery:
     def well(self, path: Path) -> None:
         """Note that nothing is wrong with `path`."""
         self._said.pop(str(path), None)
+
+
+def _link_is_trusted(name: str, target: os.stat_result) -> bool:
+    """Return whether the links on the way to `name`, itself included, were made by root, by us, or by its owner."""
+    trusted = {0, os.geteuid(), target.st_uid}
+    try:
+        for part in (name, *map(str, Path(name).parents)):
+            status = os.lstat(part)
+            if stat.S_ISLNK(status.st_mode) and status.st_uid not in trusted:
+                return False
+    except OSError:
+        return False
+    return True
 
 
 def _found(pattern: str) -> Iterable[str]:

@@ -98,8 +98,10 @@ def test_a_home_keeps_its_data_and_address_and_the_second_start_is_quick(home: P
     second.stop()
 
 
-def test_the_server_listens_on_loopback_only_and_never_runs_as_root(home: Path) -> None:
+def test_the_server_listens_on_loopback_only_obeys_no_web_page_and_never_runs_as_root(home: Path) -> None:
     node = start_node(settings_for(home), options=QUICK, progress=lambda _: None)
+    assert httpx.post(f"{node.url}/_refresh", headers={"Origin": "https://evil.example"}).status_code == 403
+    assert httpx.post(f"{node.url}/_refresh").status_code == 200
     told = httpx.get(node.url + "/_nodes/_local/http,transport").json()["nodes"]
     bound = [
         address for entry in told.values() for part in ("http", "transport") for address in entry[part]["bound_address"]

@@ -1,15 +1,17 @@
 """Storms and old crossings: one message for many alerts, and nobody untold."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 from elasticsearch import Elasticsearch
 
+from pipeline.alerts import digest as digests
 from pipeline.alerts.closing import Evaluated
 from pipeline.detection.kind import by_count
 from pipeline.detection.timeline import Severity
+from pipeline.elastic.compare_and_set import Merge, write_many
 from pipeline.errors import RetryableError
 from tests.acceptance.alert_world import HOUR, MINUTE, World, burst, owed, world_of, worlds
 from tests.unit.alerts.memory_engine import address, detection
@@ -183,3 +185,44 @@ def test_a_storm_whose_members_become_worse_together_is_one_more_message(world: 
     ]
     assert all(owed(a) == [("mail", "open", "pending")] for a in rollups)
     assert all(owed(a) == [] for a in world.alerts() if not a.is_rollup)
+
+
+def test_an_earlier_digest_does_not_hurry_the_next(world: World) -> None:
+    for value in ("203.0.113.1", "203.0.113.2"):
+        burst(world, value, ago=2 * HOUR)
+        world.apply()
+        assert world.digests.gather() is None
+        world.clock.advance(31)
+        digest = world.digests.gather()
+        assert digest is not None
+        assert digest.members_total == 1
+        world.clock.advance(3600)
+
+
+def test_a_digest_waits_for_no_clock_that_was_ahead(world: World) -> None:
+    burst(world, "203.0.113.1", ago=-HOUR)
+    world.clock.advance(3 * 3600)
+    world.apply()
+    world.clock.advance(-3 * 3600)
+    assert world.digests.gather() is not None
+
+
+def test_a_member_that_goes_on_while_its_digest_is_written_is_told_of_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for value in ("203.0.113.1", "203.0.113.2"):
+        burst(world, value, ago=2 * HOUR)
+    world.apply()
+
+    def late(client: Elasticsearch, index: str, writes: Sequence[Any], **options: Any) -> Any:
+        if isinstance(writes[0], Merge):
+            monkeypatch.undo()
+            world.engine.add(address("203.0.113.1"), world.clock.now_ms() - 2 * HOUR + 1000)
+            assert world.apply().amended == 1
+        return write_many(client, index, writes, **options)
+
+    monkeypatch.setattr(digests, "write_many", late)
+    first = world.digests.gather(at_once=True)
+    assert first is not None
+    assert {a.membership.id for a in world.alerts() if a.membership is not None} == {first.id}
+    assert world.digests.gather(at_once=True) is None

@@ -73,3 +73,11 @@ def test_a_user_without_a_home_folder_needs_to_set_one_thing(tmp_path: Path, mon
     monkeypatch.delenv("SIEMLITE_HOME")
     with pytest.raises(ConfigurationError, match="SIEMLITE_HOME is not set, and this user has no home folder: set it"):
         load_settings(env_file=None)
+
+
+def test_a_line_of_the_file_that_cannot_be_read_is_named_by_number_and_not_by_content(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text('SIEMLITE_STORM=7\nSLACK_WEBHOOK="https://hooks.example.org/geheim\nSIEMLITE_STORM=8\n')
+    with pytest.raises(ConfigurationError, match=r"\.env:2 cannot be read: is a quote left open\?") as caught:
+        load_settings(path)
+    assert "geheim" not in str(caught.value)

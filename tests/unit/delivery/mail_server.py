@@ -55,7 +55,8 @@ def _converse(connection: socket.socket, state: MailServer, context: ssl.SSLCont
         command = line.split()[0].decode().upper()
         if not secure:
             state.clear += line
-        answer = state.answers.get(line.decode().strip(), state.answers.get(command))
+        told = {key.casefold(): answer for key, answer in state.answers.items()}
+        answer = told.get(line.decode().strip().casefold(), told.get(command.casefold()))
         if answer is not None:
             connection.sendall(answer + b"\r\n")
             continue

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import ConfigurationError
 from pipeline.events.catalogue import CATALOGUE, EventType
-from pipeline.events.document import FUTURE_MS, Shaper
+from pipeline.events.document import FUTURE_MS, NUMBERS_MAX, Shaper
 from pipeline.events.encoder import Draft, Encoder
 from pipeline.events.metadata import clean_key, clean_tree
 from pipeline.events.pseudonyms import Pseudonyms
@@ -286,3 +286,9 @@ def test_the_catalogue_has_fifteen_events_with_levels_and_categories() -> None:
 def test_an_event_type_that_no_index_could_hold_is_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="must be"):
         EventType(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_numbers_of_one_event_take_few_fields_of_the_days_index() -> None:
+    body = shape({"numbers": {f"n{number}": number for number in range(600)}})
+    assert len(body["siemlite"]["number"]) == NUMBERS_MAX
+    assert body["siemlite"]["data"]["numbers.n599"] == 599

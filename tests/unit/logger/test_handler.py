@@ -358,3 +358,56 @@ def test_structlog_is_not_imported_by_the_processor(tmp_path: Path) -> None:
     )
     assert result.returncode == 0, result.stderr
     assert sys.modules["structlog"] is structlog
+
+
+def test_the_exceptions_of_a_group_are_named(log: logging.Logger) -> None:
+    with captured_events() as events:
+        try:
+            raise ExceptionGroup("many", [ValueError("x"), ExceptionGroup("in", [KeyError("k")])])  # noqa: TRY301
+        except ExceptionGroup:
+            log.exception("failed")
+    (event,) = events
+    assert [cause["type"] for cause in event["siemlite"]["data"]["caused_by"]] == [
+        "ValueError",
+        "ExceptionGroup",
+        "KeyError",
+    ]
+
+
+def test_values_of_variables_are_in_no_traceback_whoever_formatted_it(log: logging.Logger) -> None:
+    """As structlog's `dict_tracebacks` does, and loguru, which marks the frame that caught with `>`."""
+    stack = {
+        "exc_type": "ValueError",
+        "exc_value": "no",
+        "frames": [{"filename": "a.py", "lineno": 3, "name": "check", "locals": {"entered": "'Sommer2026!'"}}],
+    }
+    cause = {"exc_type": "KeyError", "exc_value": "k", "frames": []}
+    processor = security_processor(log.handlers[0]._security)  # type: ignore[attr-defined]
+    with captured_events() as events:
+        processor(None, "error", {"event": "failed", "exception": [stack, cause]})
+        log.error(
+            'failed\nTraceback (most recent call last):\n\n> File "a.py", line 20, in outer\n'
+            '    check("bob", "Sommer2026!")\n    -> <function check>\n\n  File "a.py", line 8, in check\n'
+            "    raise ValueError(1)\n\nValueError: 1"
+        )
+    assert "Sommer2026" not in str(events)
+    assert events[0]["error"] == {"type": "ValueError", "message": "no"}
+    assert events[0]["siemlite"]["data"]["traceback"] == ["a.py:3 in check"]
+    assert events[0]["siemlite"]["data"]["caused_by"] == [{"type": "KeyError", "message": "k"}]
+    assert events[1]["error"] == {"type": "ValueError", "message": "1"}
+
+
+def test_an_event_that_structlog_wrapped_for_a_formatter_is_the_event_that_it_was(log: logging.Logger) -> None:
+    structlog.reset_defaults()
+    structlog.configure(
+        processors=[structlog.stdlib.add_log_level, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    try:
+        with captured_events() as events:
+            structlog.wrap_logger(log).warning("login failed", security_event="LOGIN_FAILURE", user_id="u-1")
+    finally:
+        structlog.reset_defaults()
+    (event,) = events
+    assert (event["event"]["code"], event["user"]["id"], event["message"]) == ("LOGIN_FAILURE", "u-1", "login failed")
+    assert "siemlite" not in event

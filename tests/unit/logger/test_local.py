@@ -232,6 +232,16 @@ def test_a_line_cannot_steer_the_terminal() -> None:
     assert readable(document) == "t       X a\\u001b[2Jb\\u000ac\\u009b\\u202ed"
 
 
+def test_the_local_file_steers_no_terminal_and_says_the_same(make: Make, tmp_path: Path) -> None:
+    path = tmp_path / "security.log"
+    security = make(siemlite_security_log=path)
+    security.log(SecurityEvent.LOGOUT, message="c\x9b\u202ed\x7f\u00e4")
+    security.flush()
+    (line,) = lines_in(path)
+    assert json.loads(line)["message"] == "c\x9b\u202ed\x7f\u00e4"
+    assert not set(line.decode()) & set("\x9b\u202e\x7f")
+
+
 def test_a_console_that_fails_keeps_nothing_from_the_spool(
     make: Make, home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

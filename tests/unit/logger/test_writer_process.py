@@ -234,6 +234,34 @@ def test_the_children_of_celerys_pool_leave_nothing_behind(tmp_path: Path) -> No
     assert numbers(tmp_path) == list(range(100))
 
 
+def test_a_child_of_celerys_pool_that_is_recycled_leaves_nothing_behind(tmp_path: Path) -> None:
+    result = run_application(
+        tmp_path,
+        """
+        import os, sys, types
+        signals = types.ModuleType("celery.signals")  # Celery sends this one in a pool's child before os._exit.
+        class Signal:
+            receivers = []
+            def connect(self, receiver, weak=True):
+                assert not weak
+                self.receivers.append(receiver)
+        signals.worker_process_shutdown = Signal()
+        sys.modules["celery.signals"] = signals
+        from pipeline import SecurityEvent, SecurityLogger
+        security = SecurityLogger("a")
+        if not os.fork():
+            for n in range(100):
+                security.log(SecurityEvent.LOGOUT, n=n)
+            for receiver in Signal.receivers:
+                receiver(sender=None, pid=os.getpid(), exitcode=0)
+            os._exit(0)
+        os.wait()
+        """,
+    )
+    assert result.returncode == 0, result.stderr
+    assert numbers(tmp_path) == list(range(100))
+
+
 def test_signal_handlers_may_log_at_any_moment(tmp_path: Path) -> None:
     result = run_application(
         tmp_path,

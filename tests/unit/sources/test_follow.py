@@ -318,3 +318,25 @@ def test_a_defect_met_in_one_file_does_not_end_the_reading_of_the_others(
     assert follower.said == [f"{log} cannot be read on: TypeError: Integer exceeds 64-bit range; trying again"]
     monkeypatch.setattr(JsonLines, "parse", parse)
     assert follower.settle() == ["poison"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a link that is somebody else's")
+@pytest.mark.parametrize("pattern", ["*.log", "**/*.log"])
+def test_a_link_that_somebody_put_into_a_folder_of_logs_leads_nowhere(tmp_path: Path, pattern: str) -> None:
+    secret = tmp_path / "secret"
+    append(secret, '{"message":"secret"}\n')
+    folder, elsewhere = tmp_path / "logs", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    append(elsewhere / "c.log", '{"message":"c"}\n')
+    append(folder / "a.log", '{"message":"a"}\n')
+    for link, target in (("evil.log", secret), ("ours.log", folder / "b"), ("sub", elsewhere)):
+        (folder / link).symlink_to(target)
+    append(folder / "b", '{"message":"b"}\n')
+    for link in ("evil.log", "sub"):
+        os.chown(folder / link, 12_345, 12_345, follow_symlinks=False)
+    follower = Follower(folder / pattern)
+    assert sorted(map(str, follower.settle())) == ["a", "b"]
+    assert any("evil.log is a link that somebody else made; name it whole" in text for text in follower.said)
+    named = Follower(folder / "evil.log")
+    assert named.settle() == ["secret"]
