@@ -21,5 +21,6 @@ detection = Sequence(
     quiet=[
         event(CREATED) + event(EXPORTED, at=hours(24)),
         event(EXPORTED) + event(CREATED, at=hours(1)),
+        event(CREATED) + event({"event.code": "LOGOUT"}, at=hours(1)),
     ],
 )

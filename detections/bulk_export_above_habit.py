@@ -7,7 +7,7 @@ the logins of the day.
 False positives: a migration; the end of a quarter; a new task; what is done once a week.
 """
 
-from pipeline.detection import Severity, Spike, burst, days, hours, minutes
+from pipeline.detection import Severity, Spike, burst, days, event, hours, minutes
 
 detection = Spike(
     severity=Severity.HIGH,
@@ -23,12 +23,14 @@ detection = Spike(
         burst(10),
         burst(10, over=hours(24) - 1),
         burst(23, over=days(6)) + burst(10, at=days(7) + hours(1), every=minutes(1)),
+        event() + burst(23, at=hours(1), over=days(6)) + burst(10, at=days(8) - minutes(9), every=minutes(1)),
     ],
     quiet=[
         burst(9),
         burst(10, over=hours(24)),
         burst(24, over=days(6)) + burst(10, at=days(7) + hours(1), every=minutes(1)),
         burst(23, over=days(6)) + burst(10, at=days(7) + hours(1), fields={"event.code": "LOGOUT"}),
+        event(at=1) + burst(23, at=hours(1), over=days(6)) + burst(10, at=days(8) - minutes(9), every=minutes(1)),
         burst(10, fields={"event.code": "LOGOUT"}),
     ],
 )

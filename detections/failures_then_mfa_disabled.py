@@ -30,5 +30,6 @@ detection = Sequence(
         burst(3, fields=FAILED) + event(DISABLED, at=minutes(5)) + event(SUCCEEDED, at=minutes(6)),
         burst(3, fields=FAILED) + event(DISABLED, at=minutes(5)),
         burst(3, fields=FAILED) + event(SUCCEEDED, at=minutes(5)),
+        burst(3, fields=FAILED) + event(SUCCEEDED, at=minutes(5)) + event({"event.code": "LOGOUT"}, at=minutes(6)),
     ],
 )

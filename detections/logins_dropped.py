@@ -4,7 +4,7 @@ Within an hour at most a tenth of the successful logins that the six hours befor
 
 Triage: is the login page up? Are events of the service missing altogether (service_silent)? A login path that
 bypasses the log looks like this too.
-False positives: the evening; a holiday.
+False positives: the evening; a holiday; a service that people log in to in the morning, once.
 """
 
 from pipeline.detection import Drop, Severity, burst, hours, minutes, until

@@ -9,7 +9,7 @@ from pipeline.detection import Severity, Threshold, burst, hours, minutes
 
 detection = Threshold(
     severity=Severity.LOW,
-    attack=("T1621",),
+    attack=("T1589.001",),
     where={"event.code": "PASSWORD_RESET_REQUEST"},
     group_by="user.id",
     at_least=5,

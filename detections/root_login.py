@@ -7,16 +7,26 @@ have an account of its own? Forbid direct logins where nobody needs them.
 False positives: rescue work; old automation.
 """
 
-from pipeline.detection import Match, Severity, event, hours
+from pipeline.detection import Match, Severity, all_of, event, hours, raw
 
-NAMES = ("root", "Root", "ROOT", "admin", "Admin", "ADMIN", "administrator", "Administrator", "ADMINISTRATOR")
+NAMES = {"value": r"([^\\]+\\)?(root|admin|administrator)(\@.+)?", "case_insensitive": True}
+"""Whatever the case, with a Windows domain before it or a domain behind it."""
 
 detection = Match(
     severity=Severity.MEDIUM,
     attack=("T1078.003",),
-    where={"event.code": "LOGIN_SUCCESS", "user.id": list(NAMES)},
+    where=all_of({"event.code": "LOGIN_SUCCESS"}, raw({"regexp": {"user.id": NAMES}}, "user.id")),
     group_by="user.id",
     suppress_for=hours(12),
-    fires=[*(event({"user.id": name}) for name in NAMES), event({"user.id": "root", "source.address": None})],
-    quiet=[event({"user.id": "alice"}), event({"event.code": "LOGIN_FAILURE"})],
+    fires=[
+        event({"user.id": "root"}),
+        event({"user.id": "rOOt", "source.address": None}),
+        event({"user.id": "CORP\\Administrator"}),
+        event({"user.id": "admin@corp.example"}),
+    ],
+    quiet=[
+        event({"user.id": "alice"}),
+        event({"user.id": "badminton"}),
+        event({"user.id": "root", "event.code": "LOGIN_FAILURE"}),
+    ],
 )

@@ -7,7 +7,7 @@ in rising order is a script.
 False positives: an audit; a support case; a new colleague's first week; what is done once a week.
 """
 
-from pipeline.detection import Severity, Spike, burst, days, hours, seconds
+from pipeline.detection import Severity, Spike, burst, days, event, hours, seconds
 
 detection = Spike(
     severity=Severity.HIGH,
@@ -23,11 +23,13 @@ detection = Spike(
         burst(100),
         burst(100, over=hours(24) - 1),
         burst(233, over=days(6)) + burst(100, at=days(7) + hours(1), every=seconds(2)),
+        event() + burst(233, at=hours(1), over=days(6)) + burst(100, at=days(8) - seconds(198), every=seconds(2)),
     ],
     quiet=[
         burst(99),
         burst(100, over=hours(24)),
         burst(234, over=days(6)) + burst(100, at=days(7) + hours(1), every=seconds(2)),
+        event(at=1) + burst(233, at=hours(1), over=days(6)) + burst(100, at=days(8) - seconds(198), every=seconds(2)),
         burst(100, fields={"event.code": "LOGOUT"}),
     ],
 )

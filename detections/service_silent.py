@@ -1,6 +1,6 @@
 """Logging of a service has gone silent.
 
-A service that sent at least fifty events within six hours has sent none for thirty minutes. Programs of an
+A service that sent at least fifty events within an hour has sent none for thirty minutes. Programs of an
 authentication log that only speak when they are used are left out.
 
 Triage: is the service up? Is its shipper (`siemlite status` on its host), and the way to Elasticsearch? An
@@ -20,16 +20,16 @@ detection = Absence(
     group_by="service.name",
     within=minutes(30),
     at_least=50,
-    known_for=hours(6),
+    known_for=hours(1),
     suppress_for=hours(6),
     fires=[
         burst(50) + until(minutes(30) + 49_000),
-        burst(50, over=hours(6) - 1) + until(hours(6) + minutes(30) - 1),
+        burst(50, over=hours(1) - 1) + until(hours(1) + minutes(30) - 1),
     ],
     quiet=[
         burst(50) + until(minutes(30) + 48_999),
         burst(49) + until(hours(2)),
-        burst(50, over=hours(6)) + until(hours(8)),
+        burst(50, over=hours(1)) + until(hours(3)),
         burst(60, every=minutes(30)) + until(hours(29)),
         burst(60, fields={"service.name": "CRON"}) + until(hours(2)),
     ],

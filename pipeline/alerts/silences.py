@@ -8,6 +8,7 @@ which records them as events, and nothing is silenced where that fails.
 
 import ipaddress
 import logging
+import re
 import secrets
 import threading
 from collections.abc import Callable, Sequence
@@ -119,7 +120,8 @@ class Silences:
             raise ConfigurationError(f"the silence would last more than {MAX_DAYS} days; give an earlier end")
         if not reason.strip() or not author.strip():
             raise ConfigurationError("a silence needs an author and a reason")
-        narrow = (detection or "").strip("*?") or values or (cidr is not None and not cidr.endswith("/0"))
+        named = re.sub(r"\[[^\]]*\]|[*?_]", "", detection or "")  # what a pattern such as [a-z]*_* says of a name
+        narrow = named or values or (cidr is not None and not cidr.endswith("/0"))
         if not narrow:
             raise ConfigurationError(
                 "a silence needs a detection, a group value or a network; nothing silences everything"

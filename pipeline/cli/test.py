@@ -31,7 +31,8 @@ def examples(
         loaded = load_detections(where)
         for failure in loaded.failures:
             say(f"siemlite: {failure}")
-        chosen = [loaded[name] for name in ids] if ids else [d for d in loaded.detections if d.path in changed]
+        known = [name for name in ids or () if name not in loaded.broken]  # that a file is broken has been said
+        chosen = [loaded[name] for name in known] if ids else [d for d in loaded.detections if d.path in changed]
         started = app.clock.monotonic()
         verdicts = run_examples(app.client, chosen, mutate=mutate)
         for verdict in verdicts:

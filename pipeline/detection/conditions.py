@@ -205,7 +205,7 @@ def missing() -> Inverse:
 def test_of(condition: Any) -> Test:
     """Return the test that `condition` stands for; raises `ConfigurationError` with the repair."""
     if isinstance(condition, bool | int | float | str):
-        return OneOf((condition,))
+        return OneOf(_scalars((condition,)))
     if isinstance(condition, list | tuple | set | frozenset):
         return OneOf(
             _scalars(tuple(sorted(condition, key=repr) if isinstance(condition, set | frozenset) else condition))
@@ -224,6 +224,8 @@ def _scalars(values: tuple[Any, ...]) -> tuple[Scalar, ...]:
     for value in values:
         if not isinstance(value, bool | int | float | str):
             raise ConfigurationError(f"{value!r} in a list of values is a {type(value).__name__}; give text or numbers")
+        if isinstance(value, float) and not isfinite(value):
+            raise ConfigurationError(f"{value!r} is no number that a field could have; give another, or a text")
     return values
 
 

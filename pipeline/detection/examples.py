@@ -46,11 +46,13 @@ class Example:
 
 def event(fields: Mapping[str, Any] | None = None, *, at: int = 0) -> Example:
     """Return one event `at` milliseconds into the example, with `fields` beside or instead of the fitting ones."""
-    return Example((ExampleEvent(at, dict(fields or {})),), "an event")
+    _instant("event(…, at)", at)
+    return Example((ExampleEvent(at, _fields("event", fields)),), "an event")
 
 
 def until(at: int) -> Example:
     """Return the time up to `at`, in which nothing more happens."""
+    _instant("until(…)", at)
     return Example((), f"until {duration_text(at)}", at)
 
 
@@ -70,14 +72,16 @@ def burst(
     """
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise ConfigurationError(f"burst({count!r}): give a whole number of at least 1")
+    for name, given in (("at", at), ("every", every), ("over", over)):
+        if given is not None:
+            _instant(f"burst(…, {name})", given)
+    fields = _fields("burst", fields)
     if every is not None and over is not None:
         raise ConfigurationError("burst(…): give either every or over")
     step = (over / (count - 1) if count > 1 else 0.0) if over is not None else (seconds(1) if every is None else every)
     return Example(
         tuple(
-            ExampleEvent(
-                at + round(step * number), {**(fields or {}), **({vary: varied(vary, number)} if vary else {})}
-            )
+            ExampleEvent(at + round(step * number), {**fields, **({vary: varied(vary, number)} if vary else {})})
             for number in range(count)
         ),
         f"burst of {count}",
@@ -86,11 +90,26 @@ def burst(
 
 def late(example: Example) -> Example:
     """Return `example` as arriving in a later pass than the events before it."""
+    if not isinstance(example, Example):
+        raise ConfigurationError(f"late({example!r}): give an example such as late(burst(2))")
     return Example(
         tuple(replace(item, arrives=item.arrives + 1) for item in example.events),
         f"{example.name or 'events'}, late",
         example.until_ms,
     )
+
+
+def _instant(what: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigurationError(f"{what} is {value!r}; give a duration such as minutes(5)")
+
+
+def _fields(what: str, fields: object) -> dict[str, Any]:
+    if fields is None:
+        return {}
+    if not isinstance(fields, Mapping):
+        raise ConfigurationError(f"{what}(…, fields) is {fields!r}; give a mapping such as {{'user.id': 'root'}}")
+    return dict(fields)
 
 
 def varied(name: str, number: int) -> Any:

@@ -117,18 +117,24 @@ class Kind(ABC):
     remembers: ClassVar[bool] = False
     counts: ClassVar[tuple[str, ...]] = ()
     windows: ClassVar[tuple[str, ...]] = ()
+    further_windows: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.severity, Severity | ByCount):
             raise wrong("severity", self.severity, "use Severity.HIGH or by_count({…})")
         if isinstance(self.group_by, list):
             object.__setattr__(self, "group_by", tuple(self.group_by))
+        if not isinstance(self.group_by, str | tuple):  # a set has another order in each process
+            raise wrong("group_by", self.group_by, "give a field's name, or a tuple of them")
         for name in self.group:
             field_name("group_by", name)
         if len(set(self.group)) != len(self.group):
             raise wrong("group_by", self.group_by, "name each field once")
         if isinstance(self.attack, str):
             raise wrong("attack", self.attack, f"give a tuple such as ({self.attack!r},)")
+        for name in ("attack", "tags", "inhibits"):
+            if not isinstance(getattr(self, name), str | tuple | list):
+                raise wrong(name, getattr(self, name), "give a tuple, () for none")
         for technique in self.attack:
             if not isinstance(technique, str) or _TECHNIQUE.fullmatch(technique) is None:
                 raise wrong("attack", technique, "give ATT&CK technique ids such as T1110 or T1110.003")
@@ -282,6 +288,12 @@ class Kind(ABC):
     @abstractmethod
     def summary(self) -> str:
         """Return the condition in a few words, such as `5 events within 15 minutes`."""
+
+
+def flag(name: str, value: object) -> None:
+    """Refuse what is neither True nor False: a text such as "no" would count as True."""
+    if not isinstance(value, bool):
+        raise wrong(name, value, "give True or False")
 
 
 def wrong(name: str, value: object, repair: str) -> ConfigurationError:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.detection.conditions import OneOf
 from pipeline.detection.kind import ByCount, Kind
-from pipeline.detection.where import All, AnyOf, Clause, Field, Where
+from pipeline.detection.where import All, AnyOf, Clause, Field, NoneOf, Where, compile_where
 from pipeline.errors import ConfigurationError
 
 
@@ -32,7 +32,7 @@ def _changes(kind: Kind) -> Iterator[tuple[str, dict[str, Any]]]:
                 first, *rest = kind.severity.levels
                 changes["severity"] = ByCount(((value, first[1]), *rest))
             yield f"{name} {step:+d}", changes
-    for name in kind.windows:
+    for name in (*kind.windows, *kind.further_windows):
         for step in (1, -1) if getattr(kind, name) > 1 else ():
             yield f"{name} {step:+d} ms", {name: getattr(kind, name) + step}
     for label, where in weakened(kind.where):
@@ -50,9 +50,17 @@ def weakened(where: Where) -> Iterator[tuple[str, Clause | Mapping[str, Any]]]:
                 yield f"{name}: {value}", {**where, name: values}
     elif isinstance(where, All | AnyOf):
         for number, clause in enumerate(where.clauses):
-            others = (*where.clauses[:number], *where.clauses[number + 1 :])
-            if others or isinstance(where, All):
-                yield _named(clause), type(where)(others)
+            before, after = where.clauses[:number], where.clauses[number + 1 :]
+            if before or after or isinstance(where, All):
+                yield _named(clause), type(where)((*before, *after))
+            if not isinstance(clause, Field):
+                for label, weaker in weakened(clause):
+                    yield label, type(where)((*before, compile_where(weaker), *after))
+    elif isinstance(where, NoneOf):
+        yield _named(where), All()
+        if not isinstance(where.clause, Field):
+            for label, weaker in weakened(where.clause):
+                yield label, NoneOf(compile_where(weaker))
     else:
         yield _named(where), All()
 

@@ -16,7 +16,6 @@ from pipeline.engine.protocol import VerifyMark
 from pipeline.engine.result import Evidence, PassResult, Wanted
 from pipeline.engine.scope import world
 from pipeline.engine.sight import Limits, Sight
-from pipeline.engine.view import View
 
 __all__ = ["Engine", "Limits"]
 
@@ -77,11 +76,6 @@ class Engine:
         drills = {one.drill for one in wanted}
         views = {drill: self._sight.view(detection, indices, world(marks, drill)) for drill in drills}
         return evidence.several(self._sight.searcher, [views[one.drill] for one in wanted], wanted, size)
-
-    def _view(self, detection: Detection, first_ms: int, last_ms: int, drill: str | None) -> View:
-        indices = self._known_indices()
-        marks = self._sight.marks(indices.overlapping(first_ms, last_ms))
-        return self._sight.view(detection, indices, world(marks, drill))
 
     def _known_indices(self) -> Indices:
         if self._indices is None:

@@ -30,6 +30,9 @@ FUTURE_MS = 86_400_000
 NUMBERS_MAX = 32
 """Numbers of one event that are measured: each new name is a field of the day's index, of which there are few."""
 
+VALUES_MAX = 16
+"""Values of one field of one event that count; a list of ten thousand accounts is no event about each of them."""
+
 _NUMBER_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 _COERCE: dict[str, Callable[[object], object | None]] = {
     "keyword": values.keyword,
@@ -153,6 +156,9 @@ class Shaper:
             coerced = _COERCE[field_type](value)
             if coerced is None:
                 draft.keep(key, value)
+            elif isinstance(coerced, list) and len(coerced) > VALUES_MAX and name != "tags":
+                self._place(draft, key, name, field_type, coerced[:VALUES_MAX])
+                draft.keep(key, coerced[VALUES_MAX:])
             elif name == "tags":
                 draft.body.setdefault("tags", []).extend(coerced if isinstance(coerced, list) else [coerced])
             elif not draft.put(name, coerced):

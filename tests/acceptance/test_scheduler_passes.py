@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from elasticsearch import Elasticsearch
@@ -13,6 +15,7 @@ from pipeline.elastic.compare_and_set import CONTROL_INDEX
 from pipeline.elastic.templates import install
 from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.finding import Finding
+from pipeline.engine.result import Coverage
 from pipeline.errors import PermanentError, RetryableError, SiemliteError
 from pipeline.scheduler.checkpoints import Checkpoints
 from pipeline.scheduler.passes import PassOutcome, run_pass
@@ -175,3 +178,15 @@ def test_a_checkpoint_that_cannot_be_read_is_an_error_of_its_detection_and_no_fr
     assert failed.detection_id == "second"
     assert "checkpoint:second" in str(failed.error)
     assert world.alerts.applied == ["first", "third"]
+
+
+def test_an_outcome_says_what_was_looked_at(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluate = world.engine.evaluate
+
+    def covering(*given: Any, **named: Any) -> Any:
+        for result in evaluate(*given, **named):
+            yield replace(result, coverage=Coverage(arrived=7, behind=2))
+
+    monkeypatch.setattr(world.engine, "evaluate", covering)
+    world.burst()
+    assert {d.coverage for d in world.run().detections} == {Coverage(arrived=7, behind=2)}

@@ -4,6 +4,7 @@ Slow on purpose. It shares nothing with the kinds but their parameters and the c
 """
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from itertools import pairwise
 from math import ceil, fsum
 from typing import Any
@@ -113,11 +114,10 @@ def stages(kind: Stages, events: Sequence[Event], _: int) -> list[Crossing]:
     )
     found = []
     for t in sorted({time for time, stage in staged if stage == len(wheres) - 1}):
-        starts = sorted({time for time, _ in staged if t - kind.within < time <= t}, reverse=True)
-        for start in starts:
-            if _completes(kind, [entry for entry in staged if start <= entry[0] <= t]):
-                found.append(Crossing(t, start, sum(stage.at_least for stage in kind.stages)))
-                break
+        window = [entry for entry in staged if t - kind.within < entry[0] <= t]
+        if _completes(kind, window):
+            first = min(time for time, stage in window if stage == 0)
+            found.append(Crossing(t, first, sum(stage.at_least for stage in kind.stages)))
     return found
 
 
@@ -138,7 +138,7 @@ def share(kind: Share, events: Sequence[Event], _: int) -> list[Crossing]:
     for t in moments(events):
         window = inside(events, t - kind.within, t)
         fitting = sum(of.matches(event) for event in window)
-        if len(window) >= kind.at_least and fitting / len(window) * 100 >= kind.percent - 1e-9:
+        if len(window) >= kind.at_least and Decimal(fitting) * 100 >= Decimal(str(kind.percent)) * len(window):
             found.append(Crossing(t, at(window[0]), fitting, value=fitting * 100 / len(window)))
     return found
 
@@ -153,7 +153,7 @@ def metric(kind: Metric, events: Sequence[Event], _: int) -> list[Crossing]:
             "average": fsum(values) / len(values),
             "minimum": values[0],
             "maximum": values[-1],
-            "percentile": values[ceil(kind.percent * len(values) / 100) - 1],
+            "percentile": values[ceil(Decimal(str(kind.percent)) * len(values) / 100) - 1],
         }[kind.measure]
         over = kind.above is not None and measured > kind.above
         under = kind.below is not None and measured < kind.below

@@ -26,6 +26,7 @@ class Absence(Kind):
     follows_clock: ClassVar[bool] = True
     counts: ClassVar[tuple[str, ...]] = ("at_least",)
     windows: ClassVar[tuple[str, ...]] = ("within",)
+    further_windows: ClassVar[tuple[str, ...]] = ("known_for",)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any, ClassVar
 
 from pipeline.detection.durations import duration_text
-from pipeline.detection.kind import ByCount, Kind, duration, field_name, whole, wrong
+from pipeline.detection.kind import ByCount, Kind, duration, field_name, flag, whole, wrong
 from pipeline.detection.timeline import Crossing, JudgementError, Row, Scalar, Timeline
 
 _EVER_MS = 2**62
@@ -78,6 +78,7 @@ class Custom(Kind):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        flag("time_of_day", self.time_of_day)
         if isinstance(self.severity, ByCount):
             raise wrong("severity", self.severity, "a judgement is no count; use Severity.HIGH")
         if not callable(self.judge):
@@ -88,6 +89,8 @@ class Custom(Kind):
             raise wrong("judge", self.judge, "let it take one argument, the Window")
         if isinstance(self.fields, str):
             raise wrong("fields", self.fields, f"give a tuple such as ({self.fields!r},)")
+        if not isinstance(self.fields, tuple | list):
+            raise wrong("fields", self.fields, "give a tuple of fields' names, () for none")
         for name in self.fields:
             field_name("fields", name)
         whole("at_least", self.at_least)
@@ -157,9 +160,9 @@ class Custom(Kind):
             raise JudgementError(text, every=failures == judged)
 
     def mutations(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """See `Kind.mutations`; one event is what a window has anyhow."""
-        for step in (1, -1) if self.at_least > 1 else ():
-            yield f"at_least {step:+d}", {"at_least": self.at_least + step}
+        """See `Kind.mutations`; with fewer events asked for, the function may well decide alike."""
+        if self.at_least > 1:
+            yield "at_least +1", {"at_least": self.at_least + 1}
 
     def summary(self) -> str:
         """See `Kind.summary`."""

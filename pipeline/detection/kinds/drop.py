@@ -29,6 +29,7 @@ class Drop(Kind):
     follows_clock: ClassVar[bool] = True
     counts: ClassVar[tuple[str, ...]] = ("at_least",)
     windows: ClassVar[tuple[str, ...]] = ("within",)
+    further_windows: ClassVar[tuple[str, ...]] = ("compared_with",)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from itertools import groupby
 from math import ceil, isfinite
 from typing import Any, ClassVar
@@ -37,6 +38,7 @@ class Metric(Kind):
     at_least: int = 1
     within: int
 
+    counts: ClassVar[tuple[str, ...]] = ("at_least",)
     windows: ClassVar[tuple[str, ...]] = ("within",)
 
     def __post_init__(self) -> None:
@@ -119,7 +121,12 @@ class Metric(Kind):
             return values[0]
         if self.measure == "maximum":
             return values[-1]
-        return values[ceil(Fraction(self.percent) * len(values) / 100) - 1]
+        return values[ceil(self._percent * len(values) / 100) - 1]
+
+    @cached_property
+    def _percent(self) -> Fraction:
+        """Return the number that the author wrote, which the nearest binary one may exceed."""
+        return Fraction(str(self.percent))
 
     def mutations(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """See `Kind.mutations`."""
@@ -127,6 +134,8 @@ class Metric(Kind):
         limit = self.above if self.above is not None else self.below or 0.0
         for step in (1, -1):
             yield f"{name} {step:+d}", {name: limit + step}
+            if self.measure == "percentile":
+                yield f"percent {step:+d}", {"percent": self.percent + step}
 
     def summary(self) -> str:
         """See `Kind.summary`."""

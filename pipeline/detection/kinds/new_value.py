@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Any, ClassVar
 
 from pipeline.detection.durations import days, duration_text
-from pipeline.detection.kind import ByCount, Kind, Memory, duration, field_name, wrong
+from pipeline.detection.kind import ByCount, Kind, Memory, duration, field_name, flag, wrong
 from pipeline.detection.timeline import Crossing, Scalar, Timeline
 
 
@@ -30,11 +30,12 @@ class NewValue(Kind):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        flag("first_too", self.first_too)
         if isinstance(self.severity, ByCount):
             raise wrong("severity", self.severity, "a new value is no count; use Severity.HIGH")
         if isinstance(self.fields, list):
             object.__setattr__(self, "fields", tuple(self.fields))
-        if not self.columns:
+        if not isinstance(self.fields, str | tuple) or not self.columns:
             raise wrong("fields", self.fields, "name one or several fields")
         for name in self.columns:
             field_name("fields", name)

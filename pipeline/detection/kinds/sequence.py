@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from pipeline.detection.durations import duration_text
 from pipeline.detection.kind import ByCount, Kind, Totals, duration, whole, wrong
+from pipeline.detection.mutations import weakened
 from pipeline.detection.timeline import Crossing, Timeline
 from pipeline.detection.where import AnyOf, Clause, Where, all_of, compile_where
 from pipeline.errors import ConfigurationError
@@ -86,7 +87,7 @@ class Sequence(Kind):
         return all(count >= stage.at_least for count, stage in zip(totals.streams, self.stages, strict=True))
 
     def crossings(self, timeline: Timeline, now_ms: int | None = None) -> Iterator[Crossing]:  # noqa: ARG002
-        """See `Kind.crossings`. The count is that of the events the stages need."""
+        """See `Kind.crossings`. The count is that of the events the stages need, the first event the first stage's."""
         needed = sum(stage.at_least for stage in self.stages)
         last = len(self.stages) - 1
         seen: tuple[deque[tuple[int, int]], ...] = tuple(deque() for _ in self.stages)
@@ -98,12 +99,11 @@ class Sequence(Kind):
             for events in seen:
                 while events and instant - events[0][0] >= self.within:
                     events.popleft()
-            first = self._first(seen, instant) if completes else None
-            if first is not None:
-                yield Crossing(instant, first, needed)
+            if completes and self._leads(seen, instant):
+                yield Crossing(instant, seen[0][0][0], needed)
 
-    def _first(self, seen: tuple[deque[tuple[int, int]], ...], instant: int) -> int | None:
-        """Return the instant of the first event of the latest way through the stages that ends at `instant`."""
+    def _leads(self, seen: tuple[deque[tuple[int, int]], ...], instant: int) -> bool:
+        """Return whether there is a way through the stages that ends at `instant`."""
         end = instant
         for events, stage in zip(reversed(seen), reversed(self.stages), strict=True):
             left = stage.at_least
@@ -115,16 +115,19 @@ class Sequence(Kind):
                     end = time_ms
                     break
             if left > 0:
-                return None
-        return end
+                return False
+        return True
 
     def mutations(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """See `Kind.mutations`: each stage by one event more or less, and the last two in the other order."""
+        """See `Kind.mutations`: a stage by an event or a condition, and the last two in the other order."""
         for number, one in enumerate(self.stages):
-            for step in (1, -1):
-                changed = Stage(one.where, one.at_least + step)
-                stages = (*self.stages[:number], changed, *self.stages[number + 1 :])
-                yield f"stages[{number}] at_least {step:+d}", {"stages": stages}
+            changed = [(f"at_least {step:+d}", Stage(one.where, one.at_least + step)) for step in (1, -1)]
+            changed += [(f"without {label}", Stage(where, one.at_least)) for label, where in weakened(one.where)]
+            for label, other in changed:
+                yield (
+                    f"stages[{number}] {label}",
+                    {"stages": (*self.stages[:number], other, *self.stages[number + 1 :])},
+                )
         yield "the last two stages exchanged", {"stages": (*self.stages[:-2], self.stages[-1], self.stages[-2])}
 
     def summary(self) -> str:

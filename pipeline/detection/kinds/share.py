@@ -7,6 +7,7 @@ Semantics: an instant `t` at which the group has an event is a crossing where, o
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from itertools import groupby
 from math import ceil
@@ -66,7 +67,7 @@ class Share(Kind):
 
     def may_fire(self, totals: Totals) -> bool:
         """See `Kind.may_fire`."""
-        return totals.events >= self.at_least and totals.streams[0] >= ceil(self.at_least * self.percent / 100 - 1e-6)
+        return totals.events >= self.at_least and totals.streams[0] >= ceil(self.at_least * self._percent / 100)
 
     def crossings(self, timeline: Timeline, now_ms: int | None = None) -> Iterator[Crossing]:  # noqa: ARG002
         """See `Kind.crossings`. The count is that of the fitting events, the value their percentage."""
@@ -81,8 +82,13 @@ class Share(Kind):
                 _, gone, gone_fitting = window.popleft()
                 events -= gone
                 fitting -= gone_fitting
-            if events >= self.at_least and fitting * 100 >= self.percent * events:
+            if events >= self.at_least and fitting * 100 >= self._percent * events:
                 yield Crossing(instant, window[0][0], fitting, value=fitting * 100 / events)
+
+    @cached_property
+    def _percent(self) -> Fraction:
+        """Return the number that the author wrote, which the nearest binary one may exceed."""
+        return Fraction(str(self.percent))
 
     def mutations(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """See `Kind.mutations`."""

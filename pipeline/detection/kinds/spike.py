@@ -14,7 +14,7 @@ from math import inf
 from typing import Any, ClassVar
 
 from pipeline.detection.durations import duration_text
-from pipeline.detection.kind import WINDOW_MAX_MS, ByCount, Kind, Totals, duration, whole, wrong
+from pipeline.detection.kind import WINDOW_MAX_MS, ByCount, Kind, Totals, duration, flag, whole, wrong
 from pipeline.detection.timeline import Crossing, Timeline
 from pipeline.detection.where import Where
 
@@ -31,9 +31,11 @@ class Spike(Kind):
 
     counts: ClassVar[tuple[str, ...]] = ("at_least",)
     windows: ClassVar[tuple[str, ...]] = ("within",)
+    further_windows: ClassVar[tuple[str, ...]] = ("compared_with",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        flag("known_only", self.known_only)
         if isinstance(self.severity, ByCount):
             raise wrong("severity", self.severity, "a ratio is no count; use Severity.HIGH")
         whole("at_least", self.at_least)
@@ -119,6 +121,7 @@ class Spike(Kind):
         """See `Kind.mutations`."""
         yield "ratio doubled", {"ratio": self.ratio * 2}
         yield "ratio halved", {"ratio": self.ratio / 2}
+        yield "known_only inverted", {"known_only": not self.known_only}
 
     def summary(self) -> str:
         """See `Kind.summary`."""

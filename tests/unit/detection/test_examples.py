@@ -1,14 +1,19 @@
 """Examples, how they become events, and what mutations a detection has."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.detection import (
+    Absence,
     Detection,
+    Metric,
     Severity,
     Threshold,
+    all_of,
+    any_of,
     at_least,
     burst,
     by_count,
@@ -17,11 +22,14 @@ from pipeline.detection import (
     exists,
     late,
     minutes,
+    none_of,
     not_,
     prefix,
     seconds,
+    stage,
     until,
 )
+from pipeline.detection import Sequence as Stages
 from pipeline.detection.durations import duration_text
 from pipeline.detection.geo import distance_km, place
 from pipeline.detection.kind import Kind
@@ -58,6 +66,22 @@ def test_a_wrong_burst_is_refused() -> None:
         burst(2, every=1, over=1)
 
 
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (lambda: event(at="5"), r"event\(…, at\) is '5'; give a duration"),  # type: ignore[arg-type]
+        (lambda: event(["x"]), r"event\(…, fields\) is \['x'\]; give a mapping"),  # type: ignore[arg-type]
+        (lambda: burst(2, every=1.5), r"burst\(…, every\) is 1.5"),  # type: ignore[arg-type]
+        (lambda: until(None), r"until\(…\) is None"),  # type: ignore[arg-type]
+        (lambda: late(5), r"late\(5\): give an example"),  # type: ignore[arg-type]
+        (lambda: minutes("5"), r"minutes\('5'\): give a number"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_example_is_refused_with_the_repair(write: Callable[[], object], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        write()
+
+
 def test_what_the_author_leaves_out_is_filled_in_so_that_it_fits() -> None:
     where = {
         "event.code": ["LOGIN_FAILURE", "LOGOUT"],
@@ -89,6 +113,37 @@ def test_a_mutation_changes_one_thing() -> None:
         "where without event.code: A",
         "where without event.code: B",
         "where without user.id",
+    ]
+    nested = Threshold(
+        severity=Severity.LOW, where=any_of(all_of({"a": 1}, {"b": 1}), none_of({"c": 1, "d": 1})), at_least=1, within=1
+    )
+    assert [label for label, _ in mutations(nested)][1:] == [
+        f"where without {label}" for label in ("a or b", "a", "b", "c or d", "c or d", "c", "d")
+    ]
+    steps = Stages(severity=Severity.LOW, group_by="g", stages=(stage({"a": 1, "b": 1}), stage({"c": 1}, 2)), within=1)
+    assert [label for label, _ in mutations(steps)] == [
+        "stages[0] at_least +1",
+        "stages[0] without a",
+        "stages[0] without b",
+        "stages[1] at_least +1",
+        "stages[1] at_least -1",
+        "stages[1] without c",
+        "the last two stages exchanged",
+    ]
+    metric = Metric(severity=Severity.LOW, field="n", measure="percentile", percent=90, above=1, at_least=2, within=1)
+    assert [label for label, _ in mutations(metric)] == [
+        "at_least +1",
+        "at_least -1",
+        "above +1",
+        "percent +1",
+        "above -1",
+        "percent -1",
+    ]
+    assert [label for label, _ in mutations(Absence(severity=Severity.LOW, at_least=1, within=1, known_for=2))][
+        1:3
+    ] == [
+        "known_for +1 ms",
+        "known_for -1 ms",
     ]
     levels = Threshold(severity=by_count({1: Severity.LOW, 5: Severity.HIGH}), at_least=1, within=1)
     ((label, changed),) = mutations(levels)

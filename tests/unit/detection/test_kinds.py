@@ -80,7 +80,7 @@ def test_a_sequence_wants_its_stages_in_their_order_and_takes_ties_as_such() -> 
     assert times(kind, [Row(0, 1, (), 1), Row(1, 2, (), 0)]) == []
     assert times(kind, [Row(3, 2, (), 0), Row(3, 1, (), 1)]) == [3]
     assert times(kind, [Row(0, 2, (), 0), Row(10, 1, (), 1)]) == []
-    assert list(kind.crossings([Row(0, 2, (), 0), Row(5, 2, (), 0), Row(6, 1, (), 1)])) == [Crossing(6, 5, 3)]
+    assert list(kind.crossings([Row(0, 2, (), 0), Row(5, 2, (), 0), Row(6, 1, (), 1)])) == [Crossing(6, 0, 3)]
 
 
 def test_an_absence_is_known_when_its_time_has_passed_and_not_before() -> None:
@@ -119,11 +119,17 @@ def test_measures_are_exact() -> None:
     percentile = Metric(severity=HIGH, field="n", measure="percentile", percent=90, above=8, within=99)
     assert times(percentile, [Row(1, 1, (float(n),)) for n in range(1, 11)]) == [1]
     assert times(percentile, [Row(1, 1, (float(n),)) for n in range(11)]) == [1]
+    of_a_thousand = Metric(severity=HIGH, field="n", measure="percentile", percent=99.9, above=1, within=99)
+    assert times(of_a_thousand, [Row(1, 999, (1.0,)), Row(1, 1, (9.0,))]) == []
+    assert times(of_a_thousand, [Row(1, 998, (1.0,)), Row(1, 2, (9.0,))]) == [1]
 
 
 def test_a_share_is_of_the_events_in_the_window() -> None:
     kind = Share(severity=HIGH, of={"c": "f"}, percent=50, at_least=2, within=10)
     assert times(kind, [Row(0, 1, (), 0), Row(1, 1, (), 1), Row(2, 1, (), 1)]) == [1]
+    exact = Share(severity=HIGH, of={"c": "f"}, percent=1.1, at_least=3000, within=10)
+    assert times(exact, [Row(0, 33, (), 0), Row(0, 2967, (), 1)]) == [0]
+    assert times(exact, [Row(0, 33, (), 0), Row(0, 2968, (), 1)]) == []
 
 
 def test_a_change_is_between_an_event_and_the_one_before() -> None:
@@ -157,6 +163,15 @@ def test_a_group_that_has_too_little_is_no_suspect() -> None:
         (Threshold, {"at_least": 5, "within": 1, "where": {"a": None}}, "where['a']: None selects nothing"),
         (DistinctCount, {"at_least": 1, "within": 1, "field": "u"}, "at_least is 1; give a whole number of at least 2"),
         (DistinctCount, {"at_least": 2, "within": 1, "field": "u", "group_by": "u"}, "count a field that is not in"),
+        (Threshold, {"at_least": 5, "within": 1, "group_by": {"a", "b"}}, "give a field's name, or a tuple of them"),
+        (Threshold, {"at_least": 5, "within": 1, "group_by": None}, "group_by is None; give a field's name"),
+        (Threshold, {"at_least": 5, "within": 1, "attack": None}, "attack is None; give a tuple, () for none"),
+        (Threshold, {"at_least": 5, "within": 1, "tags": None}, "tags is None; give a tuple, () for none"),
+        (Threshold, {"at_least": 5, "within": 1, "where": {"a": float("nan")}}, "is no number that a field could have"),
+        (NewValue, {"fields": {"a", "b"}, "over": 1}, "name one or several fields"),
+        (NewValue, {"fields": "a", "over": 1, "first_too": "no"}, "first_too is 'no'; give True or False"),
+        (Spike, {"at_least": 1, "ratio": 2, "within": 1, "known_only": "no"}, "known_only is 'no'; give True or False"),
+        (Custom, {"judge": len, "within": 1, "time_of_day": "no"}, "time_of_day is 'no'; give True or False"),
         (Match, {}, "name the events to match"),
         (Stages, {"stages": (), "within": 1}, "give two or more"),
         (Stages, {"stages": ({"a": 1}, {"a": 2}), "within": 1}, "stages[0] is {'a': 1}; make it with stage"),

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import ConfigurationError
 from pipeline.events.catalogue import CATALOGUE, EventType
-from pipeline.events.document import FUTURE_MS, NUMBERS_MAX, Shaper
+from pipeline.events.document import FUTURE_MS, NUMBERS_MAX, VALUES_MAX, Shaper
 from pipeline.events.encoder import Draft, Encoder
 from pipeline.events.metadata import clean_key, clean_tree
 from pipeline.events.pseudonyms import Pseudonyms
@@ -292,3 +292,9 @@ def test_the_numbers_of_one_event_take_few_fields_of_the_days_index() -> None:
     body = shape({"numbers": {f"n{number}": number for number in range(600)}})
     assert len(body["siemlite"]["number"]) == NUMBERS_MAX
     assert body["siemlite"]["data"]["numbers.n599"] == 599
+
+
+def test_a_field_has_few_values_and_the_others_are_kept_as_metadata() -> None:
+    body = shape({"userId": [f"u{number}" for number in range(20_000)]})
+    assert body["user"]["id"] == [f"u{number}" for number in range(VALUES_MAX)]
+    assert body["siemlite"]["data"]["userId"][0] == f"u{VALUES_MAX}"

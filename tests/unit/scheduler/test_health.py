@@ -138,3 +138,13 @@ def test_an_address_that_is_taken_is_named() -> None:
         vitals = Vitals(ManualClock(), ready_within_s=1)
         with pytest.raises(ConfigurationError, match=address):
             HealthServer(address, vitals, Metrics(vitals).registry)
+
+
+def test_the_metrics_say_what_is_not_evaluated_and_why(daemon: Daemon) -> None:
+    coverage = Coverage(behind=2, too_late=3, misfiled=4, ungrouped=5, unjudged=6)
+    daemon.metrics.passed(PassOutcome(0, (DetectionOutcome("a", amended=8, coverage=coverage),)), 0.3)
+    lines = daemon.get("/metrics").text.splitlines()
+    for why, count in (("too late", 3), ("misfiled", 4), ("without a group", 5), ("groups not judged", 6)):
+        assert f'siemlite_events_not_evaluated_total{{detection="a",why="{why}"}} {count}.0' in lines
+    assert 'siemlite_events_behind{detection="a"} 2.0' in lines
+    assert 'siemlite_alerts_total{change="amended",detection="a"} 8.0' in lines
