@@ -15,8 +15,11 @@ from pipeline.delivery.routing import OWN
 from pipeline.elastic import templates
 from pipeline.elastic.client import translated, without_credentials
 from pipeline.engine.checkup import examine
+from pipeline.engine.indices import PREFIX, look
+from pipeline.engine.mappings import Mappings
 from pipeline.errors import SiemliteError
 from pipeline.events.pseudonyms import Pseudonyms
+from pipeline.events.values import instant_text
 from pipeline.geoip import GeoIp
 from pipeline.logger.proxies import TrustedProxies
 from pipeline.shipping.letters import local_letters
@@ -105,6 +108,17 @@ def _elasticsearch(app: App) -> Iterator[Finding]:
             yield Finding("ok", f"template {found.name}", f"version {found.version}")
         else:
             yield Finding("wrong", f"template {found.name}", f"is to be {found.change}; run `siemlite setup`")
+    yield from _indices(app)
+
+
+def _indices(app: App) -> Iterator[Finding]:
+    """Look for indices, and for templates of somebody else's, that keep events from being found."""
+    today = PREFIX + instant_text(app.clock.now_ms())[:10].replace("-", ".")
+    for name in templates.taking_our_place(app.client, today):
+        text = f"has a higher priority than security-logs for {today}; lower it, or leave security-logs-* out of it"
+        yield Finding("wrong", f"template {name}", text)
+    for missing in Mappings(app.client).judged(look(app.client)).missing:
+        yield Finding("wrong", "indices", missing.text.partition(": see ")[0])
 
 
 def _detections(app: App) -> Iterator[Finding]:

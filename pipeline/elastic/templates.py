@@ -2,11 +2,13 @@
 
 A file of `index_templates/` is the body of one request; its stem is the template's name, and a stem with
 `@` a component template's. Invariants: installing twice changes nothing; a higher `version` replaces a
-lower one; a lower one never replaces a higher one, because a newer siemlite is then at work beside us.
+lower one; a lower one never replaces a higher one, because a newer siemlite is then at work beside us; one of
+our version whose mappings somebody changed is mended.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What became of a template: `change` is `created`, `upgraded` or `unchanged`."""
+    """What became of a template: `change` is `created`, `upgraded`, `mended` or `unchanged`."""
 
     name: str
     version: int
@@ -78,11 +80,12 @@ def compare(client: Elasticsearch, templates: tuple[Template, ...] | None = None
     """Return what `install` would do with each template; one that is newer there would be `downgraded`."""
     results = []
     for template in shipped() if templates is None else templates:
-        version = _installed_version(client, template)
-        if version is None:
+        found = _installed(client, template)
+        version = None if found is None else int(found.get("version") or 0)
+        if found is None or version is None:
             change = "created"
         elif version == template.version:
-            change = "unchanged"
+            change = "unchanged" if _mappings(found) == _mappings(template.body) else "mended"
         else:
             change = "upgraded" if version < template.version else "downgraded"
         results.append(Installed(template.name, template.version, change))
@@ -115,13 +118,38 @@ def _put(client: Elasticsearch, template: Template) -> None:
         client.perform_request("PUT", f"/{folder}/{template.name}", body=template.body, headers=_JSON)
 
 
-def _installed_version(client: Elasticsearch, template: Template) -> int | None:
+def _mappings(template: Mapping[str, Any]) -> object:
+    return (template.get("template") or {}).get("mappings") or {}
+
+
+def _installed(client: Elasticsearch, template: Template) -> Mapping[str, Any] | None:
     with translated(f"reading the index template {template.name}"):
         try:
+            found: Mapping[str, Any]
             if template.kind == "component":
-                answer = client.cluster.get_component_template(name=template.name)
-                return int(answer["component_templates"][0]["component_template"].get("version", 0))
-            answer = client.indices.get_index_template(name=template.name)
-            return int(answer["index_templates"][0]["index_template"].get("version", 0))
+                found = client.cluster.get_component_template(name=template.name)["component_templates"][0]
+                return dict(found["component_template"])
+            found = client.indices.get_index_template(name=template.name)["index_templates"][0]
+            return dict(found["index_template"])
         except NotFoundError:
             return None
+
+
+def taking_our_place(client: Elasticsearch, index: str) -> Sequence[str]:
+    """Return the index templates that have the higher priority for an index called `index`, which ours is for."""
+    with translated("reading the index templates"):
+        templates = client.indices.get_index_template()["index_templates"]
+    found = {entry["name"]: entry["index_template"] for entry in templates}
+    ours = int((found.get(LOGS) or {}).get("priority") or 0)
+    return sorted(
+        name
+        for name, template in found.items()
+        if name != LOGS
+        and int(template.get("priority") or 0) > ours
+        and any(fnmatchcase(index, pattern) for pattern in _patterns(template))
+    )
+
+
+def _patterns(template: Mapping[str, Any]) -> Sequence[str]:
+    patterns = template.get("index_patterns") or []
+    return [patterns] if isinstance(patterns, str) else patterns

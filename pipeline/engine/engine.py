@@ -10,6 +10,7 @@ from pipeline.engine import evidence
 from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.history import evaluate_over
 from pipeline.engine.indices import DAY_MS, Indices, look
+from pipeline.engine.mappings import Mappings
 from pipeline.engine.memory import Memory
 from pipeline.engine.passes import Lanes, begin, evaluate_pass
 from pipeline.engine.protocol import VerifyMark
@@ -40,6 +41,7 @@ class Engine:
         searcher = Searcher(client, timeout_s=limits.search_ms / 1000)
         self._sight = Sight(client, searcher, verify_mark, limits, late_horizon_ms)
         self._memory = Memory(client)
+        self._mappings = Mappings(client)
         self._lanes = Lanes()
         self._indices: Indices | None = None
 
@@ -47,7 +49,7 @@ class Engine:
         self, detections: Sequence[Detection], since: Mapping[str, Checkpoint], now_ms: int
     ) -> Iterator[PassResult]:
         """See `protocol.Evaluator.evaluate`."""
-        indices = self._indices = look(self._client)
+        indices = self._indices = self._look()
         this = begin(self._sight, indices, detections, since, now_ms)
         yield from evaluate_pass(self._sight, self._lanes, this, detections)
 
@@ -63,7 +65,7 @@ class Engine:
         progress: Callable[[float], None] | None = None,
     ) -> PassResult:
         """See `protocol.Evaluator.over`."""
-        indices = self._indices = look(self._client)
+        indices = self._indices = self._look()
         return evaluate_over(self._sight, indices, detection, (from_ms, to_ms), progress)
 
     def evidence(self, detection: Detection, wanted: Sequence[Wanted], *, size: int = 0) -> list[Evidence]:
@@ -77,7 +79,10 @@ class Engine:
         views = {drill: self._sight.view(detection, indices, world(marks, drill)) for drill in drills}
         return evidence.several(self._sight.searcher, [views[one.drill] for one in wanted], wanted, size)
 
+    def _look(self) -> Indices:
+        return self._mappings.judged(look(self._client))
+
     def _known_indices(self) -> Indices:
         if self._indices is None:
-            self._indices = look(self._client)
+            self._indices = self._look()
         return self._indices

@@ -23,6 +23,8 @@ _REFUSED = 400
 _LATER = (408, 429, 500, 502, 503, 504)
 _BLOCKED = "cluster_block_exception"
 _NOT_THE_EVENTS_FAULT = frozenset({_BLOCKED, "validation_exception", "index_closed_exception", "security_exception"})
+_OF_THE_INDEX = ("pipeline with id [", "no write index is defined for alias")
+"""How a 400 reads that refuses every event of the index alike, skeletons included."""
 
 
 class Verdict(Enum):
@@ -99,7 +101,7 @@ def _verdict(item: Any) -> Item:
     error = result.get("error") or {}
     cause = error.get("caused_by") or {}
     reason = " ".join(f"{status} {error.get('type', '')}: {error.get('reason', '')} {cause.get('reason', '')}".split())
-    if error.get("type") in _NOT_THE_EVENTS_FAULT:
+    if error.get("type") in _NOT_THE_EVENTS_FAULT or any(sign in reason for sign in _OF_THE_INDEX):
         return Item(Verdict.BLOCKED, reason)
     if not isinstance(status, int) or status in _LATER:
         return Item(Verdict.LATER, reason)

@@ -101,9 +101,9 @@ class DeadLetters:
         _append(self._folder, [{"id": letter.event_id, **letter.body()} for letter in letters])
 
 
-def mark_replayed(folder: Path, event_id: str) -> None:
-    """Note that a letter of the local file was replayed. Raises `OSError`."""
-    _append(folder, [{"id": event_id, "replayed": True}])
+def mark_replayed(folder: Path, event_ids: Sequence[str]) -> None:
+    """Note that letters of the local file were replayed. Raises `OSError`."""
+    _append(folder, [{"id": event_id, "replayed": True} for event_id in event_ids])
 
 
 def _append(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:

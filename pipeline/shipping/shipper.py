@@ -217,6 +217,7 @@ class Shipper:
         later: list[bytes] = []
         skeletons: list[bytes] = []
         letters: list[Letter] = []
+        refused = 0
         waits = ""
         for event, item in zip(lines, items, strict=True):
             if item.verdict in (Verdict.LATER, Verdict.BLOCKED):
@@ -226,18 +227,18 @@ class Shipper:
                 letter, remains = buried(event, item.reason, self._clock.now_ms())
                 letters.append(letter)
                 if remains:
+                    refused += 1  # a skeleton that is refused as well is no further event
                     skeletons.append(remains)
         if letters:
             self._letters.keep(letters)
-        ids = claim.spool.settle(
-            claim.chunks, [_chunk(part) for part in (later, skeletons) if part], refused=len(letters)
-        )
+        remainder = [_chunk(part) for part in (later, skeletons) if part]
+        ids = claim.spool.settle(claim.chunks, remainder, refused=refused)
         stored = claim.events - len(later) - len(letters)
         if later:
             self._delay(claim.spool, ids[0])
-            self._held_up(waits, stored=stored, refused=len(letters), whole=False)
+            self._held_up(waits, stored=stored, refused=refused, whole=False)
         else:
-            self._succeeded(stored=stored, refused=len(letters))
+            self._succeeded(stored=stored, refused=refused)
 
     def _split(self, claim: Claim, body: bytes, reason: str) -> None:
         lines = lines_of(body)

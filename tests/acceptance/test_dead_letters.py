@@ -8,9 +8,11 @@ from pipeline.elastic.client import connect
 from pipeline.elastic.templates import install
 from pipeline.settings import Settings
 from pipeline.shipping.letters import DeadLetters, Letter
+from pipeline.shipping.replay import Replayed, replay
 from tests.command import environment, siemlite
 
 INDEX = "security-logs-2026.11.24"
+NOW = 1_795_485_600_000
 EVENT = {"timestamp": "2026-11-24T08:00:00Z", "event": "LOGIN_FAILURE", "context": {"ip": "192.0.2.1"}}
 
 
@@ -104,3 +106,20 @@ def test_the_local_letters_are_listed_while_elasticsearch_is_away(tmp_path: Path
     assert (letter["event_id"], letter["reason"], letter["where"]) == ("id-1", "why", "file")
     assert done.returncode != 0
     assert "does not answer" in done.stderr
+
+
+def test_many_letters_are_replayed_in_few_requests_and_once(es_url: str, tmp_path: Path) -> None:
+    client = connect(Settings(_env_file=None), es_url)
+    install(client)
+    day = "security-logs-2026.01.01"
+    letters = [
+        Letter(f"id-{n:03d}", day, "why", '{"@timestamp":"2026-01-01T00:00:00.000Z","message":"x"}', NOW + n)
+        for n in range(450)
+    ]
+    DeadLetters(client, tmp_path).keep(letters)
+    tried: list[int] = []
+    assert replay(client, tmp_path, NOW, tried.append) == Replayed(450, 0)
+    assert tried == [200, 400, 450]
+    client.indices.refresh(index=f"{day},security-dead-letters-v1")
+    assert client.count(index=day)["count"] == 450
+    assert replay(client, tmp_path, NOW) == Replayed(0, 0)

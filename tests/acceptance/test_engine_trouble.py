@@ -21,6 +21,7 @@ from pipeline.detection import (
     one_of,
     raw,
 )
+from pipeline.elastic.templates import taking_our_place
 from pipeline.engine import timelines
 from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.engine import Limits
@@ -50,6 +51,9 @@ SPRAY = detection(
     ),
     "spray",
 )
+
+
+JSON = {"content-type": "application/json", "accept": "application/json"}
 
 
 @pytest.fixture
@@ -86,6 +90,33 @@ def test_an_index_without_its_primary_is_not_evaluated_and_says_so(world: World)
     assert result.error is not None
     assert "security-logs-2026.01.02 has 0 of 1 primary shards" in result.error
     assert instants(result.findings) == {("203.0.113.7",): [NOON + 4]}
+
+
+@pytest.mark.parametrize(
+    "mappings",
+    [
+        {"dynamic": False, "properties": {"@timestamp": {"type": "date"}, "message": {"type": "text"}}},
+        {
+            "properties": {
+                "@timestamp": {"type": "date"},
+                "event": {"properties": {"code": {"type": "text"}}},
+                "source": {"properties": {"address": {"type": "keyword"}}},
+            }
+        },
+    ],
+)
+def test_a_day_whose_index_is_not_mapped_as_ours_is_not_evaluated_and_says_so(
+    world: World, mappings: dict[str, Any]
+) -> None:
+    foreign = {"index_patterns": ["security-logs-*"], "priority": 600, "template": {"mappings": mappings}}
+    world.client.perform_request("PUT", "/_index_template/security-foreign", body=foreign, headers=JSON)
+    assert taking_our_place(world.client, "security-logs-2026.01.01") == ["security-foreign"]
+    world.write(failure(NOON + n) for n in range(5))
+    (result,) = world.step([FIVE], NOON + MINUTE)
+    assert result.error is not None
+    assert "security-logs-2026.01.01 is not mapped as siemlite's indices are" in result.error
+    assert "event.code is" in result.error
+    assert world.engine.over(FIVE, NOON - HOUR, NOON + HOUR).error is not None
 
 
 def test_an_index_that_nothing_looks_at_any_more_may_be_lost(world: World) -> None:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.elastic.client import connect
-from pipeline.elastic.templates import install, shipped
+from pipeline.elastic.templates import compare, install, shipped
 from pipeline.errors import ConfigurationError
 from pipeline.events.document import Shaper
 from pipeline.events.encoded import stamped
@@ -102,3 +102,13 @@ _trees = st.recursive(
 def test_no_combination_of_fields_makes_the_index_refuse_an_event(client: Elasticsearch, events: list[Any]) -> None:
     install(client)
     assert _stored(client, events) == []
+
+
+def test_a_template_that_somebody_changed_is_told_of_and_mended(es_url: str) -> None:
+    client = Elasticsearch(es_url)
+    install(client)
+    changed = {"mappings": {"dynamic": True}}
+    client.cluster.put_component_template(name="security-logs@mappings", version=2, template=changed)
+    assert [one.change for one in compare(client) if one.name == "security-logs@mappings"] == ["mended"]
+    install(client)
+    assert {one.change for one in compare(client)} == {"unchanged"}

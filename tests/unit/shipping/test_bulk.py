@@ -26,6 +26,11 @@ def item(status: object, kind: str = "x", reason: str = "y") -> dict[str, Any]:
         (item(400, "validation_exception", "this action would add [2] shards"), Verdict.BLOCKED),
         (item(400, "document_parsing_exception"), Verdict.REFUSED),
         (item(400, "illegal_argument_exception"), Verdict.REFUSED),
+        (item(400, "illegal_argument_exception", "pipeline with id [geoip] does not exist"), Verdict.BLOCKED),
+        (
+            item(400, "illegal_argument_exception", "no write index is defined for alias [security-logs-x]"),
+            Verdict.BLOCKED,
+        ),
         (item(None), Verdict.LATER),
         ({}, Verdict.LATER),
         ("?", Verdict.LATER),
