@@ -9,13 +9,13 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-export FOLLOW FORMAT
+export FOLLOW FORMAT TIMEZONE
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
 
 run: $(VENV)/.installed ## Set up and run everything until Ctrl-C; FOLLOW=/var/log/auth.log FORMAT=authlog follows a file
-	@exec $(BIN)/siemlite up $${FOLLOW:+--follow "$$FOLLOW"} $${FORMAT:+--format "$$FORMAT"}
+	@exec $(BIN)/siemlite up $${FOLLOW:+--follow "$$FOLLOW"} $${FORMAT:+--format "$$FORMAT"} $${TIMEZONE:+--timezone "$$TIMEZONE"}
 
 test: $(VENV)/.installed-dev ## Set up and check everything: ruff, mypy, import-linter, all tests; PYTEST="-k name" narrows
 	@$(BIN)/ruff check

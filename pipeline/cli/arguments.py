@@ -1,9 +1,12 @@
 """Reading what people type: instants and spans of time."""
 
 from collections.abc import Sequence
+from datetime import tzinfo
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from tzlocal import get_localzone
 
 from pipeline.errors import ConfigurationError
 from pipeline.events.values import instant
@@ -28,12 +31,19 @@ def span_argument(from_: str, to: str) -> tuple[int, int]:
     return span
 
 
-def timezone_argument(name: str) -> ZoneInfo:
-    """Return the timezone called `name`."""
+def timezone_argument(name: str | None, *, live: bool = False) -> tzinfo:
+    """Return the timezone called `name`.
+
+    Without a name it is UTC, and this machine's own for `live` lines of syslog, which are in the local time of who
+    writes them.
+    """
     try:
+        if name is None:
+            return get_localzone() if live else ZoneInfo("UTC")
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ConfigurationError(f"--timezone {name!r} is not known; write a name such as Europe/Berlin") from None
+        given = "this machine's timezone" if name is None else f"--timezone {name!r}"
+        raise ConfigurationError(f"{given} is not known; write --timezone Europe/Berlin, say") from None
 
 
 def listen_arguments(addresses: Sequence[str], cert: str | None, key: str | None) -> tuple[Listen, ...]:

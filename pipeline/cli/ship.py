@@ -11,7 +11,12 @@ def ship(
     follow: Annotated[bool, typer.Option("--follow", help="Go on with what is written to the files.")] = False,
     format_: Annotated[str, typer.Option("--format", help="What the files hold: json, authlog or syslog.")] = "json",
     year: Annotated[int | None, typer.Option(help="Year of the first line, where lines have none.")] = None,
-    timezone: Annotated[str, typer.Option(help="Timezone of lines that name none.")] = "UTC",
+    timezone: Annotated[
+        str | None,
+        typer.Option(
+            help="Timezone of lines that name none; this machine's for syslog that is followed or received, else UTC."
+        ),
+    ] = None,
     listen: Annotated[
         list[str] | None,
         typer.Option(help="Receive syslog at udp://HOST:PORT, tcp://… or tls://…; may be repeated."),
@@ -33,7 +38,7 @@ def ship(
     stop = stop_on_signals()
     app = shipping_application()
     seldom_collect()
-    options = FormatOptions(year, timezone_argument(timezone))
+    options = FormatOptions(year, timezone_argument(timezone, live=bool(listen) or (follow and format_ != "json")))
     if files and "-" in files and len(files) > 1:
         say("siemlite: - is standard input and goes alone; run a second `siemlite ship` for the files")
         return 2

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from pipeline.clock import Clock
 from pipeline.sources.discovery import Discovery
-from pipeline.sources.formats.format import FormatFactory
+from pipeline.sources.formats.format import FormatFactory, name_of
 from pipeline.sources.lineage import Lineage
 from pipeline.sources.logfile import UnreadableError
 from pipeline.sources.openfiles import OpenFiles
@@ -61,6 +61,8 @@ class FollowSource:
         self._stop = stop
         self._notify = notify
         self._stumbled: set[Path] = set()
+        self._misread: set[Path] = set()
+        self._format = name_of(make_format)
         self._discovery = Discovery(patterns, notify)
         self._files = OpenFiles(self._discovery, make_format, key, positions)
         self.bytes_read = 0
@@ -119,6 +121,10 @@ class FollowSource:
         try:
             for records in tail.read(self._clock.monotonic()):
                 yield self._batch(lineage, records)
+            if tail.foreign and tail.file.path not in self._misread:
+                self._misread.add(tail.file.path)
+                other = "authlog" if self._format == "json" else "json"
+                self._notify(f"{tail.file.path}: none of its lines so far is {self._format}; is it --format {other}?")
         except TruncatedError:
             yield from self._truncated(tail)
         except UnreadableError as error:

@@ -16,6 +16,7 @@ LEFT_OUT = "bytes_left_out"
 """Metadata of an event whose line was cut: how many bytes are missing at its end."""
 
 _BLANK_MAX = 64
+_TELLING_LINES = 20
 
 
 class Identity(Protocol):
@@ -29,12 +30,18 @@ class Identity(Protocol):
 class RecordMaker:
     """Makes the records of one source; without an `identity` the shipper numbers them."""
 
-    __slots__ = ("_identity", "blank", "format")
+    __slots__ = ("_identity", "blank", "format", "taken")
 
     def __init__(self, line_format: Format, identity: Identity | None) -> None:
         self.format = line_format
         self._identity = identity
         self.blank = 0
+        self.taken = 0
+
+    @property
+    def foreign(self) -> bool:
+        """Return whether none of the lines so far, and they are enough to tell, is of the format."""
+        return self.taken >= _TELLING_LINES and self.format.unread >= self.taken - self.blank > 0
 
     def batches(self, lines: Sequence[Line], cutter: LineCutter) -> Iterator[tuple[list[Record], int]]:
         """Yield the records of `lines`, which `cutter` has just cut, and the offset behind each batch of them."""
@@ -67,5 +74,7 @@ class RecordMaker:
                 for ordinal, event in enumerate(events):
                     append(Record(event, event_id(offset, data, ordinal) if event_id is not None else None, short))
             if len(records) >= BATCH_RECORDS:
+                self.taken += index + 1 - start
                 return records, index + 1
+        self.taken += len(lines) - start
         return records, len(lines)

@@ -96,6 +96,11 @@ class Tail:
         """The blank lines among those read."""
         return self._maker.blank
 
+    @property
+    def foreign(self) -> bool:
+        """Whether the file seems to be in another format than the one it is read in."""
+        return self._maker.foreign
+
     def close(self) -> None:
         """Give the file back."""
         self.file.close()

@@ -340,3 +340,19 @@ def test_a_link_that_somebody_put_into_a_folder_of_logs_leads_nowhere(tmp_path: 
     assert any("evil.log is a link that somebody else made; name it whole" in text for text in follower.said)
     named = Follower(folder / "evil.log")
     assert named.settle() == ["secret"]
+
+
+def test_a_log_in_another_format_is_told_of_once(tmp_path: Path) -> None:
+    log = tmp_path / "auth.log"
+    append(log, "Dec 10 06:55:46 h sshd[1]: hello\n" * 19)
+    follower = Follower(log)
+    follower.settle()
+    assert follower.said == []
+    append(log, "Dec 10 06:55:46 h sshd[1]: hello\n" * 40)
+    follower.settle()
+    assert follower.said == [f"{log}: none of its lines so far is json; is it --format authlog?"]
+    other = tmp_path / "mixed.log"
+    append(other, '{"message":"x"}\n' + "no\n" * 60)
+    follower = Follower(other)
+    follower.settle()
+    assert follower.said == []

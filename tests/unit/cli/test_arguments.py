@@ -1,0 +1,18 @@
+"""What people type."""
+
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from pipeline.cli import arguments
+from pipeline.cli.arguments import timezone_argument
+from pipeline.errors import ConfigurationError
+
+
+def test_lines_that_come_now_and_name_no_timezone_are_in_this_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arguments, "get_localzone", lambda: ZoneInfo("America/New_York"))
+    assert timezone_argument(None, live=True) == ZoneInfo("America/New_York")
+    assert timezone_argument(None) == ZoneInfo("UTC")
+    assert timezone_argument("Europe/Berlin", live=True) == ZoneInfo("Europe/Berlin")
+    with pytest.raises(ConfigurationError, match="--timezone 'Mars/Olympus' is not known"):
+        timezone_argument("Mars/Olympus")
