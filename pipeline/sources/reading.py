@@ -9,6 +9,7 @@ from typing import Protocol
 
 from pipeline.events.quick import is_short
 from pipeline.sources.formats.format import Format
+from pipeline.sources.keyblocks import BEGIN, KeyBlocks
 from pipeline.sources.lines import Line, LineCutter
 from pipeline.sources.record import BATCH_RECORDS, Record
 
@@ -30,11 +31,12 @@ class Identity(Protocol):
 class RecordMaker:
     """Makes the records of one source; without an `identity` the shipper numbers them."""
 
-    __slots__ = ("_identity", "blank", "format", "taken")
+    __slots__ = ("_identity", "_keys", "blank", "format", "taken")
 
     def __init__(self, line_format: Format, identity: Identity | None) -> None:
         self.format = line_format
         self._identity = identity
+        self._keys = KeyBlocks()
         self.blank = 0
         self.taken = 0
 
@@ -55,6 +57,7 @@ class RecordMaker:
         records: list[Record] = []
         append = records.append
         parse = self.format.parse
+        keys = self._keys
         event_id = None if self._identity is None else self._identity.event_id
         for index in range(start, len(lines)):
             offset, data, left_out = lines[index]
@@ -68,6 +71,8 @@ class RecordMaker:
                     event[LEFT_OUT] = left_out
             else:
                 events = parse(data)
+            if keys.left or BEGIN in data:
+                keys.hide(events)
             if len(events) == 1:
                 append(Record(events[0], event_id(offset, data) if event_id is not None else None, short))
             else:

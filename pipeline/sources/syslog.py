@@ -29,6 +29,7 @@ from pipeline.sources.datagrams import Datagrams
 from pipeline.sources.formats.format import TOO_LONG, FormatOptions
 from pipeline.sources.formats.syslog import Syslog
 from pipeline.sources.framing import Frame
+from pipeline.sources.keyblocks import BEGIN, KeyBlocks
 from pipeline.sources.reading import LEFT_OUT
 from pipeline.sources.record import BATCH_RECORDS, Batch, Record
 
@@ -78,6 +79,7 @@ class SyslogSource:
         self._stop = stop
         self._notify = notify
         self._format = Syslog(options, clock.now_ms)
+        self._keys = KeyBlocks()
         self._selector = selectors.DefaultSelector()
         self._pending: deque[tuple[Frame, str, bool]] = deque()
         self._pending_bytes = 0
@@ -281,7 +283,10 @@ class SyslogSource:
             frame, sender, incomplete = self._pending.popleft()
             self._pending_bytes -= len(frame.data) + _FRAME_BYTES
             tags = [tag for tag, applies in ((TOO_LONG, frame.left_out), (INCOMPLETE, incomplete)) if applies]
-            for event in self._format.parse_from(frame.data, sender, *tags):
+            events = self._format.parse_from(frame.data, sender, *tags)
+            if self._keys.left or BEGIN in frame.data:
+                self._keys.hide(events)
+            for event in events:
                 if frame.left_out:
                     event[LEFT_OUT] = frame.left_out
                 records.append(Record(event, None))

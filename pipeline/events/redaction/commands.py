@@ -8,6 +8,7 @@ command's options are looked for within `_REACH` characters, and only up to wher
 """
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 from pipeline.events.redaction.endings import QUOTE, bare_end, string_end
@@ -45,15 +46,33 @@ _COMMANDS: dict[str, _Command] = {
     "mongosh": _Command(_option("-p", " ?")),
     "mongodump": _Command(_option("-p", " ?")),
     "docker": _Command(_option("-p(?= )", " ")),
+    "podman": _Command(_option("-p(?= )", " ")),
+    "useradd": _Command(_option("-p", " ?")),
+    "usermod": _Command(_option("-p", " ?")),
+    "ipmitool": _Command(_option("-P", " ?")),
+    "sqlcmd": _Command(_option("-P", " ?")),
+    "zip": _Command(_option("-P", " ?")),
+    "unzip": _Command(_option("-P", " ?")),
+    "7z": _ATTACHED,
+    "kadmin": _Command(_option("-w", " ?")),
+    "rpcclient": _Command(_option(r"-U|--user", "[ =]?"), "%"),
+    "lftp": _Command(_option("-u", " ?"), ","),
+    "snmpwalk": _Command(_option("-c", " ?")),
+    "mosquitto_pub": _Command(_option("-P", " ?")),
+    "mosquitto_sub": _Command(_option("-P", " ?")),
 }
-_LOGINS = frozenset({"docker"})
+_LOGINS = frozenset({"docker", "podman"})
 """Commands whose option means a secret only behind `login`: `docker run -p 80:80` publishes a port."""
 
 _ONE = "|".join(sorted(map(re.escape, _COMMANDS), key=len, reverse=True))
 _NAME = re.compile(rf"(?<![\w-])({_ONE})(?:\.exe)?+(?= )([^|;&\n]{{0,{_REACH}}})")
 _WITH_OPTION = rf"(?:{_ONE})(?:\.exe)?+ (?:[^|;&]{{0,{_REACH}}}?[ '\"])??-"
-_ANY = re.compile(_WITH_OPTION)
-_ANY_BYTES = re.compile(_WITH_OPTION.encode())
+_AUDIT = "a0="
+"""How the arguments of a command begin in a record of audit's: `a0="sshpass" a1="-p" a2="…"`."""
+
+_ARGUMENT = re.compile(r'(?<![\w-])a[0-9]{1,4}="([^"]*+)"')
+_ANY = re.compile(f"{_WITH_OPTION}|{_AUDIT}")
+_ANY_BYTES = re.compile(f"{_WITH_OPTION}|{_AUDIT}".encode())
 
 
 def may_command(string: bytes) -> bool:
@@ -61,10 +80,12 @@ def may_command(string: bytes) -> bool:
     return _ANY_BYTES.search(string) is not None
 
 
-def redact_commands(text: str, marker: str) -> str:
-    """Return `text` with the secrets that commands are given replaced."""
+def redact_commands(text: str, marker: str, is_sensitive: Callable[[str], bool]) -> str:
+    """Return `text` with the secrets that commands are given replaced; `is_sensitive` judges the name of an option."""
     if _ANY.search(text) is None:
         return text
+    if _AUDIT in text:
+        text = _audited(text, marker, is_sensitive)
     parts: list[str] = []
     done = 0
     for found in _NAME.finditer(text):
@@ -83,6 +104,59 @@ def redact_commands(text: str, marker: str) -> str:
     if not parts:
         return text
     return "".join(parts) + text[done:]
+
+
+def _audited(text: str, marker: str, is_sensitive: Callable[[str], bool]) -> str:
+    """Return `text` with the secrets among the arguments of an audit record replaced.
+
+    They are looked at as the command line that they were: what is hidden there, a whole argument or its end, is
+    hidden here.
+    """
+    found = list(_ARGUMENT.finditer(text))
+    if not found:
+        return text
+    given = [match[1] for match in found]
+    shown = _shown(given, marker, is_sensitive)
+    parts: list[str] = []
+    done = 0
+    for match, before, after in zip(found, given, shown, strict=True):
+        if after != before:
+            parts += (text[done : match.start(1)], after)
+            done = match.end(1)
+    return "".join(parts) + text[done:]
+
+
+def _shown(given: list[str], marker: str, is_sensitive: Callable[[str], bool]) -> list[str]:
+    shown = list(given)
+    name = given[0].rpartition("/")[2].removesuffix(".exe")
+    command = None if name in _LOGINS and "login" not in given else _COMMANDS.get(name)
+    for at, argument in enumerate(given[1:], 1):
+        if not argument.startswith("-"):
+            continue
+        name, mark, _ = argument.partition("=")
+        following = at + 1 < len(given)
+        if name.startswith("--") and is_sensitive(name[2:]):
+            if mark:
+                shown[at] = f"{name}={marker}"
+            elif following:
+                shown[at + 1] = marker
+        elif command is not None:
+            line = f" {argument} {given[at + 1]}" if following else f" {argument} "
+            option = command.option.match(line, 1)
+            if option is None:
+                continue
+            if option.end() >= len(argument) + 1 and following:
+                shown[at + 1] = _hidden(given[at + 1], marker, command.parted)
+            else:
+                shown[at] = argument[: option.end() - 1] + _hidden(argument[option.end() - 1 :], marker, command.parted)
+    return shown
+
+
+def _hidden(value: str, marker: str, parted: str) -> str:
+    if not parted:
+        return marker
+    name, mark, secret = value.partition(parted)
+    return f"{name}{mark}{marker}" if secret else value
 
 
 def _secret(text: str, at: int, parted: str) -> tuple[int, int]:

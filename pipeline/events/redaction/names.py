@@ -105,7 +105,10 @@ WORDS: frozenset[str] = frozenset(
 )
 """Whole words."""
 
-LAST_WORDS: frozenset[str] = frozenset({"pass", "pw", "credential", "credentials", "creds", "csrf", "xsrf"})
+LAST_WORDS: frozenset[str] = frozenset(
+    {"pass", "pw", "credential", "credentials", "creds", "csrf", "xsrf"}
+    | {"sshpass", "pgpass", "smbpass", "ftppass", "bindpw"}
+)
 """Whole words, where they end the name."""
 
 _TELLING: frozenset[str] = frozenset(

@@ -47,6 +47,9 @@ _INSTANT = re.compile(r"T[0-9][0-9]\Z")
 _ANOTHER_PAIR = re.compile(r"[\w.\-]{1,64}(?:=|:[^/])")
 _KEY_QUOTE = re.compile(r"\\*[\"'`]|&quot;|&#34;|%22")
 _SUDO_DIRECTORY = re.compile(r"(?:/|~|unknown)[^;=]*+;")
+_LAST_DIRECTORY = re.compile(r"/[^;=\s]*+\Z")
+_PAM_STEP = re.compile(r"(?:auth|account|session|chauthtok|password|setcred)\)")
+"""What stands behind a service's name in a line of PAM's: `pam_unix(passwd:chauthtok)`."""
 
 _SERVICES = frozenset({"secretsmanager"})
 """Names before a colon that are services of a cloud, in the names of its resources and actions."""
@@ -136,6 +139,10 @@ class Pairs:
         before = text[start - 1] if start else ""
         if mark == ":" and (_INSTANT.search(name) or name.casefold() in _SERVICES):
             return False
+        if mark == ":" and before == "(" and _PAM_STEP.match(text, found.end()):
+            return False
+        if before == ":" and closers == ")" and _PAM_STEP.fullmatch(f"{name})"):
+            return False
         if mark == ":" and before == "/" and not closers and _TOLD_OF_A_PATH.match(text, found.end()):
             return False
         if self._is_sensitive(name):
@@ -193,7 +200,8 @@ class Pairs:
         spaced = start > at or text[start : start + 1] in ("", "\n", "\r")
         if mark == "=" and spaced and _ANOTHER_PAIR.match(text, start):
             return start
-        if name == "PWD" and _SUDO_DIRECTORY.match(text, start):
+        of_sudo = text.endswith(" ; PWD=", 0, at) and _LAST_DIRECTORY.match(text, start)
+        if name == "PWD" and (of_sudo or _SUDO_DIRECTORY.match(text, start)):
             return start
         end = bare_end(text, start, encoded=mark[0] == "%")
         if mark == ":" and spaced and not quoted_name and (is_ordinary(text[start:end]) or is_about_code(name)):

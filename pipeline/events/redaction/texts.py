@@ -96,7 +96,7 @@ class Texts:
         if "://" in text:
             text = redact_userinfo(text, marker)
         if "-" in text:
-            text = redact_commands(text, marker)
+            text = redact_commands(text, marker, self._is_sensitive)
         text = self._pairs.redact(self._inputs.redact(redact_rows(text, marker, self._is_sensitive)))
         if len(text) >= _SHAPE_MIN:
             text = redact_shapes(text, marker)

@@ -55,6 +55,19 @@ REDACTED: list[tuple[str, str]] = [
     ("CMD ('/usr/bin/mysql' '-u' 'root' mysql '-pS3CR3T')", "CMD ('/usr/bin/mysql' '-u' 'root' mysql '-p#')"),
     ("bob : COMMAND=/usr/bin/sshpass -p S3CR3T ssh bob@h", "bob : COMMAND=/usr/bin/sshpass -p # ssh bob@h"),
     ("sshpass -pS3CR3T ssh h", "sshpass -p# ssh h"),
+    ("COMMAND=/usr/sbin/useradd -p S3CR3T ann", "COMMAND=/usr/sbin/useradd -p # ann"),
+    ("podman login -u ann -p S3CR3T quay.io", "podman login -u ann -p # quay.io"),
+    ("rpcclient -U ann%S3CR3T dc1", "rpcclient -U ann%# dc1"),
+    ("ENV=SSHPASS=S3CR3T ; COMMAND=/usr/bin/ssh h", "ENV=SSHPASS=# ; COMMAND=/usr/bin/ssh h"),
+    ("PGPASS=S3CR3T psql", "PGPASS=# psql"),
+    (
+        'type=EXECVE msg=audit(1.2:3): argc=4 a0="sshpass" a1="-p" a2="S3CR3T" a3="ssh"',
+        'type=EXECVE msg=audit(1.2:3): argc=4 a0="sshpass" a1="-p" a2="#" a3="ssh"',
+    ),
+    ('a0="/usr/bin/curl" a1="-u" a2="ann:S3CR3T" a3="h"', 'a0="/usr/bin/curl" a1="-u" a2="ann:#" a3="h"'),
+    ('argc=3 a0="mysql" a1="-uroot" a2="-pS3CR3T"', 'argc=3 a0="mysql" a1="-uroot" a2="-p#"'),
+    ('a0="wget" a1="--password" a2="S3CR3T" a3="--header=x"', 'a0="wget" a1="--password" a2="#" a3="--header=x"'),
+    ('a0="wget" a1="--password=S3CR3T"', 'a0="wget" a1="--password=#"'),
     ("curl -s -u bob:S3CR3T https://h/x", "curl -s -u bob:# https://h/x"),
     ("curl --user 'bob:S3CR3T S3CR3T' https://h/x -o y", "curl --user 'bob:#' https://h/x -o y"),
     ("curl --proxy-user=bob:S3CR3T h", "curl --proxy-user=bob:# h"),
@@ -178,6 +191,12 @@ REDACTED: list[tuple[str, str]] = [
 
 INTACT = """
     password changed
+    pam_unix(passwd:chauthtok): password changed for ann
+    pam_unix(gdm-password:session): session opened for user ann(uid=1000) by (uid=0)
+    ann : problem with defaults entries ; TTY=pts/0 ; PWD=/home/ann
+    type=EXECVE msg=audit(1.2:3): argc=3 a0="ls" a1="-p" a2="x"
+    a0="docker" a1="run" a2="-p" a3="80:80"
+    user_passed=true
     token expired
     token: expired
     solved with input_value=5, input_type=int
