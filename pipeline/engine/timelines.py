@@ -6,7 +6,6 @@ crossings outside of it are not reported, because what decides about them may no
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
 from time import monotonic
@@ -124,17 +123,23 @@ class Judge:
         earliest = self.view.kind.earliest_ms
         judged = merged([(first + earliest, last + self.influence_ms) for first, last in spans], 0)
         own = self.found.get(group, {})
-        span = 0
         began = monotonic()
+
+        def collect() -> None:
+            span = 0
+            for crossing in self._crossings(timeline, judged):
+                while span < len(judged) and judged[span][1] < crossing.time_ms:
+                    span += 1
+                if span == len(judged):
+                    break
+                if judged[span][0] <= crossing.time_ms:
+                    own[crossing.time_ms] = crossing
+
         try:
-            with _overseer.limit() if self.view.kind.runs_code else nullcontext():
-                for crossing in self._crossings(timeline, judged):
-                    while span < len(judged) and judged[span][1] < crossing.time_ms:
-                        span += 1
-                    if span == len(judged):
-                        break
-                    if judged[span][0] <= crossing.time_ms:
-                        own[crossing.time_ms] = crossing
+            if self.view.kind.runs_code:
+                _overseer.limited(collect)
+            else:
+                collect()
             self.judged += 1
         except PermanentError as error:
             self.failures += 1

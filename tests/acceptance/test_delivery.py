@@ -349,7 +349,7 @@ def test_alerts_whose_turn_has_not_come_hide_none_behind_them(
     world.store.apply(rule, result.findings, on_purpose=True)
     for alert in world.alerts():
         opening = next(d for d in alert.deliveries if d.channel == "slack")
-        waiting = (replace(opening, next_attempt_ms=now + 60_000), replace(opening, action=Action.ESCALATE))
+        waiting = (replace(opening, next_attempt_ms=now + 60_000, attempts=1), replace(opening, action=Action.ESCALATE))
         world.client.update(index=INDEX, id=alert.id, doc={"siemlite": {"deliveries": to_documents(waiting)}})
     world.clock.advance(1)
     world.engine.add(address("10.1.1.1"), *(world.clock.now_ms() - n for n in range(3)))

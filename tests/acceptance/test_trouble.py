@@ -49,7 +49,7 @@ def test_elasticsearch_killed_in_the_middle_of_ship_is_waited_for_and_nothing_is
                 lambda: client.indices.exists(index="security-logs-2026.11.20").body, "the first events are sent"
             )
             node.kill()
-            ship.says("waiting: Elasticsearch does not answer")
+            ship.says("Elasticsearch does not answer")
             node.start()
             ship.process.wait(120)
         said = "".join(ship.stderr)

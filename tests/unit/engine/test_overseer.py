@@ -27,10 +27,9 @@ def stubborn() -> None:
 @pytest.mark.parametrize("judge", [endless, stubborn])
 def test_what_does_not_end_is_ended_with_one_clear_line(judge: Callable[[], None]) -> None:
     overseer = Overseer(0.1)
-    with pytest.raises(PermanentError, match=r"did not answer within 0\.1 s"), overseer.limit():
-        judge()
-    with overseer.limit():
-        time.sleep(0.05)
+    with pytest.raises(PermanentError, match=r"did not answer within 0\.1 s"):
+        overseer.limited(judge)
+    assert overseer.limited(lambda: sum(range(100_000))) == 4_999_950_000
 
 
 def test_what_ends_in_time_never_meets_the_exception_whenever_it_ends() -> None:
@@ -38,10 +37,13 @@ def test_what_ends_in_time_never_meets_the_exception_whenever_it_ends() -> None:
     interrupted = 0
     for number in range(300):
         end = time.monotonic() + 0.001 + number * 0.000_005
+
+        def busy(end: float = end) -> None:
+            while time.monotonic() < end:
+                pass
+
         try:
-            with overseer.limit():
-                while time.monotonic() < end:
-                    pass
+            overseer.limited(busy)
         except PermanentError:
             interrupted += 1
         for _ in range(200):  # It would arrive here.
@@ -55,8 +57,7 @@ def test_each_thread_has_a_limit_of_its_own() -> None:
 
     def run(name: str, judge: Callable[[], None]) -> None:
         try:
-            with overseer.limit():
-                judge()
+            overseer.limited(judge)
             outcome[name] = "done"
         except PermanentError:
             outcome[name] = "ended"
@@ -75,8 +76,16 @@ def test_each_thread_has_a_limit_of_its_own() -> None:
 def test_one_that_comes_while_nobody_is_watched_is_watched() -> None:
     overseer = Overseer(0.05)
     for _ in range(3):
-        with overseer.limit():
-            pass
+        overseer.limited(lambda: None)
         time.sleep(0.15)
-        with pytest.raises(PermanentError), overseer.limit():
-            endless()
+        with pytest.raises(PermanentError):
+            overseer.limited(endless)
+
+
+def test_whoever_comes_at_the_moment_that_the_watch_falls_idle_is_watched() -> None:
+    overseer = Overseer(0.02)
+    for number in range(100):
+        overseer.limited(lambda: None)
+        time.sleep(number * 0.000_1)
+        with pytest.raises(PermanentError):
+            overseer.limited(endless)
