@@ -17,7 +17,7 @@ from pipeline.elastic.client import translated, without_credentials
 from pipeline.engine.checkup import examine
 from pipeline.engine.indices import PREFIX, look
 from pipeline.engine.mappings import Mappings
-from pipeline.errors import SiemliteError
+from pipeline.errors import ConfigurationError, SiemliteError
 from pipeline.events.pseudonyms import Pseudonyms
 from pipeline.events.values import instant_text
 from pipeline.geoip import GeoIp
@@ -103,6 +103,10 @@ def _elasticsearch(app: App) -> Iterator[Finding]:
     versions = ", ".join(sorted({node["version"] for node in nodes["nodes"].values()}))
     verdict: Literal["ok", "wrong"] = "wrong" if health["status"] == "red" else "ok"
     yield Finding(verdict, "Elasticsearch", f"{place} is {health['status']}, version {versions}")
+    try:
+        templates.refuse_old(app.client)
+    except ConfigurationError as error:
+        yield Finding("wrong", "Elasticsearch", str(error))
     for found in templates.compare(app.client):
         if found.change == "unchanged":
             yield Finding("ok", f"template {found.name}", f"version {found.version}")
@@ -117,7 +121,14 @@ def _indices(app: App) -> Iterator[Finding]:
     for name in templates.taking_our_place(app.client, today):
         text = f"has a higher priority than security-logs for {today}; lower it, or leave security-logs-* out of it"
         yield Finding("wrong", f"template {name}", text)
-    for missing in Mappings(app.client).judged(look(app.client)).missing:
+    found = look(app.client)
+    days = {index.day_ms: index.name for index in found.all if index.name.count("-") == 2}
+    for index in found.all:
+        other = days.get(index.day_ms, index.name)
+        if index.day_ms is not None and other != index.name:
+            text = f"holds the day of {other} as well: an event that is in both counts twice; rename or close one"
+            yield Finding("note", f"index {index.name}", text)
+    for missing in Mappings(app.client).judged(found).missing:
         yield Finding("wrong", "indices", missing.text.partition(": see ")[0])
 
 

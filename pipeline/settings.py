@@ -171,7 +171,8 @@ class Settings(BaseSettings):
         (), description="MaxMind DB files (City or Country, ASN) that fill `source.geo.*` and `source.as.*`"
     )
     siemlite_retention: Duration = Field(
-        90 * 86_400_000, description="age after which an event from a live source is dated at receipt"
+        90 * 86_400_000,
+        description="age after which a live event is dated at receipt; nothing is deleted",
     )
     siemlite_interval: Annotated[Duration, _at_least("100ms")] = Field(
         2_000, description="time between two passes of the scheduler"

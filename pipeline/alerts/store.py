@@ -38,6 +38,7 @@ SAMPLES = 3
 _log = logging.getLogger(__name__)
 _WRITE_BATCH = 200
 _ROUNDS = 20
+_COUNTED_ANEW_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +134,15 @@ class AlertStore:
             decided.extend((case, decision) for decision in decisions)
         counts = self._counts(detection, decided)
         drafts = []
-        for (case, decision), count in zip(decided, counts, strict=True):
+        for (case, decision), counted in zip(decided, counts, strict=True):
+            count = counted
             if isinstance(decision, Open):
                 alert = new_alert(detection, case.key, case.group, decision.episode, count=count, drill=case.drill)
                 drafts.append(_Draft(case, None, alert))
             else:
                 before = next(a for a in known[case.key].near if a.episode.number == decision.after.number)
+                if _goes_on_for_long(decision):
+                    count += before.count
                 after = self._amending.amended(before, decision, count)
                 if after != before:
                     drafts.append(_Draft(case, before, after))
@@ -170,7 +174,10 @@ class AlertStore:
         wanted = []
         for case, decision in decided:
             episode = decision.episode if isinstance(decision, Open) else decision.after
-            wanted.append(Wanted(case.group, episode.first_ms, episode.last_ms, case.drill))
+            first_ms = episode.first_ms
+            if isinstance(decision, Amend) and _goes_on_for_long(decision):
+                first_ms = decision.before.last_ms + 1
+            wanted.append(Wanted(case.group, first_ms, episode.last_ms, case.drill))
         return self._evidence.counts(detection, wanted) if wanted else ()
 
     def _owed(self, drafts: Sequence[_Draft]) -> list[_Draft]:
@@ -288,3 +295,14 @@ def _cases(findings: Iterable[Finding]) -> list[_Case]:
         for (detection_id, group, drill), found in crossings.items()
         if found
     ]
+
+
+def _goes_on_for_long(decision: Amend) -> bool:
+    """Return whether only the new part of the episode is counted.
+
+    One that lasts for weeks would otherwise be counted through all their indices in each pass. What came late for
+    the part before is then not in the count.
+    """
+    before, after = decision.before, decision.after
+    longest = before.last_ms - before.first_ms > _COUNTED_ANEW_MS
+    return longest and after.first_ms == before.first_ms and after.last_ms > before.last_ms

@@ -32,9 +32,9 @@ class RetryPolicy:
     ceiling_s: float = 300.0
     floor_s: float = 0.2
     retry_after_max_s: float = 3600.0
-    max_attempts: int = 1000
+    max_attempts: int = 5000
     min_attempts: int = 12
-    max_age_ms: int = 86_400_000
+    max_age_ms: int = 7 * 86_400_000
 
     def delay_s(self, failures: int, share: float, retry_after_s: float | None = None) -> float:
         """Return the delay after `failures` failures in a row; `share` is a random number in [0, 1)."""

@@ -21,6 +21,8 @@ from pipeline.errors import ConfigurationError
 
 FOLDER = Path(pipeline.__file__).parent.parent / "index_templates"
 LOGS = "security-logs"
+OLDEST = (8, 13)
+"""The oldest Elasticsearch that knows all that the templates ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ def install(client: Elasticsearch, templates: tuple[Template, ...] | None = None
 
     Raises `ConfigurationError` where the cluster holds a newer version, before anything is changed.
     """
+    refuse_old(client)
     wanted = shipped() if templates is None else templates
     compared = compare(client, wanted)
     for template, found in zip(wanted, compared, strict=True):
@@ -74,6 +77,22 @@ def install(client: Elasticsearch, templates: tuple[Template, ...] | None = None
         if found.change != "unchanged":
             _put(client, template)
     return compared
+
+
+def refuse_old(client: Elasticsearch) -> None:
+    """Raise `ConfigurationError` where a node is older than the templates can do with."""
+    with translated("asking for the version of Elasticsearch"):
+        nodes = client.nodes.info(metric="os", filter_path="nodes.*.version")
+    versions = sorted({str(node["version"]) for node in nodes.get("nodes", {}).values()}, key=_parts)
+    if versions and _parts(versions[0]) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise ConfigurationError(
+            f"Elasticsearch {versions[0]} is too old: siemlite needs {oldest} or newer; upgrade it"
+        )
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(int(part) if part.isdigit() else 0 for part in version.split(".")[:2])
 
 
 def compare(client: Elasticsearch, templates: tuple[Template, ...] | None = None) -> tuple[Installed, ...]:

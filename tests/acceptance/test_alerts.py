@@ -1,7 +1,7 @@
 """Alerts in a real Elasticsearch: one document for each true episode, whoever writes and however often."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +11,11 @@ from elasticsearch import Elasticsearch
 from pipeline.alerts.lookup import refresh
 from pipeline.alerts.outbox import DeliveryState
 from pipeline.alerts.record import ALIAS, INDEX
+from pipeline.detection.detection import Detection
 from pipeline.detection.kind import by_count
 from pipeline.detection.timeline import Severity
 from pipeline.elastic.client import connect
+from pipeline.engine.result import Wanted
 from pipeline.errors import SiemliteError
 from pipeline.settings import Settings
 from tests.acceptance.alert_world import HOUR, MINUTE, World, burst, owed, silence, world_of, worlds
@@ -241,3 +243,24 @@ def test_a_dead_delivery_is_owed_again_when_somebody_asks_for_it(world: World) -
     world.actions.retry(alert.id)
     assert owed(world.alerts()[0]) == [("mail", "open", "pending")]
     assert world.actions.given_up() == []
+
+
+def test_an_episode_that_lasts_for_days_is_counted_where_it_went_on(world: World) -> None:
+    value = address("203.0.113.7")
+    counted: list[tuple[int, int]] = []
+    counts = world.engine.evidence
+
+    def watched(detection: Detection, wanted: Sequence[Wanted], *, size: int = 0) -> Any:
+        counted.extend((one.first_ms, one.last_ms) for one in wanted if not size)
+        return counts(detection, wanted, size=size)
+
+    world.engine.evidence = watched  # type: ignore[method-assign]
+    start = world.clock.now_ms()
+    for _ in range(60):
+        world.engine.add(value, *(world.clock.now_ms() + n for n in range(3)))
+        world.clock.advance(1800)
+        world.apply()
+    [alert] = world.alerts()
+    assert alert.count == 180
+    assert alert.episode.first_ms == start
+    assert counted[-1][0] > start + 24 * HOUR

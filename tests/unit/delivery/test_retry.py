@@ -42,22 +42,22 @@ def test_nothing_is_retried_for_ever() -> None:
         entry = policy.failed(entry, Failure("HTTP 500"), now, FULL)
         now = max(now, entry.next_attempt_ms)
         rounds += 1
-    assert now - NOW > 86_400_000
-    assert rounds < 400
+    assert now - NOW > 7 * 86_400_000
+    assert rounds < 2500
 
 
-def test_what_fails_a_thousand_times_within_its_day_is_given_up_too() -> None:
+def test_what_fails_thousands_of_times_within_its_week_is_given_up_too() -> None:
     policy, entry, tried = RetryPolicy(), ENTRY, 0
     while entry.pending:
         entry = policy.failed(entry, Failure("HTTP 429", retry_after_s=0.1), NOW + tried, 0.0)
         tried += 1
-        assert tried <= 1000
-    assert (entry.state, entry.attempts) == (DeliveryState.DEAD, 1000)
+        assert tried <= 5000
+    assert (entry.state, entry.attempts) == (DeliveryState.DEAD, 5000)
 
 
 def test_after_an_outage_of_days_an_old_entry_is_still_tried_a_dozen_times() -> None:
     policy = RetryPolicy()
-    entry, now = replace(ENTRY, created_ms=NOW - 5 * 86_400_000), NOW
+    entry, now = replace(ENTRY, created_ms=NOW - 15 * 86_400_000), NOW
     for _ in range(policy.min_attempts - 1):
         entry = policy.failed(entry, Failure("HTTP 500"), now, FULL)
         assert entry.pending
