@@ -2,7 +2,8 @@
 
 Each check names the troubles that it sees at present. A trouble that lasts is raised, one that stays away is
 cleared; both go through the local outbox. Invariants: a channel's trouble is never told through that channel;
-a trouble that comes and goes within its patience disturbs nobody; what is told passes the redactor.
+a trouble that comes and goes within its patience disturbs nobody; what is told passes the redactor. Where the outbox
+itself cannot be used, a full disk or a damaged file, troubles are told once without it, and that is one of them.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from pipeline.delivery.channels.base import Channel, SendError
 from pipeline.delivery.notice import Clean, Notice
 from pipeline.delivery.retry import Failure, RetryPolicy
 from pipeline.detection.timeline import Severity
+from pipeline.errors import RetryableError
 from pipeline.events.values import instant_text, printable
 from pipeline.scheduler.local_outbox import LocalOutbox
 
@@ -73,12 +75,21 @@ class Operations:
         self._share = share
         self._since: dict[str, float] = {}
         self._last_seen: dict[str, float] = {}
+        self._told_without: set[str] = set()
         self._started = clock.monotonic()
 
     def look(self) -> None:
-        """Raise what lasts and clear what is over."""
-        now = self._clock.monotonic()
+        """Raise what lasts and clear what is over. Raises `RetryableError` where the outbox cannot be used."""
         present = {trouble.name: trouble for check in self._checks for trouble in check()}
+        try:
+            self._settle(present)
+        except RetryableError as error:
+            self._tell_without_outbox([*present.values(), _outbox_fails(error)])
+            raise
+        self._told_without.clear()
+
+    def _settle(self, present: Mapping[str, Trouble]) -> None:
+        now = self._clock.monotonic()
         raised = self._outbox.troubles()
         for name, trouble in present.items():
             self._last_seen[name] = now
@@ -92,6 +103,20 @@ class Operations:
             if name not in present and now - self._last_seen.get(name, self._started) >= CLEAR_S:
                 self._since.pop(name, None)
                 self._clear(name, notice)
+
+    def _tell_without_outbox(self, present: Sequence[Trouble]) -> None:
+        """Tell of what lasts by every channel that takes it, once until the outbox can be used again."""
+        now = self._clock.monotonic()
+        for trouble in present:
+            since = self._since.setdefault(trouble.name, now)
+            self._last_seen[trouble.name] = now
+            if trouble.name in self._told_without or now - since < trouble.patience_s:
+                continue
+            notice = self._notice(trouble)
+            _log.error("%s: %s", trouble.title, trouble.text)
+            failures = [self._attempt(channel, notice) for channel in self._chosen(trouble)]
+            if not all(failures):
+                self._told_without.add(trouble.name)
 
     def send(self) -> int:
         """Send what is due; return how many messages were taken."""
@@ -121,12 +146,21 @@ class Operations:
         return None
 
     def _raise(self, trouble: Trouble) -> None:
+        notice = self._notice(trouble)
+        if self._outbox.raise_(trouble.name, notice, self._chosen(trouble), self._clock.now_ms()):
+            _log.error("%s: %s", trouble.title, trouble.text)
+
+    def _chosen(self, trouble: Trouble) -> list[str]:
+        chosen = [name for name in self._routes.channels(_subject(trouble.severity)) if name != trouble.channel]
+        return chosen or self._console()
+
+    def _notice(self, trouble: Trouble) -> Notice:
         now = self._clock.now_ms()
         digest = hashlib.sha256(f"{self._host}\n{trouble.name}\n{now}".encode("utf-8", "surrogatepass")).hexdigest()[
             :32
         ]
         stamp = instant_text(now)
-        notice = Notice(
+        return Notice(
             alert_id=digest,
             delivery_id=f"{digest}-open-{now}",
             action=Action.OPEN,
@@ -141,9 +175,6 @@ class Operations:
             last=stamp,
             state="open",
         )
-        chosen = [name for name in self._routes.channels(_subject(trouble.severity)) if name != trouble.channel]
-        if self._outbox.raise_(trouble.name, notice, chosen or self._console(), now):
-            _log.error("%s: %s", trouble.title, trouble.text)
 
     def _clear(self, name: str, raised: Notice) -> None:
         now = self._clock.now_ms()
@@ -167,6 +198,17 @@ class Operations:
 
     def _text(self, text: str) -> str:
         return printable(self._clean(text))
+
+
+def _outbox_fails(error: RetryableError) -> Trouble:
+    return Trouble(
+        "outbox",
+        "the scheduler's own outbox cannot be used",
+        str(error),
+        "Its troubles are told once, without a second try, until this is mended: make room on the disk of "
+        "SIEMLITE_HOME, or move the damaged file away.",
+        patience_s=0.0,
+    )
 
 
 def _subject(severity: Severity) -> Subject:

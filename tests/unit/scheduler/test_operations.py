@@ -4,6 +4,7 @@ import sqlite3
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -254,5 +255,21 @@ def test_a_failure_of_the_disk_leaves_nothing_half_done_and_the_outbox_usable(wo
     assert (world.outbox.troubles(), world.outbox.pending()) == ({}, 0)
     other.execute("DROP TRIGGER full")
     other.close()
+    told = len(world.said(world.slack))
     world.later(70)
-    assert world.said(world.slack) == world.said(world.email) == [OPENED]
+    assert world.said(world.slack)[told:] == world.said(world.email)[told:] == [OPENED]
+
+
+def test_on_a_full_disk_troubles_are_told_once_without_the_outbox_and_that_too(world: World) -> None:
+    with sqlite3.connect(world.path) as other:
+        other.execute("CREATE TRIGGER full BEFORE INSERT ON records BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    other.close()
+    world.present = [AWAY]
+    for _ in range(5):
+        with suppress(RetryableError):
+            world.later(70)
+    assert sorted(notice.title for notice in world.slack.notices) == [
+        "siemlite: Elasticsearch is unreachable",
+        "siemlite: the scheduler's own outbox cannot be used",
+    ]
+    assert "disk full" in str(world.slack.notices)
