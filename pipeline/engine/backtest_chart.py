@@ -11,6 +11,7 @@ from pipeline.events.values import instant_text
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _GROUPS_MAX = 10
 _WIDTH, _PANEL, _MARGIN, _BINS = 960, 170, 40, 120
+_SHORT_MS = 600_000
 _COLOURS = ("#3b6ea5", "#c8553d")
 
 
@@ -22,7 +23,9 @@ def chart_lines(found: Backtest, width: int) -> Iterator[str]:
     for variant, own in zip(found.variants, counts, strict=True):
         yield f"{variant.label}: {variant.summary}: {_alerts(variant)}"
         yield "".join(_BLOCKS[0 if not count else 1 + (count * 7) // highest] for count in own).rstrip()
-    yield f"{_day(found.from_ms)} to {_day(found.to_ms)}; a full column is {highest} {_noun(highest)}"
+    shown = 16 if found.to_ms - found.from_ms >= _SHORT_MS else 19
+    first, last = (instant_text(instant)[:shown].replace("T", " ") for instant in span)
+    yield f"{first} to {last}; a full column is {highest} {_noun(highest)}"
     yield from _table(found)
 
 
@@ -117,10 +120,6 @@ def _noun(count: int) -> str:
 
 def _group(group: Group) -> str:
     return " ".join(f"{name}={value}" for name, value in group) or "all events"
-
-
-def _day(instant_ms: int) -> str:
-    return instant_text(instant_ms)[:16].replace("T", " ")
 
 
 def _minute(instant_ms: int) -> str:

@@ -105,4 +105,5 @@ class Absence(Kind):
 
     def summary(self) -> str:
         """See `Kind.summary`."""
-        return f"no event for {duration_text(self.within)} after at least {self.at_least}"
+        known = f" within {duration_text(self.known_ms)}" if self.at_least > 1 else ""
+        return f"no event for {duration_text(self.within)} after at least {self.at_least}{known}"

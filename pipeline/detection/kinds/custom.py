@@ -167,4 +167,6 @@ class Custom(Kind):
     def summary(self) -> str:
         """See `Kind.summary`."""
         name = getattr(self.judge, "__name__", "a function").replace("_", " ")
+        if self.at_least > 1:
+            name = f"{name}, of at least {self.at_least} events"
         return name if self.within == 1 else f"{name} within {duration_text(self.within)}"

@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from pipeline.detection import Absence, Crossing, Detection, Match, Severity, Threshold, by_count
+from pipeline.detection import Absence, Crossing, Custom, Detection, Match, Severity, Threshold, Window, by_count
 from pipeline.detection.kind import Kind
 from pipeline.engine.backtest import Alarm, Backtest, Variant, alarms, histogram, retuned
 from pipeline.engine.backtest_chart import backtest_document, chart_lines, svg
@@ -33,8 +33,8 @@ def example() -> Backtest:
 
 
 def test_a_run_of_crossings_is_one_alert_and_drills_are_none() -> None:
-    found = alarms([finding(0, 50, 100, 201), finding(7, drill="d")], suppress_for=100)
-    assert found == (Alarm(EVIL, 0, 100, 3), Alarm(EVIL, 201, 201, 1))
+    found = alarms([finding(0, 50, 150, 251), finding(7, drill="d")], suppress_for=100)
+    assert found == (Alarm(EVIL, 0, 150, 3), Alarm(EVIL, 251, 251, 1))
 
 
 def test_a_proposal_changes_what_is_named() -> None:
@@ -62,6 +62,35 @@ def test_the_chart_counts_alerts_where_they_began() -> None:
     assert lines[-2:] == ["       1         0  all events", f"       1         1  user.id={EVIL[0][1]}"]
 
 
+def test_columns_are_as_high_as_they_count_on_one_scale() -> None:
+    many = tuple(Alarm((("user.id", str(number)),), HOUR, HOUR, 1) for number in range(4))
+    current = Variant("current", "a <lambda>", (Alarm((), 0, 0, 1), *many))
+    proposed = Variant("proposed", "a & b", many[:2])
+    both = Backtest(detection(FIVE), 0, 2 * HOUR, (current, proposed))
+    lines = list(chart_lines(both, 20))
+    assert (lines[1], lines[3]) == ("▂         █", "          ▄")
+    assert lines[4].endswith("a full column is 4 alerts")
+    root = ET.fromstring(svg(both))
+    columns = [rect for rect in root.iter("{http://www.w3.org/2000/svg}rect") if rect.find("*") is not None]
+    heights = [float(rect.get("height") or 0) for rect in columns]
+    assert [round(height / heights[1], 2) for height in heights] == [0.25, 1.0, 0.5]
+    assert [rect.findtext("{http://www.w3.org/2000/svg}title") for rect in columns] == [
+        "1 alert",
+        "4 alerts",
+        "2 alerts",
+    ]
+
+
+def test_a_proposal_for_a_function_is_told_from_what_it_changes() -> None:
+    def several(window: Window) -> bool:
+        return len(window.rows) > 1
+
+    kind = Custom(severity=Severity.LOW, judge=several, within=60_000, at_least=3)
+    changed = retuned(detection(kind), 7, None)
+    assert changed is not None
+    assert kind.summary() != changed.summary()
+
+
 def test_the_picture_is_well_formed_whatever_the_words_are() -> None:
     root = ET.fromstring(svg(example()))
     texts = [element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}text")]
@@ -73,6 +102,11 @@ def test_the_document_holds_every_alert() -> None:
     document = backtest_document(example())
     assert [len(variant["alerts"]) for variant in document["variants"]] == [2, 1]
     assert document["variants"][0]["alerts"][0]["first_crossing"] == "1970-01-01T00:00:00.000Z"
+
+
+def test_a_short_span_says_its_seconds() -> None:
+    short = Backtest(detection(FIVE), 0, 30_000, (Variant("current", "5 events", ()),))
+    assert list(chart_lines(short, 20))[2].startswith("1970-01-01 00:00:00 to 1970-01-01 00:00:30;")
 
 
 def test_nothing_found_is_said_plainly() -> None:
