@@ -11,10 +11,11 @@ from pipeline.alerts.ports import ApplyResult
 from pipeline.detection import Detection, Severity, Threshold, minutes
 from pipeline.elastic.compare_and_set import CONTROL_INDEX
 from pipeline.engine.finding import Finding
+from pipeline.events.values import instant_text
 from pipeline.scheduler.checkpoints import Checkpoints
 from pipeline.scheduler.ledger import Ledger, ledgers
 from pipeline.scheduler.passes import PassOutcome, run_pass
-from tests.acceptance.engine_world import DAY, HOUR, NOON, World, detection, failure
+from tests.acceptance.engine_world import DAY, HOUR, NOON, World, detection, failure, index_of
 from tests.unit.clocks import ManualClock
 
 BY_USER = detection(
@@ -41,14 +42,17 @@ def test_the_ledger_says_what_was_evaluated_what_not_and_how_late(es_url: str) -
     world.write([failure(NOON + 1_000 + n) for n in range(3)])
     world.write([failure(NOON + 4_000 + n, user=None) for n in range(2)])
     world.write([failure(NOON - 2 * DAY)])
+    elsewhere = {**failure(NOON + 1_500), "@timestamp": instant_text(NOON + 1_500), "event.id": "astray"}
+    world.client.index(index=index_of(NOON + DAY), id="astray", document=elsewhere)
     one_pass(world, clock)
     clock.advance(65)
     one_pass(world, clock)
     world.client.indices.refresh(index=CONTROL_INDEX)
     assert dict(ledgers(world.client)) == {
         BY_USER.id: Ledger(
-            evaluated=5,
+            evaluated=6,
             too_late=1,
+            misfiled=1,
             without_group=2,
             at_ms=NOON + 70_000,
             delay_ms=65_000,
