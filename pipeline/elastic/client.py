@@ -116,12 +116,12 @@ def api_failure(what: str, error: ApiError) -> ConfigurationError | RetryableErr
     """Return the exception for an answer that is an error, or is not Elasticsearch's.
 
     Behind a gateway, which answers in its place while no node is up, that passes. Elasticsearch names itself in the
-    header `X-Elastic-Product` of each answer since 7.14.
+    header `X-Elastic-Product` of each answer since 7.14, but for a request that is too large to be looked at (413).
     """
     if isinstance(error, UnsupportedProductError):
         return RetryableError(f"{what}: the answer is not Elasticsearch's (OpenSearch, or a gateway?)")
     found = failure(what, error.status_code, reason_of(error))
-    if isinstance(found, PermanentError) and "x-elastic-product" not in error.meta.headers:
+    if isinstance(found, PermanentError) and error.status_code != 413 and "x-elastic-product" not in error.meta.headers:
         return RetryableError(f"{what}: the answer is not Elasticsearch's ({error.status_code} {reason_of(error)})")
     return found
 

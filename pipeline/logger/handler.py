@@ -25,6 +25,7 @@ from pipeline.logger.records import (
     without_source,
 )
 from pipeline.logger.security import SecurityLogger
+from pipeline.logger.structured import event_dict_fields
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "event"}
 
@@ -63,7 +64,7 @@ class SecurityHandler(logging.Handler):
         try:
             # A record made while one is being formatted (by an object that logs in `__str__`) keeps its raw text.
             wrapped: object = record.msg
-            if isinstance(wrapped, Mapping) and "event" in wrapped and not nested:
+            if isinstance(wrapped, Mapping) and isinstance(wrapped.get("event"), str) and not nested:
                 self._structured(record, wrapped)
                 return
             message = text_of(record.msg) if nested else self._message(record)
@@ -90,16 +91,12 @@ class SecurityHandler(logging.Handler):
         except Exception:  # noqa: BLE001 - wrong arguments, or hostile ones
             return text_of(record.msg)
 
-    def _structured(self, record: logging.LogRecord, wrapped: Mapping[str, object]) -> None:
+    def _structured(self, record: logging.LogRecord, wrapped: Mapping[str, Any]) -> None:
         """Log the event dict that structlog's `wrap_for_formatter` puts in a record's message."""
-        fields = _fields(record, text_of(wrapped["event"]))
-        for key, value in wrapped.items():
-            if key not in ("event", "security_event", "level", "timestamp", "exc_info") and not key.startswith("_"):
-                fields.setdefault(key, value)
-        error = exception_of(wrapped.get("exc_info"))
-        if error is not None:
-            fields.update(exception_fields(error))
-        self._security.submit(fields, event_of(wrapped.get("security_event")), level=_level(record))
+        told = event_dict_fields({key: value for key, value in wrapped.items() if isinstance(key, str)})
+        named = wrapped.get("security_event") or vars(record).get("event")
+        fields = {**_fields(record, text_of(told.pop("message"))), **told, "log.logger": record.name}
+        self._security.submit(fields, event_of(named), level=_level(record))
 
     def _named(self, arguments: Mapping[str, object]) -> Mapping[str, object]:
         """Return arguments that a message names, the secrets among them hidden while their names are known."""

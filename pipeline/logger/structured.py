@@ -43,7 +43,7 @@ def security_processor(security: SecurityLogger, *, only_named: bool = False) ->
         try:
             named = event_dict.get("security_event")
             if (named is not None or not only_named) and not is_own(_logger_name(logger, event_dict)):
-                security.submit(_fields(event_dict), event_of(named), level=_level(method, event_dict))
+                security.submit(event_dict_fields(event_dict), event_of(named), level=_level(method, event_dict))
             if isinstance(named, EventType):
                 event_dict["security_event"] = named.code
         except Exception as error:  # noqa: BLE001 - a processor must not end the application
@@ -64,7 +64,8 @@ def _level(method: str, event_dict: Mapping[str, Any]) -> str:
     return level_of(number)
 
 
-def _fields(event_dict: Mapping[str, Any]) -> dict[str, Any]:
+def event_dict_fields(event_dict: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of the event that an event dict of structlog's tells of."""
     fields: dict[str, Any] = {"message": event_dict.get("event")}
     if event_dict.get("logger") is not None:
         fields["log.logger"] = event_dict["logger"]

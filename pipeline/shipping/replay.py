@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from elasticsearch import Elasticsearch
+from elasticsearch import ApiError, Elasticsearch
 
-from pipeline.elastic.client import failure, translated
+from pipeline.elastic.client import failure, reason_of, translated
 from pipeline.events.values import instant_text
 from pipeline.shipping.letters import INDEX, local_letters, mark_replayed
 
 _PAGE = 200
 _GROUP_BYTES = 4 * 1024 * 1024
+_TOO_LARGE = 413
 _OF_ONE_LETTER = (400, 403, 404, 409, 413)
 """What a server answers of one document or its index: refused, closed, blocked, changed meanwhile, too large."""
 
@@ -78,7 +79,7 @@ def replay(client: Elasticsearch, folder: Path, now_ms: int, progress: Callable[
     total = Replayed(0, 0)
     with translated("replaying dead letters"):
         for letters in _groups(kept_letters(client, folder)):
-            found = _restored(client, folder, letters, now_ms)
+            found = _tried(client, folder, letters, now_ms)
             total = Replayed(total.stored + found.stored, total.refused + found.refused, total.reason or found.reason)
             if progress is not None:
                 progress(total.stored + total.refused)
@@ -89,14 +90,34 @@ def _groups(letters: Iterable[KeptLetter]) -> Iterator[list[KeptLetter]]:
     """Yield the letters in groups that make one request each."""
     group: list[KeptLetter] = []
     size = 0
+    ids: set[str] = set()
     for letter in letters:
-        if group and (len(group) >= _PAGE or size + len(letter.document) > _GROUP_BYTES):
+        # One may be kept in the file and in the index as well: the second finds what became of the first.
+        full = len(group) >= _PAGE or size + len(letter.document) > _GROUP_BYTES or letter.event_id in ids
+        if group and full:
             yield group
             group, size = [], 0
+            ids.clear()
         group.append(letter)
+        ids.add(letter.event_id)
         size += len(letter.document)
     if group:
         yield group
+
+
+def _tried(client: Elasticsearch, folder: Path, letters: list[KeptLetter], now_ms: int) -> Replayed:
+    """Do as `_restored` does, in smaller groups where the request is too large."""
+    try:
+        return _restored(client, folder, letters, now_ms)
+    except ApiError as error:
+        if error.status_code != _TOO_LARGE:
+            raise
+        if len(letters) == 1:
+            return Replayed(0, 1, f"{letters[0].event_id} to {letters[0].index}: {reason_of(error)} (413)")
+    half = len(letters) // 2
+    first = _tried(client, folder, letters[:half], now_ms)
+    second = _tried(client, folder, letters[half:], now_ms)
+    return Replayed(first.stored + second.stored, first.refused + second.refused, first.reason or second.reason)
 
 
 def _restored(client: Elasticsearch, folder: Path, letters: list[KeptLetter], now_ms: int) -> Replayed:

@@ -17,6 +17,7 @@ from pipeline.errors import ConfigurationError
 
 GLOB_SECONDS = 1.0
 _SAID_MAX = 1_000
+_LINKS_MOST = 40
 
 
 class Discovery:
@@ -81,13 +82,27 @@ class Discovery:
 
 
 def _link_is_trusted(name: str, target: os.stat_result) -> bool:
-    """Return whether the links on the way to `name`, itself included, were made by root, by us, or by its owner."""
+    """Return whether every link on the way from `name` to `target` was made by root, by us, or by its owner."""
     trusted = {0, os.geteuid(), target.st_uid}
+    left = [part for part in name.split("/") if part]
+    path, links = "/", 0
     try:
-        for part in (name, *map(str, Path(name).parents)):
-            status = os.lstat(part)
-            if stat.S_ISLNK(status.st_mode) and status.st_uid not in trusted:
+        while left:
+            part = left.pop(0)
+            if part == "..":
+                path = os.path.dirname(path)  # noqa: PTH120 - a path of links, step by step
+                continue
+            here = os.path.join(path, part)  # noqa: PTH118
+            status = os.lstat(here)
+            if not stat.S_ISLNK(status.st_mode):
+                path = here
+                continue
+            links += 1
+            if status.st_uid not in trusted or links > _LINKS_MOST:
                 return False
+            leads = os.readlink(here)  # noqa: PTH115
+            path = "/" if leads.startswith("/") else path
+            left = [step for step in leads.split("/") if step not in ("", ".")] + left
     except OSError:
         return False
     return True

@@ -70,7 +70,9 @@ _WITH_OPTION = rf"(?:{_ONE})(?:\.exe)?+ (?:[^|;&]{{0,{_REACH}}}?[ '\"])??-"
 _AUDIT = "a0="
 """How the arguments of a command begin in a record of audit's: `a0="sshpass" a1="-p" a2="…"`."""
 
-_ARGUMENT = re.compile(r'(?<![\w-])a[0-9]{1,4}="([^"]*+)"')
+_ARGUMENT = re.compile(r'(?<![\w-])a[0-9]{1,4}=("[^"]*+"|(?:[0-9A-F]{2})++(?![\w"]))')
+"""An argument: in quotes, or in hexadecimal where it holds what quotes could not."""
+
 _ANY = re.compile(f"{_WITH_OPTION}|{_AUDIT}")
 _ANY_BYTES = re.compile(f"{_WITH_OPTION}|{_AUDIT}".encode())
 
@@ -113,25 +115,31 @@ def _audited(text: str, marker: str, is_sensitive: Callable[[str], bool]) -> str
     hidden here.
     """
     found = list(_ARGUMENT.finditer(text))
-    if not found:
-        return text
-    given = [match[1] for match in found]
-    shown = _shown(given, marker, is_sensitive)
+    given = [_argument(match[1]) for match in found]
     parts: list[str] = []
     done = 0
-    for match, before, after in zip(found, given, shown, strict=True):
+    for match, before, after in zip(found, given, _shown(given, marker, is_sensitive), strict=True):
         if after != before:
-            parts += (text[done : match.start(1)], after)
+            parts += (text[done : match.start(1)], f'"{after}"')
             done = match.end(1)
     return "".join(parts) + text[done:]
 
 
+def _argument(written: str) -> str:
+    if written.startswith('"'):
+        return written[1:-1]
+    return bytes.fromhex(written).decode("utf-8", "backslashreplace")
+
+
 def _shown(given: list[str], marker: str, is_sensitive: Callable[[str], bool]) -> list[str]:
+    """Return the arguments with secrets hidden; a command may itself be an argument, as sudo's is."""
     shown = list(given)
-    name = given[0].rpartition("/")[2].removesuffix(".exe")
-    command = None if name in _LOGINS and "login" not in given else _COMMANDS.get(name)
-    for at, argument in enumerate(given[1:], 1):
+    command: _Command | None = None
+    for at, argument in enumerate(given):
         if not argument.startswith("-"):
+            name = argument.rpartition("/")[2].removesuffix(".exe")
+            if name in _COMMANDS and (name not in _LOGINS or "login" in given[at:]):
+                command = _COMMANDS[name]
             continue
         name, mark, _ = argument.partition("=")
         following = at + 1 < len(given)
@@ -145,7 +153,7 @@ def _shown(given: list[str], marker: str, is_sensitive: Callable[[str], bool]) -
             option = command.option.match(line, 1)
             if option is None:
                 continue
-            if option.end() >= len(argument) + 1 and following:
+            if option.end() > len(argument) + 1 and following:
                 shown[at + 1] = _hidden(given[at + 1], marker, command.parted)
             else:
                 shown[at] = argument[: option.end() - 1] + _hidden(argument[option.end() - 1 :], marker, command.parted)

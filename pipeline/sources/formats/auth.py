@@ -70,9 +70,6 @@ _FAILURE = "authentication failure; "
 _PAM_KEYS = ("logname=", " uid=", " euid=", " tty=", " ruser=", " rhost=", " user=")
 _SESSION_CLOSED = "session closed for user "
 _SUDO_USER_MAX = 256
-_FAILED_SU = re.compile(
-    r"FAILED (?:SU \(to (?P<to>.*)\) (?P<by>.*) on (?P<tty>\S+)|su for (?P<whom>.*) by (?P<who>.*))", re.DOTALL
-)
 _SUDO_FIELD = re.compile(r"(?:HOST|TTY|CHROOT|PWD|USER|GROUP|TSID|ENV|COMMAND)=")
 _SUDO_DENIED = ("user NOT in sudoers", "user NOT authorized on host", "command not allowed")
 _SUDO_ATTEMPTS = re.compile(r"(?P<attempts>\d{1,6}) incorrect password attempts?")
@@ -244,17 +241,25 @@ def _sudo(text: str) -> Meaning:
 
 
 def _su(text: str) -> Meaning:
-    match = _FAILED_SU.fullmatch(text)
-    if match is None:
+    """Read util-linux's `FAILED SU (to root) ann on pts/0` and shadow's `FAILED su for root by ann`."""
+    if text.startswith("FAILED SU (to "):
+        before, _, tty = text.removeprefix("FAILED SU (to ").rpartition(" on ")
+        to, found, by = before.partition(") ")
+    elif text.startswith("FAILED su for "):
+        to, found, by = text.removeprefix("FAILED su for ").rpartition(" by ")
+        tty = ""
+    else:
+        return NOTHING
+    if not found:
         return NOTHING
     return Meaning(
         {
             "event": "LOGIN_FAILURE",
             "reason": "authentication_failure",
             "method": "su",
-            **_word("userId", match["to"] or match["whom"] or ""),
-            **_word("ruser", match["by"] or match["who"] or ""),
-            **_word("tty", match["tty"] or ""),
+            **_word("userId", to),
+            **_word("ruser", by),
+            **_word("tty", tty),
         }
     )
 

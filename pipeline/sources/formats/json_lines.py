@@ -33,6 +33,7 @@ _INTEGERS = 1 << 63
 """Beyond which an integer is no instant, nor one that a position could hold."""
 
 _DIGITS_64 = 19
+_COMMA = re.compile(r',[ \t]*"')
 _STARTS_TRIED = 100
 _LEVELS_CLOSED = 8
 
@@ -107,7 +108,7 @@ class JsonLines:
         text = _text(head)
         event = _beginning(text)
         if tail and text.lstrip().startswith("{"):
-            _end(tail.decode("utf-8", "backslashreplace"), event, within_context='"context"' in text)
+            _end(tail.decode("utf-8", "backslashreplace"), event)
         if not event:
             event = self._failed(head)
         elif self._time is not None and not (event.get("timestamp") or event.get("@timestamp")):
@@ -201,43 +202,35 @@ def _members(text: str, at: int, into: Event, levels: int) -> None:
             return
 
 
-def _end(text: str, into: Event, *, within_context: bool) -> None:
-    """Add the members that are complete in the end of an object's text, also of the object `context` within it."""
-    at = -1
-    for _ in range(_STARTS_TRIED):
-        at = text.find(',"', at + 1)
-        if at < 0:
+def _end(text: str, into: Event) -> None:
+    """Add the members of an object that its text ends with, and that are not in `into` already.
+
+    Members of an object within it are left: nobody can tell which one that is, and a client may have written it.
+    """
+    for _, found in zip(range(_STARTS_TRIED), _COMMA.finditer(text), strict=False):
+        outer = _outermost(text, found.end() - 1)
+        if outer is not None:
+            for name, value in outer.items():
+                into.setdefault(name, value)
             return
-        objects = _objects(text, at)
-        if objects is None:
-            continue
-        *inner, outer = objects
-        into.update(outer)
-        if inner and within_context:
-            context = into.setdefault("context", {})
-            if isinstance(context, dict):
-                context.update(inner[-1])
-        return
 
 
-def _objects(text: str, at: int) -> list[Event] | None:
-    """Return what follows the comma at `at` as the rests of objects, the innermost first, if it is nothing else."""
-    found: list[Event] = []
-    rest = text[at + 1 :]
-    while len(found) < _LEVELS_CLOSED:
+def _outermost(text: str, at: int) -> Event | None:
+    """Return the rest of the outermost object, where all that follows `at` are the rests of objects within objects."""
+    rest = text[at:]
+    for _ in range(_LEVELS_CLOSED):
         try:
             value, end = _decoder.raw_decode("{" + rest)
         except (ValueError, RecursionError):
             return None
-        found.append({str(_clean(key)): _clean(item) for key, item in value.items()})
         rest = rest[end - 1 :].strip(" \t\r\0")
         if not rest:
-            return found
-        if rest.startswith("}") and not rest.strip("} "):
-            return found
+            return {str(_clean(key)): _clean(item) for key, item in value.items()}
+        if rest.startswith("}"):
+            return None if rest.strip("} \t") else {}
         if not rest.startswith(","):
             return None
-        rest = rest[1:]
+        rest = rest[1:].lstrip()
     return None
 
 

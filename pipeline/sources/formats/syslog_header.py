@@ -25,7 +25,7 @@ _HEADER = re.compile(
     rf"(?:(?P<month>{'|'.join(_NAMES)}) {{1,2}}(?P<day>\d{{1,2}}) "
     r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?P<fraction>[.,]\d{1,9})?"
     r"|(?P<iso>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?))"
-    r":? (?:(?P<year>\d{4}) (?=\S+ \S))?(?:<\w+\.\w+> )?(?P<host>\S+) ?(?P<rest>.*)",
+    r":? (?:(?P<year>(?:19|20)\d\d) (?=[^\s:\[]+ \S))?(?:<\w+\.\w+> )?(?P<host>\S+) ?(?P<rest>.*)",
     re.DOTALL,
 )
 _FACILITIES = "kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local[0-7]"

@@ -411,3 +411,16 @@ def test_an_event_that_structlog_wrapped_for_a_formatter_is_the_event_that_it_wa
     (event,) = events
     assert (event["event"]["code"], event["user"]["id"], event["message"]) == ("LOGIN_FAILURE", "u-1", "login failed")
     assert "siemlite" not in event
+
+
+def test_a_message_that_is_a_mapping_is_read_as_structlogs_and_loses_nothing(log: logging.Logger) -> None:
+    stack = {"exc_type": "ValueError", "exc_value": "no", "frames": [{"locals": {"typed": "Winter-Rose-77"}}]}
+    with captured_events() as events:
+        log.warning({"event": "login failed", 1: 2, "user_id": "u-1"}, extra={"event": SecurityEvent.LOGIN_FAILURE})
+        log.warning({"event": "failed", "exception": [stack]})
+        trace = 'Traceback (most recent call last):\n  File "a.py", line 1\n    x("Winter-Rose-77")\nE: no'
+        log.warning({"event": "failed", "exception": trace})
+    assert [event["event"]["code"] for event in events] == ["LOGIN_FAILURE", "LOG_RECORD", "LOG_RECORD"]
+    assert events[0]["user"]["id"] == "u-1"
+    assert events[1]["error"]["type"] == "ValueError"
+    assert "Winter-Rose" not in str(events)

@@ -338,6 +338,12 @@ def test_a_link_that_somebody_put_into_a_folder_of_logs_leads_nowhere(tmp_path: 
     follower = Follower(folder / pattern)
     assert sorted(map(str, follower.settle())) == ["a", "b"]
     assert any("evil.log is a link that somebody else made; name it whole" in text for text in follower.said)
+    (folder / "chain.log").symlink_to("../elsewhere/next.log")  # ours, and leads to another's
+    (elsewhere / "next.log").symlink_to(secret)
+    os.chown(elsewhere / "next.log", 12_345, 12_345, follow_symlinks=False)
+    (folder / "up.log").symlink_to("../logs/./b")
+    assert follower.settle() == []
+    assert any("chain.log is a link that somebody else made" in text for text in follower.said)
     named = Follower(folder / "evil.log")
     assert named.settle() == ["secret"]
 

@@ -276,6 +276,13 @@ def test_no_message_takes_long() -> None:
         ("login", "LOGIN ON a BY " + " FROM a" * (length // 7)),
         ("sudo", "a : " + "TTY= ; " * (length // 7)),
         ("sudo", " " * length),
+        ("su", "FAILED SU (to " + ") on " * (length // 5) + " "),
+        ("su", "FAILED su for " + " by " * (length // 4)),
+        ("sshd", "error: PAM: a" + " for a from b" * (length // 13) + " "),
+        ("sshd", "Connection closed by invalid user" + " 1.1.1.1 port 2" * (length // 15) + " "),
+        ("sshd", "Disconnecting authenticating user" + " 1.1.1.1 port 2: " * (length // 17)),
+        ("sshd", "User " + " from a not allowed because" * (length // 27)),
+        ("login", "'" + "' logged in  on '" * (length // 17)),
     ]
     for program, text in hostile:
         started = time.process_time()

@@ -191,6 +191,13 @@ def test_what_stands_around_a_line_does_not_hide_an_attempt(line: bytes) -> None
     assert event.get("host.name") in (None, "web1", "alpine")
 
 
+def test_a_host_may_be_called_by_a_number() -> None:
+    log = authlog()
+    for host in ("1234", "2031"):
+        (event,) = log.parse(f"Nov 26 10:00:00 {host} sshd[1]: hello".encode())
+        assert (event["host.name"], event["timestamp"]) == (host, "2015-11-26T10:00:00.000Z")
+
+
 def test_a_message_repeated_is_as_many_events() -> None:
     line = (
         b"Dec 10 07:13:56 h sshd[2]: message repeated 5 times: [ Failed password for root from 192.0.2.1 port 2 ssh2]"
