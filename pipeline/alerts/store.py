@@ -12,6 +12,7 @@ two leaves no group untold. When `apply` raises, any part may have been written,
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from elasticsearch import Elasticsearch
 
@@ -39,6 +40,8 @@ _log = logging.getLogger(__name__)
 _WRITE_BATCH = 200
 _ROUNDS = 20
 _COUNTED_ANEW_MS = 86_400_000
+_WHOLE_EVERY_S = 300.0
+_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,19 @@ class _Draft:
     case: _Case
     before: Alert | None
     after: Alert
+
+
+class _Count(NamedTuple):
+    """Events counted; `further` ones come to those that the alert has."""
+
+    events: int
+    further: bool
+
+
+def _goes_on_for_long(decision: Amend) -> bool:
+    before, after = decision.before, decision.after
+    long = before.last_ms - before.first_ms > _COUNTED_ANEW_MS
+    return long and after.first_ms == before.first_ms and after.last_ms > before.last_ms
 
 
 class AlertStore:
@@ -81,6 +97,7 @@ class AlertStore:
         self._limits = limits or Limits()
         self._amending = Amending(routes, self._quiet, self._limits, clock)
         self._set_up = False
+        self._whole_until: dict[tuple[str, int], float] = {}
 
     def apply(self, detection: Detection, findings: Iterable[Finding], *, on_purpose: bool = False) -> ApplyResult:
         """Write what `findings` of `detection` mean.
@@ -135,13 +152,13 @@ class AlertStore:
         counts = self._counts(detection, decided)
         drafts = []
         for (case, decision), counted in zip(decided, counts, strict=True):
-            count = counted
+            count = counted.events
             if isinstance(decision, Open):
                 alert = new_alert(detection, case.key, case.group, decision.episode, count=count, drill=case.drill)
                 drafts.append(_Draft(case, None, alert))
             else:
                 before = next(a for a in known[case.key].near if a.episode.number == decision.after.number)
-                if _goes_on_for_long(decision):
+                if counted.further:
                     count += before.count
                 after = self._amending.amended(before, decision, count)
                 if after != before:
@@ -170,15 +187,32 @@ class AlertStore:
                 found[case.key] = detection.kind.renewed(crossings, case.crossings)
         return found
 
-    def _counts(self, detection: Detection, decided: Sequence[tuple[_Case, Open | Amend]]) -> Sequence[int]:
-        wanted = []
+    def _counts(self, detection: Detection, decided: Sequence[tuple[_Case, Open | Amend]]) -> Sequence[_Count]:
+        """Return how many events each episode has, or had since it was amended last.
+
+        One that lasts for weeks would otherwise be counted through all their indices in each pass. What came out of
+        order meanwhile is in the next whole count, minutes later.
+        """
+        if not decided:
+            return ()
+        now = self._clock.monotonic()
+        if len(self._whole_until) >= _REMEMBERED:
+            self._whole_until.clear()
+        wanted: list[Wanted] = []
+        further: list[bool] = []
         for case, decision in decided:
             episode = decision.episode if isinstance(decision, Open) else decision.after
             first_ms = episode.first_ms
+            part = False
             if isinstance(decision, Amend) and _goes_on_for_long(decision):
-                first_ms = decision.before.last_ms + 1
+                part = now < self._whole_until.get((case.key, episode.number), 0.0)
+                if part:
+                    first_ms = decision.before.last_ms + 1
+                else:
+                    self._whole_until[case.key, episode.number] = now + _WHOLE_EVERY_S
             wanted.append(Wanted(case.group, first_ms, episode.last_ms, case.drill))
-        return self._evidence.counts(detection, wanted) if wanted else ()
+            further.append(part)
+        return [_Count(*one) for one in zip(self._evidence.counts(detection, wanted), further, strict=True)]
 
     def _owed(self, drafts: Sequence[_Draft]) -> list[_Draft]:
         """Fill the outboxes of new alerts, but for those that a silence or another alert keeps quiet."""
@@ -295,14 +329,3 @@ def _cases(findings: Iterable[Finding]) -> list[_Case]:
         for (detection_id, group, drill), found in crossings.items()
         if found
     ]
-
-
-def _goes_on_for_long(decision: Amend) -> bool:
-    """Return whether only the new part of the episode is counted.
-
-    One that lasts for weeks would otherwise be counted through all their indices in each pass. What came late for
-    the part before is then not in the count.
-    """
-    before, after = decision.before, decision.after
-    longest = before.last_ms - before.first_ms > _COUNTED_ANEW_MS
-    return longest and after.first_ms == before.first_ms and after.last_ms > before.last_ms

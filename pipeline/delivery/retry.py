@@ -40,7 +40,9 @@ class RetryPolicy:
         """Return the delay after `failures` failures in a row; `share` is a random number in [0, 1)."""
         widest = min(self.ceiling_s, self.base_s * 2.0 ** min(max(failures, 1) - 1, 30))
         asked = min(retry_after_s or 0.0, self.retry_after_max_s)
-        return max(self.floor_s, share * widest) if asked <= 0 else asked + share * min(widest, 5.0)
+        if asked <= 0:
+            return max(self.floor_s, share * widest)
+        return asked + share * (widest if failures > self.min_attempts else min(widest, 5.0))
 
     def failed(self, delivery: Delivery, failure: Failure, now_ms: int, share: float) -> Delivery:
         """Return the entry after a failed attempt at `now_ms`."""

@@ -245,7 +245,7 @@ def test_a_dead_delivery_is_owed_again_when_somebody_asks_for_it(world: World) -
     assert world.actions.given_up() == []
 
 
-def test_an_episode_that_lasts_for_days_is_counted_where_it_went_on(world: World) -> None:
+def test_an_episode_that_lasts_for_days_is_counted_where_it_went_on_and_wholly_now_and_then(world: World) -> None:
     value = address("203.0.113.7")
     counted: list[tuple[int, int]] = []
     counts = world.engine.evidence
@@ -261,6 +261,16 @@ def test_an_episode_that_lasts_for_days_is_counted_where_it_went_on(world: World
         world.clock.advance(1800)
         world.apply()
     [alert] = world.alerts()
-    assert alert.count == 180
-    assert alert.episode.first_ms == start
+    assert (alert.count, alert.episode.first_ms) == (180, start)
+    for _ in range(2):
+        world.engine.add(value, *(world.clock.now_ms() + n for n in range(3)))
+        world.clock.advance(10)
+        world.apply()
     assert counted[-1][0] > start + 24 * HOUR
+    world.engine.add(value, world.clock.now_ms() - 60_000)  # of a host that is behind
+    world.clock.advance(400)
+    world.engine.add(value, *(world.clock.now_ms() - n for n in range(3)))
+    world.apply()
+    [alert] = world.alerts()
+    assert counted[-1][0] == start
+    assert alert.count == 180 + 3 + 3 + 1 + 3
