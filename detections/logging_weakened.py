@@ -1,7 +1,7 @@
 """Configuration of logging, auditing or alerting changed.
 
-Looks at the words of the metadata `setting` of a CONFIG_CHANGE, such as `logging.level`, `enableAuditLog` or
-`SECURITY_LOG_ENABLED`, however they are joined, alone or in a list.
+Looks at the words of the metadata `setting` of a CONFIG_CHANGE, which the alert names, such as `logging.level`,
+`enableAuditLog` or `SECURITY_LOG_ENABLED`, however they are joined, alone or in a list.
 
 Triage: is there a ticket? What is no longer recorded since, and did something happen in that time? Restore the
 setting first and ask second.
@@ -16,28 +16,40 @@ from pipeline.detection import Custom, Severity, Window, event, hours
 
 SETTING = "siemlite.data.setting"
 WORDS = frozenset(
-    {"log", "logs", "logger", "loggers", "logging", "loglevel", "logfile", "audit", "auditing", "auditd", "auditlog"}
-    | {"alert", "alerts", "alerting", "alertmanager", "monitoring", "siem", "siemlite", "syslog", "rsyslog"}
-    | {"cloudtrail", "cloudwatch", "splunk", "auditenabled"}
+    {"log", "logs", "logger", "loggers", "logging", "logfile", "audit", "auditing", "auditd", "auditenabled"}
+    | {"alert", "alerts", "alerting", "alertmanager", "monitoring", "siem", "siemlite", "splunk"}
 )
+BEGINNINGS = ("auditlog", "cloudtrail", "cloudwatch", "loglevel", "logstash", "rsyslog", "syslog")
+SESSION = frozenset({"in", "out", "on", "off"})
+"""What follows `log` where people log in and out."""
+
+SEGMENT = re.compile(r"[A-Za-z]+")
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 JOINED = {("cloud", "trail"), ("cloud", "watch")}
 
 
-def about_logging(window: Window) -> bool:
-    """Judge the settings that the latest changes name, word by word."""
-    for row in window.latest:
-        words = [word.lower() for word in WORD.findall(str(window.value(row, SETTING) or "")[:1000])]
-        if not WORDS.isdisjoint(words) or not JOINED.isdisjoint(pairwise(words)):
+def is_about_logging(setting: str) -> bool:
+    """Look at a setting's name word by word, however they are joined."""
+    for segment in SEGMENT.findall(setting[:1000]):
+        words = [word.lower() for word in WORD.findall(segment)]
+        pairs = list(pairwise(words))
+        if segment.lower().startswith(BEGINNINGS) or segment.lower() in WORDS or not JOINED.isdisjoint(pairs):
+            return True
+        if any(word in WORDS and not (word == "log" and after in SESSION) for word, after in pairwise([*words, ""])):
             return True
     return False
+
+
+def about_logging(window: Window) -> bool:
+    """Judge the settings that the latest changes name."""
+    return any(is_about_logging(str(window.value(row, SETTING) or "")) for row in window.latest)
 
 
 detection = Custom(
     severity=Severity.HIGH,
     attack=("T1562.001", "T1562.008"),
     where={"event.code": "CONFIG_CHANGE"},
-    group_by="service.name",
+    group_by=("service.name", SETTING),
     judge=about_logging,
     fields=(SETTING,),
     suppress_for=hours(4),
@@ -63,6 +75,9 @@ detection = Custom(
                 "db.audit_trail",
                 "spring.logging.level.root",
                 "aws.cloudTrail.enabled",
+                "AUDITlog",
+                "logstash.host",
+                "rsyslogd.conf",
             )
         ),
         event({SETTING: ["login.banner", "audit.enabled"]}),
@@ -79,9 +94,10 @@ detection = Custom(
                 "auditorium.capacity",
                 "catalog.size",
                 "dialogTimeout",
+                "logInTimeout",
+                "logOutRedirectUrl",
             )
         ),
         event({SETTING: "logging.level", "event.code": "ADMIN_ACTION"}),
-        event(),
     ],
 )

@@ -5,7 +5,8 @@ alone, so that an attack from a network whose addresses are used once each, as t
 
 Triage: what have the addresses in common: a network, a country, a user agent? Is each account tried once or twice?
 Look for successes among them (their owners' habits tell which), and slow the login down for what they have in common.
-False positives: the login page's own trouble; the first morning after a change of all passwords.
+False positives: the login page's own trouble; the first morning after a change of all passwords; a service with
+thousands of logins an hour, for which a copy of this file has higher numbers.
 """
 
 from pipeline.detection import DistinctCount, Severity, burst, by_count, hours

@@ -129,7 +129,11 @@ def _indices(app: App) -> Iterator[Finding]:
             text = f"holds the day of {other} as well: an event that is in both counts twice; rename or close one"
             yield Finding("note", f"index {index.name}", text)
     for missing in Mappings(app.client).judged(found).missing:
-        yield Finding("wrong", "indices", missing.text.partition(": see ")[0])
+        text = missing.text.removesuffix(": see `siemlite check`")
+        repair = (
+            "reindex it under siemlite's template, rename it, or close it" if text != missing.text else "restore it"
+        )
+        yield Finding("wrong", "indices", f"{text}; {repair}")
 
 
 def _detections(app: App) -> Iterator[Finding]:

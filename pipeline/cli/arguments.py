@@ -1,7 +1,7 @@
 """Reading what people type: instants and spans of time."""
 
 from collections.abc import Sequence
-from datetime import tzinfo
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -37,13 +37,19 @@ def timezone_argument(name: str | None, *, live: bool = False) -> tzinfo:
     Without a name it is UTC, and this machine's own for `live` lines of syslog, which are in the local time of who
     writes them.
     """
+    if name is None:
+        return _of_this_machine() if live else ZoneInfo("UTC")
     try:
-        if name is None:
-            return get_localzone() if live else ZoneInfo("UTC")
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        given = "this machine's timezone" if name is None else f"--timezone {name!r}"
-        raise ConfigurationError(f"{given} is not known; write --timezone Europe/Berlin, say") from None
+        raise ConfigurationError(f"--timezone {name!r} is not known; write a name such as Europe/Berlin") from None
+
+
+def _of_this_machine() -> tzinfo:
+    try:
+        return get_localzone()
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # TZ in POSIX form, as `CET-1CEST`: what it is now
+        return datetime.now().astimezone().tzinfo or UTC
 
 
 def listen_arguments(addresses: Sequence[str], cert: str | None, key: str | None) -> tuple[Listen, ...]:

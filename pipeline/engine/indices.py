@@ -51,10 +51,22 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """That part of an index is not there: `text` says what, `day_ms` is the first instant of the day it holds."""
+    """That part of an index is not there, or not to be had: `text` says what.
+
+    `day_ms` is the first instant of the day it holds, `until_ms` the last one that it is known to hold, where that is
+    not of that day; without either it may hold any.
+    """
 
     text: str
     day_ms: int | None
+    until_ms: int | None = None
+
+    def overlaps(self, first_ms: int, last_ms: int) -> bool:
+        """Return whether events of `[first_ms, last_ms]` can be in it."""
+        if self.day_ms is None:
+            return True
+        end_ms = self.day_ms + DAY_MS - 1 if self.until_ms is None else self.until_ms
+        return self.day_ms <= last_ms and first_ms <= end_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +78,7 @@ class Indices:
 
     def trouble(self, first_ms: int, last_ms: int) -> str:
         """Say what is missing of the indices that can hold events of `[first_ms, last_ms]`, if anything is."""
-        of_these = [
-            one.text
-            for one in self.missing
-            if one.day_ms is None or (one.day_ms <= last_ms and first_ms < one.day_ms + DAY_MS)
-        ]
+        of_these = [one.text for one in self.missing if one.overlaps(first_ms, last_ms)]
         return "; ".join(of_these[:3])
 
     def overlapping(self, first_ms: int, last_ms: int) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ CLEAR_S = 30.0
 _CLAIM_MS = 60_000
 _ROUTED_AS = "siemlite_operations"
 _CONSOLE = "console"
+_OUTBOX = "outbox"
 
 _log = logging.getLogger(__name__)
 
@@ -75,18 +76,18 @@ class Operations:
         self._share = share
         self._since: dict[str, float] = {}
         self._last_seen: dict[str, float] = {}
-        self._told_without: set[str] = set()
+        self._told_without: dict[str, Notice] = {}
         self._started = clock.monotonic()
 
     def look(self) -> None:
         """Raise what lasts and clear what is over. Raises `RetryableError` where the outbox cannot be used."""
         present = {trouble.name: trouble for check in self._checks for trouble in check()}
         try:
+            self._take_over(present)
             self._settle(present)
         except RetryableError as error:
             self._tell_without_outbox([*present.values(), _outbox_fails(error)])
             raise
-        self._told_without.clear()
 
     def _settle(self, present: Mapping[str, Trouble]) -> None:
         now = self._clock.monotonic()
@@ -105,18 +106,40 @@ class Operations:
                 self._clear(name, notice)
 
     def _tell_without_outbox(self, present: Sequence[Trouble]) -> None:
-        """Tell of what lasts by every channel that takes it, once until the outbox can be used again."""
+        """Tell of what lasts, and was not told of before, by every channel that takes it."""
         now = self._clock.monotonic()
+        try:
+            raised = self._outbox.troubles()
+        except RetryableError:
+            raised = {}
         for trouble in present:
             since = self._since.setdefault(trouble.name, now)
             self._last_seen[trouble.name] = now
-            if trouble.name in self._told_without or now - since < trouble.patience_s:
+            known = trouble.name in raised or trouble.name in self._told_without
+            if known or now - since < trouble.patience_s:
                 continue
             notice = self._notice(trouble)
             _log.error("%s: %s", trouble.title, trouble.text)
             failures = [self._attempt(channel, notice) for channel in self._chosen(trouble)]
             if not all(failures):
-                self._told_without.add(trouble.name)
+                self._told_without[trouble.name] = notice
+
+    def _take_over(self, present: Mapping[str, Trouble]) -> None:
+        """Give to the outbox, once it can be used again, what was told without it; it tells of their ends.
+
+        That it could not be used is over with that. Raises `RetryableError` where it still cannot.
+        """
+        now = self._clock.now_ms()
+        fails = self._told_without.get(_OUTBOX)
+        if fails is not None:
+            self._outbox.raise_(_OUTBOX, fails, (), now)
+        for name, notice in list(self._told_without.items()):
+            self._outbox.raise_(name, notice, (), now)
+            if name not in present and name != _OUTBOX:
+                self._clear(name, notice)
+            del self._told_without[name]
+        if fails is not None:
+            self._clear(_OUTBOX, fails)
 
     def send(self) -> int:
         """Send what is due; return how many messages were taken."""
@@ -202,7 +225,7 @@ class Operations:
 
 def _outbox_fails(error: RetryableError) -> Trouble:
     return Trouble(
-        "outbox",
+        _OUTBOX,
         "the scheduler's own outbox cannot be used",
         str(error),
         "Its troubles are told once, without a second try, until this is mended: make room on the disk of "

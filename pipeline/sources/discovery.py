@@ -33,6 +33,7 @@ class Discovery:
         self._named = frozenset(self._literal)
         self._notify = notify
         self._said: dict[str, str] = {}
+        self._link_owners: dict[str, frozenset[int] | None] = {}
         self._found: list[str] = []
         self._globbed_at: float | None = None
 
@@ -40,6 +41,7 @@ class Discovery:
         """Yield each regular file there is, at the monotonic second `now`, with its status."""
         if self._globbed_at is None or now - self._globbed_at >= GLOB_SECONDS:
             self._globbed_at = now
+            self._link_owners.clear()
             found = {path for pattern in self._globs for path in _found(pattern)}
             self._found = sorted(found.difference(self._literal))
         for name in [*self._literal, *self._found]:
@@ -53,7 +55,7 @@ class Discovery:
             except OSError as error:
                 self.complain(path, f"{path} cannot be read: {error.strerror}; trying again")
                 continue
-            if name not in self._named and not _link_is_trusted(name, status):
+            if name not in self._named and not self.trusts(name, status):
                 self.complain(path, f"{path} is a link that somebody else made; name it whole to follow it")
                 continue
             if not stat.S_ISREG(status.st_mode):
@@ -61,6 +63,22 @@ class Discovery:
                     self.complain(path, f"{path} is not a file that can be followed")
                 continue
             yield path, status
+
+    def trusts(self, name: str, target: os.stat_result) -> bool:
+        """Return whether the links on the way from `name` to `target`, if any, are of somebody who may make them."""
+        folder = os.path.dirname(name)  # noqa: PTH120
+        owners = self._owners_of(folder)
+        try:
+            if owners is not None and stat.S_ISLNK(os.lstat(name).st_mode):
+                owners = self._owners_of(name)
+        except OSError:
+            owners = None
+        return owners is not None and owners <= {0, os.geteuid(), target.st_uid}
+
+    def _owners_of(self, name: str) -> frozenset[int] | None:
+        if name not in self._link_owners:
+            self._link_owners[name] = _link_owners(name)
+        return self._link_owners[name]
 
     def leads_to(self, path: str) -> bool:
         """Return whether a file at `path`, which may be gone, would be found."""
@@ -81,9 +99,9 @@ class Discovery:
         self._said.pop(str(path), None)
 
 
-def _link_is_trusted(name: str, target: os.stat_result) -> bool:
-    """Return whether every link on the way from `name` to `target` was made by root, by us, or by its owner."""
-    trusted = {0, os.geteuid(), target.st_uid}
+def _link_owners(name: str) -> frozenset[int] | None:
+    """Return who made the links on the way to where `name` leads; None where that cannot be told."""
+    owners: set[int] = set()
     left = [part for part in name.split("/") if part]
     path, links = "/", 0
     try:
@@ -97,15 +115,16 @@ def _link_is_trusted(name: str, target: os.stat_result) -> bool:
             if not stat.S_ISLNK(status.st_mode):
                 path = here
                 continue
+            owners.add(status.st_uid)
             links += 1
-            if status.st_uid not in trusted or links > _LINKS_MOST:
-                return False
+            if links > _LINKS_MOST:
+                return None
             leads = os.readlink(here)  # noqa: PTH115
             path = "/" if leads.startswith("/") else path
             left = [step for step in leads.split("/") if step not in ("", ".")] + left
     except OSError:
-        return False
-    return True
+        return None
+    return frozenset(owners)
 
 
 def _found(pattern: str) -> Iterable[str]:

@@ -12,7 +12,7 @@ from pipeline.events.redaction import MARKER
 from pipeline.sources.formats.format import Event
 
 BEGIN = b"-----BEGIN "
-_KEY = "PRIVATE KEY"
+_BEGINS = "PRIVATE KEY-----"
 _END = "-----END "
 _LINES_MOST = 200
 _BODY = re.compile(r"[A-Za-z0-9+/]{24,}={0,2}|[A-Za-z0-9+/]{1,76}={1,2}")
@@ -34,8 +34,8 @@ class KeyBlocks:
             if not isinstance(message, str):
                 continue
             text = message.strip()
-            if BEGIN.decode() in text:
-                self.left = _LINES_MOST if _KEY in text and _END not in text else 0
+            if text.endswith(_BEGINS):
+                self.left = _LINES_MOST if BEGIN.decode() in text and _END not in text else 0
             elif not self.left:
                 continue
             elif _END in text:

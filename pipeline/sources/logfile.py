@@ -33,14 +33,14 @@ class LogFile:
 
     __slots__ = ("_damage", "_raw", "_stream", "compressed", "device", "inode", "path", "real_path", "regular")
 
-    def __init__(self, path: Path, *, only_regular: bool = False) -> None:
+    def __init__(self, path: Path, *, only_regular: bool = False, follow: bool = True) -> None:
         """Open `path`; raises `OSError` where that fails and `UnreadableError` for what holds no lines.
 
-        Opening a pipe waits for its writer, unless `only_regular` refuses it.
+        Opening a pipe waits for its writer, unless `only_regular` refuses it; a link is refused unless to `follow`.
         """
         self.path = path
         self._damage: _Damage | None = None
-        self._raw, self.real_path = _open(path, os.O_NONBLOCK if only_regular else 0)
+        self._raw, self.real_path = _open(path, os.O_NONBLOCK if only_regular else 0, follow=follow)
         try:
             status = os.fstat(self._raw.fileno())
             self.device, self.inode = status.st_dev, status.st_ino
@@ -107,11 +107,13 @@ def _refuse_other_archives(path: Path, magic: bytes) -> None:
             raise UnreadableError(f"{path} is compressed with {name}; unpack it, or use gzip")
 
 
-def _open(path: Path, flags: int) -> tuple[BinaryIO, str]:
+def _open(path: Path, flags: int, *, follow: bool) -> tuple[BinaryIO, str]:
     """Return the open file and its real path, of one and the same file though links may change meanwhile."""
     for _ in range(_OPEN_TRIES):
         real = os.path.realpath(path)
-        descriptor = os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | flags)
+        if not follow and real != os.path.join(os.path.realpath(path.parent), path.name):  # noqa: PTH118
+            raise UnreadableError(f"{path} is a link")
+        descriptor = os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NOFOLLOW | flags)
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode) or stat.S_ISBLK(mode):
             os.close(descriptor)

@@ -149,6 +149,8 @@ class OpenFiles:
         lost = lineage.lost()
         for path in siblings:
             try:
+                if stat.S_ISLNK(path.lstat().st_mode):
+                    continue  # rotation makes no links, and who made this one is not asked
                 status = path.stat()
             except OSError:
                 continue
@@ -247,7 +249,7 @@ class OpenFiles:
 
     def _open_sibling(self, lineage: Lineage, path: Path, now: float) -> bool:
         try:
-            file = LogFile(path, only_regular=True)
+            file = LogFile(path, only_regular=True, follow=False)
         except (OSError, UnreadableError) as error:
             self._discovery.complain(path, f"{path} cannot be read: {error}; trying again")
             return False

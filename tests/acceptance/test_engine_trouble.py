@@ -26,9 +26,12 @@ from pipeline.engine import timelines
 from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.engine import Limits
 from pipeline.engine.indices import look
+from pipeline.engine.mappings import AGAIN_SECONDS, Mappings
 from pipeline.engine.overseer import Overseer
 from pipeline.engine.result import PassResult
-from tests.acceptance.engine_world import HOUR, MINUTE, NOON, World, detection, failure, instants
+from pipeline.events.values import instant_text
+from tests.acceptance.engine_world import DAY, HOUR, MINUTE, NOON, World, detection, failure, instants
+from tests.unit.clocks import ManualClock
 
 FIVE = detection(
     Threshold(
@@ -117,6 +120,34 @@ def test_a_day_whose_index_is_not_mapped_as_ours_is_not_evaluated_and_says_so(
     assert "security-logs-2026.01.01 is not mapped as siemlite's indices are" in result.error
     assert "event.code is" in result.error
     assert world.engine.over(FIVE, NOON - HOUR, NOON + HOUR).error is not None
+
+
+def test_an_index_without_a_day_that_is_mapped_otherwise_troubles_only_what_needs_its_events(world: World) -> None:
+    dynamic = {"index_patterns": ["security-logs-legacy*"], "priority": 600, "template": {}}
+    world.client.perform_request("PUT", "/_index_template/security-foreign", body=dynamic, headers=JSON)
+    legacy = {"event": {"code": "X"}, "user": {"id": "a"}}
+    for day in ("2025-01-01", "2025-02-01"):
+        document = {"@timestamp": f"{day}T00:00:00.000Z", **legacy}
+        world.client.index(index="security-logs-legacy", document=document, refresh=True)
+    world.write(failure(NOON + n) for n in range(5))
+    assert instants(world.findings([FIVE], NOON + MINUTE)) == {("203.0.113.7",): [NOON + 4]}
+    old = world.engine.over(FIVE, NOON - 340 * DAY, NOON - 330 * DAY)
+    assert old.error is not None
+    assert "security-logs-legacy is not mapped" in old.error
+
+
+def test_a_mapping_that_becomes_wrong_with_later_events_is_seen(world: World) -> None:
+    dynamic = {"index_patterns": ["security-logs-*"], "priority": 600, "template": {}}
+    world.client.perform_request("PUT", "/_index_template/security-foreign", body=dynamic, headers=JSON)
+    clock = ManualClock()
+    mappings = Mappings(world.client, clock.monotonic)
+    index = "security-logs-2026.01.01"
+    world.client.index(index=index, document={"@timestamp": instant_text(NOON), "message": "started"})
+    assert mappings.judged(look(world.client)).missing == ()
+    world.client.index(index=index, document={"@timestamp": instant_text(NOON), "event": {"code": "LOGIN_FAILURE"}})
+    clock.advance(AGAIN_SECONDS + 1)
+    (missing,) = mappings.judged(look(world.client)).missing
+    assert "event.code is text" in missing.text
 
 
 def test_an_index_that_nothing_looks_at_any_more_may_be_lost(world: World) -> None:

@@ -133,12 +133,15 @@ def _completes(kind: Stages, staged: Sequence[tuple[int, int]]) -> bool:
 
 
 def share(kind: Share, events: Sequence[Event], _: int) -> list[Crossing]:
-    of = compile_where(kind.of)
+    of, at_ = compile_where(kind.of), None if kind.at is None else compile_where(kind.at)
     found = []
     for t in moments(events):
         window = inside(events, t - kind.within, t)
+        if at_ is not None and not any(at_.matches(e) and not of.matches(e) for e in inside(events, t - 1, t)):
+            continue
         fitting = sum(of.matches(event) for event in window)
-        if len(window) >= kind.at_least and Decimal(fitting) * 100 >= Decimal(str(kind.percent)) * len(window):
+        enough = len(window) >= kind.at_least and fitting >= kind.of_at_least
+        if enough and Decimal(fitting) * 100 >= Decimal(str(kind.percent)) * len(window):
             found.append(Crossing(t, at(window[0]), fitting, value=fitting * 100 / len(window)))
     return found
 

@@ -95,8 +95,10 @@ def kinds(random: Random) -> dict[str, Kind]:
             severity=HIGH,
             group_by=random.choice(("source.address", ())),
             of={"event.code": "LOGIN_FAILURE"},
-            percent=random.choice((30, 50, 75, 100)),
+            percent=random.choice((30, 33.3, 50, 66.7, 75, 100)),
             at_least=random.randint(1, 5),
+            of_at_least=random.choice((1, 1, 2, 3)),
+            at=random.choice((None, None, {"event.code": "LOGIN_SUCCESS"})),
             within=within(),
         ),
         "metric": Metric(

@@ -1,7 +1,8 @@
 """`Share`: the percentage of a group's events that fit a condition.
 
 Semantics: an instant `t` at which the group has an event is a crossing where, of its events in
-`(t - within, t]`, there are at least `at_least`, and at least `percent` percent of them fit `of`.
+`(t - within, t]`, there are at least `at_least`, and at least `percent` percent of them, and `of_at_least` in number,
+fit `of`. With `at` only an instant counts at which an event fits that; one that fits `of` is not looked at for it.
 """
 
 from collections import deque
@@ -22,14 +23,19 @@ from pipeline.errors import ConfigurationError
 
 @dataclass(frozen=True, kw_only=True)
 class Share(Kind):
-    """Fires when `percent` percent of a group's events, and of at least `at_least`, fit `of`."""
+    """Fires when `percent` percent of a group's events, of at least `at_least`, fit `of`, at an event that fits `at`.
+
+    `of_at_least` is how many must fit; where that is more than one it says enough, and `at_least` may be left out.
+    """
 
     of: Where
     percent: float
-    at_least: int
+    at_least: int = 1
+    of_at_least: int = 1
+    at: Where | None = None
     within: int
 
-    counts: ClassVar[tuple[str, ...]] = ("at_least", "percent")
+    counts: ClassVar[tuple[str, ...]] = ("percent",)
     windows: ClassVar[tuple[str, ...]] = ("within",)
 
     def __post_init__(self) -> None:
@@ -43,12 +49,18 @@ class Share(Kind):
         if isinstance(self.percent, bool) or not isinstance(self.percent, int | float) or not 0 < self.percent <= 100:
             raise wrong("percent", self.percent, "give a number above 0 and at most 100")
         whole("at_least", self.at_least)
+        whole("of_at_least", self.of_at_least)
+        if self.at is not None:
+            try:
+                compile_where(self.at)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"at: {error}") from None
         duration("within", self.within)
 
     @cached_property
     def streams(self) -> tuple[Clause, ...]:
         """See `Kind.streams`."""
-        return (compile_where(self.of), EVERYTHING)
+        return (compile_where(self.of), *(() if self.at is None else (compile_where(self.at),)), EVERYTHING)
 
     @property
     def evidence_ms(self) -> int:
@@ -63,18 +75,21 @@ class Share(Kind):
     @property
     def least_events(self) -> int:
         """See `Kind.least_events`."""
-        return self.at_least
+        return max(self.at_least, self.of_at_least)
 
     def may_fire(self, totals: Totals) -> bool:
         """See `Kind.may_fire`."""
-        return totals.events >= self.at_least and totals.streams[0] >= ceil(self.at_least * self._percent / 100)
+        fitting = max(self.of_at_least, ceil(self.at_least * self._percent / 100))
+        asked = self.at is None or totals.streams[1] > 0
+        return asked and totals.events >= self.at_least and totals.streams[0] >= fitting
 
     def crossings(self, timeline: Timeline, now_ms: int | None = None) -> Iterator[Crossing]:  # noqa: ARG002
         """See `Kind.crossings`. The count is that of the fitting events, the value their percentage."""
         window: deque[tuple[int, int, int]] = deque()  # (instant, events, fitting ones)
         events = fitting = 0
         for instant, rows in groupby(timeline, key=lambda row: row.time_ms):
-            here = [(row.count, row.count if row.stream == 0 else 0) for row in rows]
+            found = list(rows)
+            here = [(row.count, row.count if row.stream == 0 else 0) for row in found]
             window.append((instant, sum(count for count, _ in here), sum(fits for _, fits in here)))
             events += window[-1][1]
             fitting += window[-1][2]
@@ -82,7 +97,9 @@ class Share(Kind):
                 _, gone, gone_fitting = window.popleft()
                 events -= gone
                 fitting -= gone_fitting
-            if events >= self.at_least and fitting * 100 >= self._percent * events:
+            if self.at is not None and all(row.stream != 1 for row in found):
+                continue
+            if events >= self.at_least and fitting >= self.of_at_least and fitting * 100 >= self._percent * events:
                 yield Crossing(instant, window[0][0], fitting, value=fitting * 100 / events)
 
     @cached_property
@@ -92,8 +109,16 @@ class Share(Kind):
 
     def mutations(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """See `Kind.mutations`."""
+        for name in ("at_least", "of_at_least"):
+            for step in (1, -1) if getattr(self, name) > 1 else ():
+                yield f"{name} {step:+d}", {name: getattr(self, name) + step}
         yield "of everything", {"of": EVERYTHING}
+        if self.at is not None:
+            yield "at any event", {"at": None}
 
     def summary(self) -> str:
         """See `Kind.summary`."""
-        return f"{self.percent:g} % of at least {self.at_least} events within {duration_text(self.within)}"
+        of = f"{self.percent:g} % of at least {self.at_least} events"
+        if self.of_at_least > 1:
+            of = f"{self.percent:g} % of the events, and {self.of_at_least} of them,"
+        return f"{of} within {duration_text(self.within)}"

@@ -90,8 +90,8 @@ class JsonLines:
         try:
             event = orjson.loads(line)
         except orjson.JSONDecodeError:
-            event = None
-        if type(event) is not dict:
+            event = _leniently(line.encode("utf-8", "surrogatepass"))
+        if not isinstance(event, dict):
             self._time = time
             return ({"timestamp": time, "message": line},)
         in_common_form(event)

@@ -112,7 +112,7 @@ class LogClock:
                 later = self._in_year(year + 1, local)
                 if later is not None and (found is not None or later > previous):
                     found, year = later, year + 1
-            elif found > previous + _LAST_YEAR_MS:
+            elif found > previous + _LAST_YEAR_MS and (self._year is not None or found > self._latest() + _DAY_MS):
                 earlier = self._in_year(year - 1, local)
                 if earlier is not None:
                     found, year, stray = earlier, year - 1, True

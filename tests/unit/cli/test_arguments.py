@@ -1,5 +1,7 @@
 """What people type."""
 
+import time
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -16,3 +18,14 @@ def test_lines_that_come_now_and_name_no_timezone_are_in_this_machines(monkeypat
     assert timezone_argument("Europe/Berlin", live=True) == ZoneInfo("Europe/Berlin")
     with pytest.raises(ConfigurationError, match="--timezone 'Mars/Olympus' is not known"):
         timezone_argument("Mars/Olympus")
+
+
+def test_a_timezone_that_has_no_name_is_what_it_is_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "XYZ-3")
+    time.tzset()
+    try:
+        zone = timezone_argument(None, live=True)
+        assert datetime(2026, 1, 1, tzinfo=zone).utcoffset() == timedelta(hours=3)
+    finally:
+        monkeypatch.undo()
+        time.tzset()

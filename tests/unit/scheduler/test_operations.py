@@ -5,6 +5,7 @@ import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -255,21 +256,36 @@ def test_a_failure_of_the_disk_leaves_nothing_half_done_and_the_outbox_usable(wo
     assert (world.outbox.troubles(), world.outbox.pending()) == ({}, 0)
     other.execute("DROP TRIGGER full")
     other.close()
-    told = len(world.said(world.slack))
     world.later(70)
-    assert world.said(world.slack)[told:] == world.said(world.email)[told:] == [OPENED]
+    assert list(world.outbox.troubles()) == ["elasticsearch"]
+    world.present = []
+    world.later(70)
+    assert (world.outbox.troubles(), world.outbox.pending()) == ({}, 0)
 
 
 def test_on_a_full_disk_troubles_are_told_once_without_the_outbox_and_that_too(world: World) -> None:
+    world.present = [AWAY]
+    world.later(70)
     with sqlite3.connect(world.path) as other:
         other.execute("CREATE TRIGGER full BEFORE INSERT ON records BEGIN SELECT RAISE(ABORT, 'disk full'); END")
-    other.close()
-    world.present = [AWAY]
-    for _ in range(5):
-        with suppress(RetryableError):
-            world.later(70)
-    assert sorted(notice.title for notice in world.slack.notices) == [
-        "siemlite: Elasticsearch is unreachable",
-        "siemlite: the scheduler's own outbox cannot be used",
+    passes = replace(AWAY, name="passes", title="passes do not succeed")
+    for present in ([AWAY, passes], [AWAY, passes], [], [AWAY, passes], []):
+        world.present = present
+        for _ in range(5):
+            with suppress(RetryableError):
+                world.later(20)
+    opened = [(notice.action.value, notice.title) for notice in world.email.notices]
+    assert opened == [
+        ("open", "siemlite: Elasticsearch is unreachable"),
+        ("open", "siemlite: passes do not succeed"),
+        ("open", "siemlite: the scheduler's own outbox cannot be used"),
     ]
-    assert "disk full" in str(world.slack.notices)
+    assert "disk full" in str(world.email.notices)
+    other.execute("DROP TRIGGER full")
+    other.close()
+    for _ in range(3):
+        world.later(70)
+    ids = {notice.alert_id: notice.title for notice in world.email.notices}
+    assert len(ids) == 3
+    ended = sorted(notice.alert_id for notice in world.email.notices if notice.action is Action.RESOLVE)
+    assert ended == sorted(ids)

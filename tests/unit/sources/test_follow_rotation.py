@@ -284,3 +284,14 @@ def test_the_year_goes_on_from_the_latest_of_several_rotated_files(log: Path) ->
         log.rename(log.with_name(f"app.log.{9 - number}"))
     times = [event["timestamp"] for event in follower.events.values()]
     assert [str(time)[:10] for time in times] == ["2015-12-31", "2016-05-01", "2016-11-01", "2017-01-01"]
+
+
+def test_a_link_beside_a_log_is_no_rotated_file(log: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    follower = Follower(log)
+    append(log, '{"message":"a"}\n')
+    follower.settle()
+    append(secret, '{"message":"secret"}\n')
+    log.with_name("app.log.1").symlink_to(secret)
+    append(log, '{"message":"b"}\n')
+    assert follower.settle() == ["b"]

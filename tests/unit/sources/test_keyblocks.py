@@ -32,4 +32,5 @@ def test_no_line_of_a_key_is_kept_and_other_lines_are(name: str, start: str) -> 
 
 def test_a_public_key_and_a_whole_block_begin_nothing() -> None:
     assert messages(["-----BEGIN CERTIFICATE-----", BODY[0]], "json")[1] == BODY[0]
+    assert messages(["no '-----BEGIN PRIVATE KEY-----' found", BODY[0]], "json")[1] == BODY[0]
     assert messages(["-----BEGIN PRIVATE KEY----- x -----END PRIVATE KEY-----", BODY[0]], "json")[1] == BODY[0]

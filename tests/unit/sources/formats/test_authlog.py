@@ -191,6 +191,15 @@ def test_what_stands_around_a_line_does_not_hide_an_attempt(line: bytes) -> None
     assert event.get("host.name") in (None, "web1", "alpine")
 
 
+def test_a_log_that_begins_before_its_clock_was_set_is_dated_by_its_last_change() -> None:
+    log = authlog(None, latest="2026-12-20")
+    assert times(log, "Jan  1 00:00:07", "Dec 19 10:00:00", "Dec 19 10:00:01") == [
+        "2026-01-01 00:00:07",
+        "2026-12-19 10:00:00",
+        "2026-12-19 10:00:01",
+    ]
+
+
 def test_a_host_may_be_called_by_a_number() -> None:
     log = authlog()
     for host in ("1234", "2031"):
