@@ -10,6 +10,7 @@ from pipeline.settings import Settings
 from pipeline.shipping.letters import DeadLetters, Letter
 from pipeline.shipping.replay import Replayed, replay
 from tests.command import environment, siemlite
+from tests.proxy import Fault, Kind, fault_proxy
 
 INDEX = "security-logs-2026.11.24"
 NOW = 1_795_485_600_000
@@ -122,4 +123,17 @@ def test_many_letters_are_replayed_in_few_requests_and_once(es_url: str, tmp_pat
     assert tried == [200, 400, 450]
     client.indices.refresh(index=f"{day},security-dead-letters-v1")
     assert client.count(index=day)["count"] == 450
+    assert replay(client, tmp_path, NOW) == Replayed(0, 0)
+
+
+def test_letters_are_replayed_in_smaller_requests_where_those_are_too_large(es_url: str, tmp_path: Path) -> None:
+    client = connect(Settings(_env_file=None), es_url)
+    install(client)
+    day = "security-logs-2026.01.01"
+    document = '{"@timestamp":"2026-01-01T00:00:00.000Z","message":"x"}'
+    DeadLetters(client, tmp_path).keep([Letter(f"id-{n}", day, "why", document, NOW + n) for n in range(7)])
+    with fault_proxy(es_url) as proxy:
+        proxy.choose = lambda: Fault(Kind.STATUS, 413)
+        behind = connect(Settings(_env_file=None), proxy.url)
+        assert replay(behind, tmp_path, NOW) == Replayed(7, 0)
     assert replay(client, tmp_path, NOW) == Replayed(0, 0)

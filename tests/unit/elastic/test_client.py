@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from pipeline.elastic.client import connect, translated
-from pipeline.errors import ConfigurationError, RetryableError
+from pipeline.errors import ConfigurationError, PermanentError, RetryableError
 from pipeline.settings import load_settings
 
 ELASTICSEARCH = b"X-Elastic-Product: Elasticsearch\r\n"
@@ -99,6 +99,12 @@ def test_a_server_without_tls_is_told_of_as_such() -> None:
 )
 def test_an_answer_that_is_not_elasticsearchs_passes(text: bytes) -> None:
     with server(answering(text)) as port, pytest.raises(RetryableError, match="not Elasticsearch's"):
+        ask(f"http://127.0.0.1:{port}")
+
+
+def test_a_request_that_is_too_large_is_so_whoever_says_it() -> None:
+    text = answer(b"413 Request Entity Too Large", b"")
+    with server(answering(text)) as port, pytest.raises(PermanentError, match="413"):
         ask(f"http://127.0.0.1:{port}")
 
 
