@@ -12,12 +12,12 @@ two leaves no group untold. When `apply` raises, any part may have been written,
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from elasticsearch import Elasticsearch
 
 from pipeline.alerts import outbox, rollups
 from pipeline.alerts.amending import Amending
+from pipeline.alerts.counting import Counting
 from pipeline.alerts.document import changing, from_document, to_source
 from pipeline.alerts.episodes import Amend, Open, closed_until, plan
 from pipeline.alerts.identity import episode_key
@@ -39,9 +39,6 @@ SAMPLES = 3
 _log = logging.getLogger(__name__)
 _WRITE_BATCH = 200
 _ROUNDS = 20
-_COUNTED_ANEW_MS = 86_400_000
-_WHOLE_EVERY_S = 300.0
-_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +58,6 @@ class _Draft:
     case: _Case
     before: Alert | None
     after: Alert
-
-
-class _Count(NamedTuple):
-    """Events counted; `further` ones come to those that the alert has."""
-
-    events: int
-    further: bool
-
-
-def _goes_on_for_long(decision: Amend) -> bool:
-    before, after = decision.before, decision.after
-    long = before.last_ms - before.first_ms > _COUNTED_ANEW_MS
-    return long and after.first_ms == before.first_ms and after.last_ms > before.last_ms
 
 
 class AlertStore:
@@ -97,7 +81,7 @@ class AlertStore:
         self._limits = limits or Limits()
         self._amending = Amending(routes, self._quiet, self._limits, clock)
         self._set_up = False
-        self._whole_until: dict[tuple[str, int], float] = {}
+        self._counting = Counting(evidence, clock)
 
     def apply(self, detection: Detection, findings: Iterable[Finding], *, on_purpose: bool = False) -> ApplyResult:
         """Write what `findings` of `detection` mean.
@@ -149,7 +133,9 @@ class AlertStore:
             crossings = news.get(case.key, case.crossings)
             decisions = plan(existing, crossings, detection.suppress_for, detection.severity)
             decided.extend((case, decision) for decision in decisions)
-        counts = self._counts(detection, decided)
+        counts = self._counting.counts(
+            detection, [(case.key, case.group, case.drill, decision) for case, decision in decided]
+        )
         drafts = []
         for (case, decision), counted in zip(decided, counts, strict=True):
             count = counted.events
@@ -186,33 +172,6 @@ class AlertStore:
             for (case, _), crossings in zip(asked, anew, strict=True):
                 found[case.key] = detection.kind.renewed(crossings, case.crossings)
         return found
-
-    def _counts(self, detection: Detection, decided: Sequence[tuple[_Case, Open | Amend]]) -> Sequence[_Count]:
-        """Return how many events each episode has, or had since it was amended last.
-
-        One that lasts for weeks would otherwise be counted through all their indices in each pass. What came out of
-        order meanwhile is in the next whole count, minutes later.
-        """
-        if not decided:
-            return ()
-        now = self._clock.monotonic()
-        if len(self._whole_until) >= _REMEMBERED:
-            self._whole_until.clear()
-        wanted: list[Wanted] = []
-        further: list[bool] = []
-        for case, decision in decided:
-            episode = decision.episode if isinstance(decision, Open) else decision.after
-            first_ms = episode.first_ms
-            part = False
-            if isinstance(decision, Amend) and _goes_on_for_long(decision):
-                part = now < self._whole_until.get((case.key, episode.number), 0.0)
-                if part:
-                    first_ms = decision.before.last_ms + 1
-                else:
-                    self._whole_until[case.key, episode.number] = now + _WHOLE_EVERY_S
-            wanted.append(Wanted(case.group, first_ms, episode.last_ms, case.drill))
-            further.append(part)
-        return [_Count(*one) for one in zip(self._evidence.counts(detection, wanted), further, strict=True)]
 
     def _owed(self, drafts: Sequence[_Draft]) -> list[_Draft]:
         """Fill the outboxes of new alerts, but for those that a silence or another alert keeps quiet."""
