@@ -15,6 +15,7 @@ from pipeline.detection.where import All, AnyOf, Clause, Field, NoneOf
 from pipeline.elastic.client import translated
 from pipeline.elastic.search import Answer, Search, Searcher
 from pipeline.engine.indices import PREFIX, look
+from pipeline.engine.mappings import fields_of
 from pipeline.errors import SiemliteError
 from pipeline.events.fields import FIELDS, OWN_FIELDS
 
@@ -62,7 +63,7 @@ def _template() -> dict[str, str]:
 
 def _types(client: Elasticsearch, detections: Sequence[Detection]) -> dict[str, set[str]]:
     """Return the types that each field has in some index."""
-    fields = sorted({name for detection in detections for name in _fields(detection)})
+    fields = sorted({name for detection in detections for name in fields_of(detection.kind)})
     if not fields:
         return {}
     with translated("reading the fields of the event indices"):
@@ -70,15 +71,9 @@ def _types(client: Elasticsearch, detections: Sequence[Detection]) -> dict[str, 
     return {name: set(kinds) - {"unmapped"} for name, kinds in answer["fields"].items()}
 
 
-def _fields(detection: Detection) -> tuple[str, ...]:
-    kind = detection.kind
-    streams = [name for clause in kind.streams for name in clause.fields()]
-    return tuple(dict.fromkeys((*kind.group, *kind.required, *kind.columns, *kind.clause.fields(), *streams)))
-
-
 def _wrong(detection: Detection, types: Mapping[str, set[str]]) -> Iterator[Doubt]:
     kind = detection.kind
-    for name in _fields(detection):
+    for name in fields_of(detection.kind):
         if not types.get(name) and not name.startswith((*_DYNAMIC, _FLATTENED)):
             yield Doubt(detection.id, "wrong", f"the field {name} is mapped in no event index; correct its name")
     for name in (*kind.group, *kind.columns):

@@ -8,6 +8,7 @@ from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.evaluation import evaluate_history
 from pipeline.engine.finding import Finding, Group
 from pipeline.engine.indices import DAY_MS, Indices, refresh
+from pipeline.engine.mappings import fields_of
 from pipeline.engine.result import Coverage, PassResult
 from pipeline.engine.scope import world
 from pipeline.engine.sight import Sight
@@ -27,7 +28,7 @@ def evaluate_over(
     refresh(sight.client, indices.overlapping(span[0] - evidence_ms, span[1] - 1))
     found: dict[tuple[Group, str | None], Finding] = {}
     touched = suspected = 0
-    missing = trouble = indices.trouble(span[0] - evidence_ms, span[1] - 1)
+    missing = trouble = indices.trouble(span[0] - evidence_ms, span[1] - 1, fields_of(detection.kind))
     slices = _slices(indices, span, max(DAY_MS, evidence_ms))
     for number, (start, end) in enumerate(slices, 1):
         marks = sight.marks(indices.overlapping(start - evidence_ms, end - 1))

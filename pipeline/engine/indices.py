@@ -5,7 +5,7 @@ to it searchable on every copy; an index whose name names no day may hold any da
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -60,6 +60,8 @@ class Missing:
     text: str
     day_ms: int | None
     until_ms: int | None = None
+    fields: frozenset[str] = frozenset()
+    """The fields that are not to be had; none where nothing is."""
 
     def overlaps(self, first_ms: int, last_ms: int) -> bool:
         """Return whether events of `[first_ms, last_ms]` can be in it."""
@@ -76,9 +78,17 @@ class Indices:
     all: tuple[Index, ...]
     missing: tuple[Missing, ...] = ()
 
-    def trouble(self, first_ms: int, last_ms: int) -> str:
-        """Say what is missing of the indices that can hold events of `[first_ms, last_ms]`, if anything is."""
-        of_these = [one.text for one in self.missing if one.overlaps(first_ms, last_ms)]
+    def trouble(self, first_ms: int, last_ms: int, needed: Collection[str] = ()) -> str:
+        """Say what is missing of the indices that can hold events of `[first_ms, last_ms]`, if anything is.
+
+        `needed` are the fields that are asked for, beside the time.
+        """
+        of_these = [
+            one.text
+            for one in self.missing
+            if one.overlaps(first_ms, last_ms)
+            and (not one.fields or not one.fields.isdisjoint((*needed, "@timestamp")))
+        ]
         return "; ".join(of_these[:3])
 
     def overlapping(self, first_ms: int, last_ms: int) -> tuple[str, ...]:

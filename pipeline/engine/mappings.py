@@ -2,9 +2,9 @@
 
 An index that was made while a template of somebody else's had the higher priority, or that was restored or reindexed
 without one, holds events that no query finds: a `term` on a `text` field matches nothing, and says nothing of it.
-Invariants: such an index is missing like one without its primary, so that what needs its day is not evaluated and
-says so, and of one without a day in its name what needs the span of its events; a mapping that can still change is
-looked at again; where it may not be read the index is taken as it is.
+Invariants: such an index is missing like one without its primary, so that what needs its day and those fields is not
+evaluated and says so, and of one without a day in its name what needs the span of its events; a mapping that can
+still change is looked at again; where it may not be read the index is taken as it is.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +16,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
+from pipeline.detection.kind import Kind
 from pipeline.elastic.client import ForbiddenError, translated
 from pipeline.elastic.search import INDICES_PER_CALL
 from pipeline.engine.indices import Index, Indices, Missing
@@ -42,6 +43,7 @@ class _Verdict:
     """What is wrong with an index, `until` when that holds, and the span of its events where its name has no day."""
 
     text: str
+    fields: frozenset[str]
     until: float
     span: tuple[int, int] | None = None
 
@@ -78,9 +80,12 @@ class Mappings:
             mappings = {} if answer is None else answer.get(index.name, {}).get("mappings", {})
             wrong = [] if answer is None else list(_wrong(mappings))
             final = answer is None or (not wrong and _complete(mappings))
-            text = f"{index.name} is not mapped as siemlite's indices are ({', '.join(wrong)})" if wrong else ""
+            told = ", ".join(f"{name} {what}" for name, what in wrong)
+            text = f"{index.name} is not mapped as siemlite's indices are ({told})" if wrong else ""
             span = self._span(index) if wrong and index.day_ms is None else None
-            self._known[index.uuid] = _Verdict(text, inf if final else now + AGAIN_SECONDS, span)
+            self._known[index.uuid] = _Verdict(
+                text, frozenset(name for name, _ in wrong), inf if final else now + AGAIN_SECONDS, span
+            )
 
     def _span(self, index: Index) -> tuple[int, int] | None:
         """Return the first and the last instant of the index's events, where it can tell."""
@@ -100,7 +105,8 @@ class Mappings:
 
 def _missing(index: Index, found: _Verdict) -> Missing:
     text = f"{found.text}: see `siemlite check`"
-    return Missing(text, index.day_ms) if found.span is None else Missing(text, *found.span)
+    first_ms, last_ms = (index.day_ms, None) if found.span is None else found.span
+    return Missing(text, first_ms, last_ms, found.fields)
 
 
 def _complete(mappings: Mapping[str, Any]) -> bool:
@@ -116,12 +122,18 @@ def _type(mappings: Mapping[str, Any], name: str) -> str | None:
     return kind if isinstance(kind, str) else None
 
 
-def _wrong(mappings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what no query would be answered truthfully about; a field that is not there may still come."""
+def _wrong(mappings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the fields that no query would be answered truthfully about, and why; one that is not there may come."""
     grows = str(mappings.get("dynamic", "true")).lower() == "true"
     for name, fit in CORE.items():
         kind = _type(mappings, name)
         if kind is None and not grows:
-            yield f"{name} is not mapped"
+            yield name, "is not mapped"
         elif kind is not None and kind not in fit:
-            yield f"{name} is {kind}"
+            yield name, f"is {kind}"
+
+
+def fields_of(kind: Kind) -> tuple[str, ...]:
+    """Return the fields that a detection of `kind` looks at."""
+    streams = [name for clause in kind.streams for name in clause.fields()]
+    return tuple(dict.fromkeys((*kind.group, *kind.required, *kind.columns, *kind.clause.fields(), *streams)))

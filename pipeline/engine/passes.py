@@ -15,6 +15,7 @@ from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.common import families
 from pipeline.engine.evaluation import Evaluated, evaluate
 from pipeline.engine.indices import DAY_MS, Index, Indices, refresh
+from pipeline.engine.mappings import fields_of
 from pipeline.engine.plan import Plan, plan
 from pipeline.engine.result import Coverage, PassResult
 from pipeline.engine.scope import Marks, drills_in, world
@@ -175,7 +176,9 @@ def _result(detection: Detection, this: Pass, outcomes: Sequence[Evaluated] | Si
     if isinstance(outcomes, SiemliteError):
         coverage = Coverage(behind=own.arrived + own.behind)
         return PassResult(detection, before, complete=False, error=str(outcomes), coverage=coverage)
-    trouble = this.indices.trouble(own.floor_ms - detection.kind.evidence_ms, this.now_ms + DAY_MS)
+    trouble = this.indices.trouble(
+        own.floor_ms - detection.kind.evidence_ms, this.now_ms + DAY_MS, fields_of(detection.kind)
+    )
     complete = not trouble
     caught_up = this.now_ms if (complete and not own.behind) or before.caught_up_ms is None else before.caught_up_ms
     ticked = tick(before, this.now_ms, detection.kind.delay_ms)
