@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from elasticsearch import Elasticsearch
 
-from pipeline.detection import Detection
+from pipeline.detection import Detection, DistinctCount, Severity, Threshold, minutes
 from pipeline.detection.kind import Kind
 from pipeline.elastic.templates import install
 from pipeline.engine.checkpoint import Checkpoint
@@ -108,3 +108,26 @@ def instants(findings: Iterable[Finding]) -> dict[tuple[str, ...], list[int]]:
         key = tuple(value for _, value in finding.group)
         found.setdefault(key, set()).update(crossing.time_ms for crossing in finding.crossings)
     return {group: sorted(times) for group, times in sorted(found.items())}
+
+
+FIVE = detection(
+    Threshold(
+        severity=Severity.HIGH,
+        where={"event.code": "LOGIN_FAILURE"},
+        group_by="source.address",
+        at_least=5,
+        within=minutes(15),
+    ),
+    "five",
+)
+SPRAY = detection(
+    DistinctCount(
+        severity=Severity.HIGH,
+        where={"event.code": "LOGIN_FAILURE"},
+        group_by="source.address",
+        field="user.id",
+        at_least=4,
+        within=minutes(60),
+    ),
+    "spray",
+)

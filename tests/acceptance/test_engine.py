@@ -20,29 +20,7 @@ from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.engine import Limits
 from pipeline.engine.result import Wanted
 from pipeline.settings import load_settings
-from tests.acceptance.engine_world import DAY, HOUR, MINUTE, NOON, World, detection, failure, instants
-
-FIVE = detection(
-    Threshold(
-        severity=Severity.HIGH,
-        where={"event.code": "LOGIN_FAILURE"},
-        group_by="source.address",
-        at_least=5,
-        within=minutes(15),
-    ),
-    "five",
-)
-SPRAY = detection(
-    DistinctCount(
-        severity=Severity.HIGH,
-        where={"event.code": "LOGIN_FAILURE"},
-        group_by="source.address",
-        field="user.id",
-        at_least=4,
-        within=minutes(60),
-    ),
-    "spray",
-)
+from tests.acceptance.engine_world import DAY, FIVE, HOUR, MINUTE, NOON, SPRAY, World, detection, failure, instants
 
 
 @pytest.fixture

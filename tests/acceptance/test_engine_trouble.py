@@ -10,7 +10,6 @@ from elasticsearch import Elasticsearch
 
 from pipeline.detection import (
     Custom,
-    DistinctCount,
     Match,
     NewValue,
     Severity,
@@ -30,31 +29,8 @@ from pipeline.engine.mappings import AGAIN_SECONDS, Mappings
 from pipeline.engine.overseer import Overseer
 from pipeline.engine.result import PassResult
 from pipeline.events.values import instant_text
-from tests.acceptance.engine_world import DAY, HOUR, MINUTE, NOON, World, detection, failure, instants
+from tests.acceptance.engine_world import DAY, FIVE, HOUR, MINUTE, NOON, World, detection, failure, instants
 from tests.unit.clocks import ManualClock
-
-FIVE = detection(
-    Threshold(
-        severity=Severity.HIGH,
-        where={"event.code": "LOGIN_FAILURE"},
-        group_by="source.address",
-        at_least=5,
-        within=minutes(15),
-    ),
-    "five",
-)
-SPRAY = detection(
-    DistinctCount(
-        severity=Severity.HIGH,
-        where={"event.code": "LOGIN_FAILURE"},
-        group_by="source.address",
-        field="user.id",
-        at_least=4,
-        within=minutes(60),
-    ),
-    "spray",
-)
-
 
 JSON = {"content-type": "application/json", "accept": "application/json"}
 
