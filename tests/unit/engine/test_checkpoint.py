@@ -68,6 +68,12 @@ def test_an_index_of_days_that_are_too_late_is_passed_over_and_counted() -> None
     assert (step.portions, step.skipped, step.behind) == ((), 500, 0)
 
 
+def test_a_clock_that_was_ahead_makes_nothing_that_arrives_now_late() -> None:
+    ahead = Checkpoint({}, NOON + 3 * DAY_MS)
+    step = plan(ahead, Indices((index(499),)), NOON, DAY_MS, 10)
+    assert (step.floor_ms, step.skipped, step.arrived) == (NOON - DAY_MS, 0, 20)
+
+
 def test_an_index_that_is_gone_is_forgotten_unless_indices_are_in_trouble() -> None:
     since = Checkpoint({ShardId("gone", 0): Position(5)}, NOON)
     assert plan(since, Indices((index(1),)), NOON, DAY_MS, 10).positions.keys() == {ShardId("u", 0)}
