@@ -417,6 +417,21 @@ def test_what_was_sent_but_not_recorded_is_remembered_and_not_repeated(
     assert world.states("slack") == [("open", "sent", 1)]
 
 
+def test_what_was_sent_is_recorded_once_elasticsearch_is_back_though_nothing_is_due(
+    world: World, servers: tuple[Receiver, Receiver]
+) -> None:
+    slack, _ = servers
+    world.attack(severity=Severity.LOW)
+    client = Breaking(world.client, 1)
+    dispatcher = world.another("two", client)
+    with pytest.raises(RetryableError):
+        dispatcher.dispatch_due("slack")
+    client.mended = True
+    dispatcher.note_what_was_sent()
+    assert world.states("slack") == [("open", "sent", 1)]
+    assert len(slack.requests) == 1
+
+
 def test_a_crash_between_sending_and_recording_repeats_the_message_and_loses_none(
     world: World, servers: tuple[Receiver, Receiver]
 ) -> None:
