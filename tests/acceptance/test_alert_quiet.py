@@ -48,7 +48,15 @@ def test_a_silenced_alert_is_recorded_with_the_silence_on_it(
 
 
 @pytest.mark.parametrize(
-    "conditions", [{"detection": "*"}, {"detection": "**?"}, {"cidr": "0.0.0.0/0"}, {"cidr": "::/0"}]
+    "conditions",
+    [
+        {"detection": "*"},
+        {"detection": "**?"},
+        {"detection": "[a-z]*"},
+        {"detection": "*_*"},
+        {"cidr": "0.0.0.0/0"},
+        {"cidr": "::/0"},
+    ],
 )
 def test_nothing_silences_everything(world: World, conditions: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="nothing silences everything"):
