@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from elasticsearch import Elasticsearch
 
+from pipeline.alerts.listing import Filter, listed
 from pipeline.alerts.lookup import refresh
 from pipeline.alerts.outbox import DeliveryState
 from pipeline.alerts.record import ALIAS, INDEX
@@ -52,6 +53,16 @@ def test_an_alert_says_everything_and_owes_its_messages_in_one_document(world: W
     assert (own["severity"], own["state"], own["count"]) == ("high", "open", 4)
     assert [sample["_id"] for sample in own["samples"]] == [f"e{now}", f"e{now - 1000}", f"e{now - 2000}"]
     assert [(d["channel"], d["action"], d["state"]) for d in own["deliveries"]] == [("mail", "open", "pending")]
+
+
+def test_an_alert_that_cannot_be_read_hides_no_other(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    for number in (7, 8):
+        burst(world, f"203.0.113.{number}")
+    world.apply()
+    spoilt, sound = world.alerts()
+    world.client.update(index=INDEX, id=spoilt.id, doc={"siemlite": {"acknowledged": {"by": "jo"}}}, refresh=True)
+    assert [alert.id for alert, _ in listed(world.client, Filter(), 10)] == [sound.id]
+    assert spoilt.id in caplog.text
 
 
 def test_the_groups_values_are_searchable_at_their_own_fields(world: World) -> None:
