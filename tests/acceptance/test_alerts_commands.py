@@ -9,14 +9,18 @@ import httpx
 import pytest
 
 from pipeline.alerts.silences import Silence
+from pipeline.app.shipping import ShippingApp
 from pipeline.cli.silence import _doubts
+from pipeline.clock import SystemClock
 from pipeline.elastic.client import connect
 from pipeline.elastic.templates import install
 from pipeline.engine.loader import BUILT_IN, load_detections
+from pipeline.errors import ConfigurationError
 from pipeline.events.values import instant_text
 from pipeline.settings import Settings
 from tests.acceptance.attacks import fail_logins
 from tests.command import environment, running, siemlite
+from tests.unit.clocks import ManualClock
 from tests.unit.waiting import until
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07[bold red]x[/] \u202e<!channel>\n evil"
@@ -57,6 +61,14 @@ def test_what_the_terminals_encoding_lacks_is_shown_as_an_escape(env: dict[str, 
     assert (listed.returncode, listed.stdout.isascii()) == (0, True), listed.stderr
     assert json_of(ascii_only, "alerts", "list") == json_of(env, "alerts", "list")
     assert "\u202e" in json.dumps(json_of(ascii_only, "alerts", "list"), ensure_ascii=False)
+
+
+def test_a_clock_that_is_ahead_of_elasticsearchs_closes_nothing(env: dict[str, str]) -> None:
+    settings = Settings(_env_file=None, elasticsearch_url=env["ELASTICSEARCH_URL"])
+    now_ms = SystemClock().now_ms()
+    ShippingApp(settings, print, ManualClock(now_ms)).refuse_wrong_clock()
+    with pytest.raises(ConfigurationError, match="ahead of Elasticsearch's"):
+        ShippingApp(settings, print, ManualClock(now_ms + 120_000)).refuse_wrong_clock()
 
 
 def test_alerts_are_listed_shown_acknowledged_and_closed(env: dict[str, str]) -> None:
