@@ -14,9 +14,10 @@ from pathlib import Path
 from pipeline.errors import ConfigurationError
 from pipeline.events.identity import FileIdentity
 from pipeline.sources.formats.format import FormatFactory
-from pipeline.sources.lines import BLOCK_BYTES, LineCutter
+from pipeline.sources.lines import BLOCK_BYTES
 from pipeline.sources.logfile import LogFile, UnreadableError
 from pipeline.sources.origin import Marks, first_line, source_name, stem_of
+from pipeline.sources.pieces import cutter_of
 from pipeline.sources.position import FORGET, Position, Trail, from_text, to_text
 from pipeline.sources.reading import RecordMaker
 from pipeline.sources.record import Batch
@@ -83,7 +84,7 @@ class FileSource:
         start = self._resumed(file, key, mark) or Position(mark, 0)
         if start.state:
             maker.format.restore(start.state)
-        cutter = LineCutter(start.offset)
+        cutter = cutter_of(line_format, start.offset)
         trail = Trail(self._marks, start.offset, start.before(file))
         block = self._next(file, start.offset) if start.offset else head
         while block:
@@ -92,7 +93,7 @@ class FileSource:
             trail.follow(block)
             for records, end in maker.batches(cutter.feed(block), cutter):
                 positions = {}
-                if identity is not None:
+                if identity is not None and trail.reaches(end):
                     position = Position(mark, end, trail.check(end), maker.format.snapshot())
                     positions[key] = to_text(position.as_plain())
                 yield Batch(records, positions, received_ms)

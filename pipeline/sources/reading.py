@@ -5,12 +5,14 @@ the ordinal that their ids hash. A blank line (empty, or spaces only) is no even
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Protocol
 
 from pipeline.events.quick import is_short
 from pipeline.sources.formats.format import Format
 from pipeline.sources.keyblocks import BEGIN, KeyBlocks
-from pipeline.sources.lines import Line, LineCutter
+from pipeline.sources.lines import Line
+from pipeline.sources.pieces import Cutter
 from pipeline.sources.record import BATCH_RECORDS, Record
 
 LEFT_OUT = "bytes_left_out"
@@ -45,12 +47,13 @@ class RecordMaker:
         """Return whether none of the lines so far, and they are enough to tell, is of the format."""
         return self.taken >= _TELLING_LINES and self.format.unread >= self.taken - self.blank > 0
 
-    def batches(self, lines: Sequence[Line], cutter: LineCutter) -> Iterator[tuple[list[Record], int]]:
-        """Yield the records of `lines`, which `cutter` has just cut, and the offset behind each batch of them."""
+    def batches(self, lines: Sequence[Line], cutter: Cutter) -> Iterator[tuple[list[Record], int]]:
+        """Yield the records of `lines`, which `cutter` has just cut, and the offset before which all are given."""
         start = 0
         while start < len(lines):
             records, start = self.take(lines, start)
-            yield records, lines[start][0] if start < len(lines) else cutter.offset
+            behind = min((line[0] for line in islice(lines, start, None)), default=cutter.offset)
+            yield records, min(behind, cutter.offset)
 
     def take(self, lines: Sequence[Line], start: int) -> tuple[list[Record], int]:
         """Return the records of a batch, and the index in `lines` of the first line that is not in it."""

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pipeline.clock import Clock
 from pipeline.errors import ConfigurationError
 from pipeline.sources.formats.format import FormatFactory
-from pipeline.sources.lines import BLOCK_BYTES, LineCutter
+from pipeline.sources.lines import BLOCK_BYTES
+from pipeline.sources.pieces import cutter_of
 from pipeline.sources.reading import RecordMaker
 from pipeline.sources.record import Batch
 
@@ -44,7 +45,7 @@ class StreamSource:
 
     def batches(self) -> Iterator[Batch]:
         """See `Source.batches`."""
-        cutter = LineCutter()
+        cutter = cutter_of(self._maker.format)
         poll = select.poll()
         poll.register(self._stream, select.POLLIN)
         while not self._stop.is_set():

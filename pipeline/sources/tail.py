@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 from pipeline.events.identity import FileIdentity
 from pipeline.sources.formats.format import FormatFactory
-from pipeline.sources.lines import BLOCK_BYTES, LineCutter
+from pipeline.sources.lines import BLOCK_BYTES
 from pipeline.sources.logfile import LogFile
 from pipeline.sources.origin import Marks, source_name
+from pipeline.sources.pieces import cutter_of
 from pipeline.sources.position import Position, Trail
 from pipeline.sources.reading import RecordMaker
 from pipeline.sources.record import Record
@@ -69,11 +70,11 @@ class Tail:
         )
         self._head = b"" if file.compressed else first_line[:_HEAD_BYTES]
         self._ended = False
-        self._cutter = LineCutter(start.offset)
         self._trail = Trail(marks, start.offset, start.before(file))
         line_format = make_format(lambda: self.position.changed_ns // 1_000_000)
         if start.state:
             line_format.restore(start.state)
+        self._cutter = cutter_of(line_format, start.offset)
         self._maker = RecordMaker(line_format, FileIdentity(key, source_name(stem, start.first, line_format.name)))
 
     @property
@@ -154,6 +155,8 @@ class Tail:
         return block
 
     def _move(self, offset: int, changed_ns: int) -> None:
+        if not self._trail.reaches(offset):
+            return
         self.position = replace(
             self.position,
             offset=offset,

@@ -31,6 +31,7 @@ class AuthLog:
     """The format `authlog`."""
 
     name = "authlog"
+    unwraps = False
 
     __slots__ = ("_clock", "_last", "unread")
 

@@ -20,8 +20,12 @@ _TIMES = ("time", "ts", "@t", "asctime", "eventTime")
 _MESSAGES = ("msg", "@m")
 _YEAR_2000_MS = 946_684_800_000
 _WRAPPER = frozenset({"log", "stream", "time", "attrs"})
-_STREAMS = ("stdout", "stderr")
-_CRI = re.compile(rb"(?P<time>\d{4}-\d\d-\d\dT\S{8,30}) (?:stdout|stderr) [FP] (?P<line>.*)", re.DOTALL)
+STREAMS = ("stdout", "stderr")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT[!-~]{8,30}")
+CRI = re.compile(
+    rb"(?P<time>" + TIME.pattern.encode() + rb") (?P<stream>stdout|stderr) (?P<flag>[FP]) (?P<line>.*)", re.DOTALL
+)
+"""A line as CRI's runtimes write it; `P` where the program's own goes on in the next of the same stream."""
 
 
 def in_common_form(event: Event) -> None:
@@ -60,13 +64,11 @@ def in_zone(event: Event, zone: tzinfo) -> None:
 def unwrapped(written: bytes | Mapping[str, object]) -> tuple[str, str] | None:
     """Return the line that a container wrote, and when, where `written` is what Docker or CRI made of it."""
     if isinstance(written, bytes):
-        match = _CRI.fullmatch(written)
+        match = CRI.fullmatch(written)
         if match is None:
             return None
-        return match["line"].decode("utf-8", "backslashreplace").rstrip("\r\n"), match["time"].decode(
-            "ascii", "replace"
-        )
+        return match["line"].decode("utf-8", "backslashreplace").rstrip("\r\n"), match["time"].decode()
     line, time = written.get("log"), written.get("time")
     if not isinstance(line, str) or not isinstance(time, str) or not written.keys() <= _WRAPPER:
         return None
-    return (line.rstrip("\r\n"), time) if written.get("stream") in _STREAMS else None
+    return (line.rstrip("\r\n"), time) if written.get("stream") in STREAMS else None

@@ -24,6 +24,9 @@ class Format(Protocol):
     unread: int
     """Lines so far that are not of the format at all; each became an event that holds it."""
 
+    unwraps: bool
+    """Whether the format reads what containers wrap lines in, so that pieces of one line are to be joined."""
+
     def parse(self, line: bytes) -> Sequence[Event]:
         """Return the events of a line that is not blank, without its line ending."""
         ...

@@ -17,7 +17,7 @@ from math import isfinite
 
 import orjson
 
-from pipeline.sources.formats.dialects import in_common_form, in_zone, unwrapped
+from pipeline.sources.formats.dialects import CRI, in_common_form, in_zone, unwrapped
 from pipeline.sources.formats.format import TOO_LONG, Event, FormatOptions, decoded
 from pipeline.sources.lines import CUT
 
@@ -54,6 +54,7 @@ class JsonLines:
     """The format `json`."""
 
     name = "json"
+    unwraps = True
 
     __slots__ = ("_time", "_timezone", "unread")
 
@@ -105,6 +106,9 @@ class JsonLines:
     def parse_cut(self, line: bytes) -> Sequence[Event]:
         """See `Format.parse_cut`; members that are complete before the cut, or behind it, are kept as they are."""
         head, _, tail = line.partition(CUT)
+        wrapped = CRI.fullmatch(head)
+        if wrapped is not None:
+            head, self._time = wrapped["line"], wrapped["time"].decode()
         text = _text(head)
         event = _beginning(text)
         if tail and text.lstrip().startswith("{"):

@@ -39,6 +39,7 @@ class Syslog:
     """The format `syslog`."""
 
     name = "syslog"
+    unwraps = False
 
     __slots__ = ("_clock", "_universal", "unread")
 
