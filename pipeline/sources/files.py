@@ -82,8 +82,7 @@ class FileSource:
         maker = RecordMaker(line_format, identity)
         key = f"{_PREFIX}{line_format.name}:{file.real_path}"
         start = self._resumed(file, key, mark) or Position(mark, 0)
-        if start.state:
-            maker.format.restore(start.state)
+        maker.restore(start.state)
         cutter = cutter_of(line_format, start.offset)
         trail = Trail(self._marks, start.offset, start.before(file))
         block = self._next(file, start.offset) if start.offset else head
@@ -94,7 +93,7 @@ class FileSource:
             for records, end in maker.batches(cutter.feed(block), cutter):
                 positions = {}
                 if identity is not None and trail.reaches(end):
-                    position = Position(mark, end, trail.check(end), maker.format.snapshot())
+                    position = Position(mark, end, trail.check(end), maker.snapshot())
                     positions[key] = to_text(position.as_plain())
                 yield Batch(records, positions, received_ms)
             if self._stop.is_set():

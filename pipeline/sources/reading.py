@@ -4,6 +4,7 @@ Invariants: each line that is not blank is at least one record, in order; the ev
 the ordinal that their ids hash. A blank line (empty, or spaces only) is no event and is counted.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Protocol
@@ -19,6 +20,7 @@ LEFT_OUT = "bytes_left_out"
 """Metadata of an event whose line was cut: how many bytes are missing at its end."""
 
 _BLANK_MAX = 64
+_WITHIN_KEY = re.compile(r"(\d{1,3}):", re.ASCII)
 _TELLING_LINES = 20
 
 
@@ -46,6 +48,20 @@ class RecordMaker:
     def foreign(self) -> bool:
         """Return whether none of the lines so far, and they are enough to tell, is of the format."""
         return self.taken >= _TELLING_LINES and self.format.unread >= self.taken - self.blank > 0
+
+    def snapshot(self) -> str:
+        """Return what the lines so far mean to those that follow, as text."""
+        state = self.format.snapshot()
+        return f"{self._keys.left}:{state}" if self._keys.left else state
+
+    def restore(self, state: str) -> None:
+        """Go on from a state that `snapshot` returned; what is not one is ignored."""
+        within = _WITHIN_KEY.match(state)
+        if within is not None:
+            self._keys.left = int(within[1])
+            state = state[within.end() :]
+        if state:
+            self.format.restore(state)
 
     def batches(self, lines: Sequence[Line], cutter: Cutter) -> Iterator[tuple[list[Record], int]]:
         """Yield the records of `lines`, which `cutter` has just cut, and the offset before which all are given."""

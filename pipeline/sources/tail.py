@@ -72,10 +72,9 @@ class Tail:
         self._ended = False
         self._trail = Trail(marks, start.offset, start.before(file))
         line_format = make_format(lambda: self.position.changed_ns // 1_000_000)
-        if start.state:
-            line_format.restore(start.state)
         self._cutter = cutter_of(line_format, start.offset)
         self._maker = RecordMaker(line_format, FileIdentity(key, source_name(stem, start.first, line_format.name)))
+        self._maker.restore(start.state)
 
     @property
     def inode(self) -> Inode:
@@ -161,6 +160,6 @@ class Tail:
             self.position,
             offset=offset,
             check=self._trail.check(offset),
-            state=self._maker.format.snapshot(),
+            state=self._maker.snapshot(),
             changed_ns=changed_ns,
         )
