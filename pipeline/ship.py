@@ -110,11 +110,15 @@ def served(app: ShippingApp, shipper: Shipper) -> Iterator[None]:
 def ship_sources(
     app: ShippingApp, source: Source, stop: threading.Event, *, live: bool, progress: Progress
 ) -> ShipResult:
-    """Take everything of `source` and send it; raises what reading raises, once the rest was sent."""
+    """Take everything of `source` and send it; raises what reading raises, once the rest was sent.
+
+    Beside a `live` source, what the home's other spools hold is sent as well: nobody else may be there to do it.
+    """
     owned = app.spools.for_reader()
     watch = app.leak_watch(lambda: owned.spool)
     shipper = app.shipper(watch)
     sending = _Sending(app.spools, owned.spool, shipper)
+    collector = app.collector(shipper) if live else None
     intake = app.intake(owned.spool, live=live)
     failures: list[Exception] = []
 
@@ -128,6 +132,8 @@ def ship_sources(
     with served(app, shipper) if live else nullcontext():
         watch.start()
         shipper.start()
+        if collector is not None:
+            collector.start()
         reader.start()
         try:
             while True:
@@ -145,6 +151,8 @@ def ship_sources(
         finally:
             shipper.stop(_END_SECONDS)
             watch.stop()
+            if collector is not None:
+                collector.stop()
             waiting = sending.waiting()
             while waiting == 0 and owned.spool.give_back():
                 pass

@@ -24,8 +24,8 @@ class Position:
     """Where reading goes on: at byte `offset` of the content, which begins a line.
 
     `first` and `check` are marks of the first line and of the bytes before the offset (none at 0); `state` is
-    that of the lines before it, see `RecordMaker`. `device`, `inode` and `changed_ns` are the file's at that time; `done` says that nothing can
-    come after it.
+    what the lines before it mean to those that follow. `device`, `inode` and `changed_ns` are the file's at that
+    time; `done` says that nothing can come after it.
     """
 
     first: str

@@ -99,6 +99,24 @@ def test_what_an_earlier_reader_left_is_sent_whichever_file_is_read_next(es_url:
     assert found(client) == 55
 
 
+def test_a_follower_sends_what_the_applications_of_its_home_log(es_url: str, tmp_path: Path) -> None:
+    client = prepared(es_url)
+    home = tmp_path / "home"
+    env = environment(home, ELASTICSEARCH_URL=es_url)
+    log = "from pipeline import *; SecurityLogger(service='x').log(SecurityEvent.{}, user_id='u', durable=True)"
+
+    def logs(event: str) -> None:
+        subprocess.run([COMMAND[0], "-c", log.format(event)], env=env, check=True, cwd="/")
+
+    logs("LOGOUT")
+    with running(env, "ship", "--follow", str(written(tmp_path / "a.log", 20))) as follower:
+        logs("LOGIN_FAILURE")
+        sent = {"X": 20, "LOGOUT": 1, "LOGIN_FAILURE": 1}
+        follower.until(lambda: {code: found(client, code) for code in sent} == sent, "everything is sent")
+        spools = Spools(home / "spool", 10**9)
+        follower.until(lambda: len(spools.paths()) == 1, "what is sent whole is removed")
+
+
 def test_more_files_than_descriptors_are_all_followed(es_url: str, tmp_path: Path) -> None:
     client = prepared(es_url)
     files = [written(tmp_path / f"{number:03}.log", 1) for number in range(160)]
