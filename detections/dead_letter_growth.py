@@ -1,9 +1,11 @@
 """Events could not be kept whole.
 
-An event that cannot be redacted or indexed is kept as a skeleton, and its remainder among the dead letters.
+An event that Elasticsearch refuses, or that cannot be redacted, is kept as a skeleton: of the first the dead letters
+have all, what the second held beside it is kept nowhere.
 
-Triage: `siemlite dead-letters list` shows what was refused and why. One service means that its events changed
-shape; all services, that the index template did. Somebody may also be hiding content by breaking its form.
+Triage: `siemlite.skeleton` says why; `siemlite dead-letters list` shows what Elasticsearch refused. One service means
+that its events changed shape; all services, that the index template did. Somebody may also be hiding content by
+breaking its form.
 False positives: a release that logs a new kind of value.
 """
 

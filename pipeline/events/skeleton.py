@@ -21,13 +21,22 @@ _KEPT = (
     ("user", "email"),
 )
 
+_KEPT_WHOLE = "Elasticsearch refused this event; the dead letters have all of it."
+_LEFT_OUT = "This event could not be handled whole; what it held beside this is kept nowhere."
 
-def skeleton(document: Mapping[str, Any], event_id: str, instant: str, reason: str) -> dict[str, Any]:
-    """Return the skeleton of `document`, whose time is the text `instant`; `reason` says why it is one."""
+
+def skeleton(
+    document: Mapping[str, Any], event_id: str, instant: str, reason: str, *, whole_kept: bool = False
+) -> dict[str, Any]:
+    """Return the skeleton of `document`, whose time is the text `instant`; `reason` says why it is one.
+
+    `whole_kept` says that the dead letters have all of the event, as where Elasticsearch refused it; what could not
+    be redacted is nowhere.
+    """
     body: dict[str, Any] = {
         "@timestamp": instant,
         "event": {"id": event_id, "kind": "event"},
-        "message": "This event could not be kept whole; its remainder is in the dead letters.",
+        "message": _KEPT_WHOLE if whole_kept else _LEFT_OUT,
         "siemlite": {"skeleton": values.shortened(reason, 512)},
         "tags": ["skeleton"],
     }

@@ -57,7 +57,7 @@ def buried(event: bytes, reason: str, now_ms: int) -> tuple[Letter, bytes]:
     letter = Letter(event_id, index, reason, orjson.dumps(document).decode(), now_ms)
     if "skeleton" in document.get("siemlite", {}):
         return letter, b""
-    remains = skeleton(document, event_id, str(document.get("@timestamp")), reason)
+    remains = skeleton(document, event_id, str(document.get("@timestamp")), reason, whole_kept=True)
     action = event.partition(b"\n")[0]
     return letter, b"%b\n%b\n" % (action, INGESTED + orjson.dumps(remains)[1:])
 
