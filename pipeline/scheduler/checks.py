@@ -137,7 +137,7 @@ class Checks:
             return ()
         guide = (
             "Their events are looked at again only once more of them arrive. Repair the file, then look at what was "
-            "passed over with `siemlite detect ID --from TIME`."
+            "passed over with `siemlite detect --id ID --from TIME --to TIME`."
         )
         return tuple(
             Trouble(
