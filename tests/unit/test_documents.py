@@ -16,13 +16,9 @@ from pipeline.detection.kind import Kind
 from tests.unit.logger.support import run_application
 
 
-@pytest.mark.parametrize("path", PARTS, ids=lambda path: path.name)
-def test_generated_parts_are_up_to_date(path: object) -> None:
-    assert path in PARTS
-    for document in PARTS:
-        assert document.read_text(encoding="utf-8") == with_parts(document), (
-            f"run `make docs`: {document.name} is stale"
-        )
+@pytest.mark.parametrize("document", PARTS, ids=lambda path: path.name)
+def test_generated_parts_are_up_to_date(document: Path) -> None:
+    assert document.read_text(encoding="utf-8") == with_parts(document), f"run `make docs`: {document.name} is stale"
 
 
 def test_the_readme_names_every_command_and_no_other() -> None:
