@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-COMMAND = (sys.executable, "-m", "pipeline.cli.main")
+COMMAND = (sys.executable, "-m", "pipeline.cli.entry")
 _ROOT = Path(__file__).parent.parent
 _FOREIGN = ("SIEMLITE_", "ELASTICSEARCH_URL", "ES_", "SLACK_", "PAGERDUTY_")
 

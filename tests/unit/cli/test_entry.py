@@ -1,0 +1,41 @@
+"""How the console script begins."""
+
+import signal
+import subprocess
+import sys
+
+LOADING = """
+import os, signal, sys, types
+
+class Loading(types.ModuleType):
+    def __getattr__(self, name):
+        os.kill(os.getpid(), signal.SIGINT)
+        return print if name == "run" else super().__getattribute__(name)
+
+sys.modules["pipeline.cli.main"] = Loading("pipeline.cli.main")
+"""
+LOADED = """
+import signal, sys, types
+
+sys.modules["pipeline.cli.main"] = types.SimpleNamespace(run=lambda: print(signal.getsignal(signal.SIGINT).__name__))
+"""
+RUN = "from pipeline.cli.entry import run\nrun()\n"
+
+
+def ran(program: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_ctrl_c_while_a_command_is_loaded_ends_it_without_a_traceback() -> None:
+    done = ran(LOADING + RUN)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_a_command_that_is_loaded_decides_itself_what_ctrl_c_means() -> None:
+    done = ran(LOADED + RUN)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "default_int_handler\n", "")
+
+
+def test_who_is_told_to_ignore_ctrl_c_ignores_it() -> None:
+    done = ran(LOADING + "signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + RUN)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
