@@ -17,8 +17,10 @@ def backtest(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> int:
     """Show the alerts that a detection would have raised in [FROM, TO), as it is and as proposed; write nothing."""
+    from shutil import get_terminal_size
+
     from pipeline.cli.arguments import duration_argument, span_argument
-    from pipeline.cli.output import progress_bar, say, show, show_json, stderr
+    from pipeline.cli.output import progress_bar, say, show, show_json
     from pipeline.cli.start import application, stop_on_signals
     from pipeline.engine import backtest as engine
     from pipeline.engine.backtest_chart import backtest_document, chart_lines, svg
@@ -50,6 +52,6 @@ def backtest(
     if json:
         show_json(backtest_document(found))
         return 0
-    for line in chart_lines(found, min(120, stderr.width - 2)):
+    for line in chart_lines(found, min(120, get_terminal_size().columns - 2)):
         show(line)
     return 0

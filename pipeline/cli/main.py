@@ -7,7 +7,6 @@ for another reason is one line and exit 1; Ctrl-C ends a command quietly with ex
 import errno
 import os
 import sys
-from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
@@ -45,6 +44,8 @@ app.command("test")(examples)
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         show(f"siemlite {version('siemlite')}")
         raise typer.Exit
 

@@ -7,23 +7,33 @@ characters from outside; siemlite's own log passes the redactor before it is wri
 import json
 import logging
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipeline.events.redaction import Redactor
 from pipeline.events.values import INVISIBLE, printable
 from pipeline.settings import Settings
 
-stderr = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+_drawing: "list[Console]" = []
+"""The console that a progress bar is being drawn on: what is said meanwhile stands above the bar."""
 
 
 def say(text: str) -> None:
     """Tell a person something, on stderr."""
-    stderr.print(printable(text))
+    line = printable(text)
+    if _drawing:
+        _drawing[-1].print(line)
+    elif sys.stderr is not None:
+        with suppress(OSError):  # a reader that has gone, or a full disk, is no reason to end
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
 
 
 def show(text: str = "") -> None:
@@ -42,18 +52,40 @@ def show_json(document: Mapping[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def progress_bar() -> Progress:
-    """Return a progress bar on stderr: drawn on a terminal, silent in a pipe."""
-    return Progress(
+class _NoBar:
+    """What stands for a bar that is not drawn."""
+
+    def add_task(self, *_given: object, **_named: object) -> Any:
+        return None
+
+    def update(self, *_given: object, **_named: object) -> None:
+        return
+
+
+@contextmanager
+def progress_bar() -> "Iterator[Progress | _NoBar]":
+    """Draw a progress bar on stderr where that is a terminal; in a pipe there is none."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield _NoBar()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+    with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%"),
         TextColumn("{task.fields[note]}"),
         TimeRemainingColumn(),
-        console=stderr,
-        disable=not stderr.is_terminal,
+        console=console,
         transient=True,
-    )
+    ) as progress:
+        _drawing.append(console)
+        try:
+            yield progress
+        finally:
+            _drawing.pop()
 
 
 class _RedactingFormatter(logging.Formatter):
