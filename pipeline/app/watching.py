@@ -170,8 +170,7 @@ class App(ShippingApp):
         chores = [
             *housekeeping.chores(),
             Chore("reload", live.refresh, 2.0, by_leader=False),
-            Chore("look after itself", operations.look, 5.0, by_leader=False),
-            Chore("tell of itself", operations.send, 1.0, by_leader=False),
+            *operations.chores(),
             Chore("record of itself", own_alerts.write, 10.0, by_leader=False),
         ]
         if settings.siemlite_heartbeat_url is not None:

@@ -25,7 +25,8 @@ from pipeline.alerts.lookup import HEAVY, document_of, refresh, searched
 from pipeline.alerts.outbox import LONGEST_WAIT_MS, Delivery, DeliveryState, Outbox, due, replaced, to_documents
 from pipeline.alerts.record import INDEX, Alert
 from pipeline.clock import Clock
-from pipeline.delivery.channels.base import Channel, SendError
+from pipeline.delivery.attempt import attempt
+from pipeline.delivery.channels.base import Channel
 from pipeline.delivery.notice import Clean, notice_of
 from pipeline.delivery.retry import Failure, RetryPolicy
 from pipeline.elastic.compare_and_set import Merge, Outcome, read_many, write_many
@@ -174,7 +175,7 @@ class Dispatcher:
         alert, delivery, repeated = claimed
         self._written_since_refresh[channel] = True
         notice = notice_of(alert, delivery, clean=self._clean, kibana_url=self._kibana_url, repeated=repeated)
-        failure = self._send(channel, notice)
+        failure = attempt(self._channels[channel], notice)
         now = self._clock.now_ms()
         rest = self._rests[channel]
         if failure is None:
@@ -195,16 +196,6 @@ class Dispatcher:
         self._record(key, after, alert)
         del self._unrecorded[channel][key]
         return 0 if failure else 1
-
-    def _send(self, channel: str, notice: Any) -> Failure | None:
-        try:
-            self._channels[channel].send(notice)
-        except SendError as error:
-            return error.failure
-        except Exception as error:  # noqa: BLE001 - a third party's channel may raise anything, secrets in its text
-            _log.error("the channel %s failed in a way that it does not foresee: %s", channel, type(error).__name__)
-            return Failure(f"unforeseen: {type(error).__name__}")
-        return None
 
     def _claim(self, found: Alert, channel: str) -> tuple[Alert, Delivery, bool] | None:
         alert: Alert | None = found

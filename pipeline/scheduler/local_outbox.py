@@ -99,25 +99,34 @@ class LocalOutbox:
             )
         return True
 
-    def claim(self, now_ms: int, until_ms: int) -> list[Owed]:
-        """Return what is due, claimed until `until_ms`: for each channel the message that is owed next."""
+    def claim(self, channel: str, now_ms: int, until_ms: int) -> Owed | None:
+        """Return the message that `channel` is owed next, claimed until `until_ms`, if it may be tried now."""
         with self._transaction() as database:
-            rows = database.execute(
+            row = database.execute(
                 "SELECT id, channel, notice, action, attempts, created_ms, next_attempt_ms, claimed_until_ms, "
-                "last_error FROM messages WHERE id IN (SELECT min(id) FROM messages WHERE state = ? GROUP BY channel) "
+                "last_error FROM messages WHERE id = (SELECT min(id) FROM messages WHERE state = ? AND channel = ?) "
                 "AND (attempts = 0 OR NOT next_attempt_ms BETWEEN ? AND ?) AND NOT claimed_until_ms BETWEEN ? AND ?",
                 (
                     DeliveryState.PENDING.value,
+                    channel,
                     now_ms + 1,
                     now_ms + LONGEST_WAIT_MS,
                     now_ms + 1,
                     now_ms + LONGEST_CLAIM_MS,
                 ),
+            ).fetchone()
+            if row is None:
+                return None
+            database.execute("UPDATE messages SET claimed_until_ms = ? WHERE id = ?", (until_ms, row[0]))
+        return _owed(row)
+
+    def owing(self) -> frozenset[str]:
+        """Return the names of the channels that are owed a message."""
+        with self._transaction() as database:
+            rows = database.execute(
+                "SELECT DISTINCT channel FROM messages WHERE state = ?", (DeliveryState.PENDING.value,)
             ).fetchall()
-            database.executemany(
-                "UPDATE messages SET claimed_until_ms = ? WHERE id = ?", [(until_ms, r[0]) for r in rows]
-            )
-        return [_owed(row) for row in rows]
+        return frozenset(name for (name,) in rows)
 
     def record(self, owed: Owed, after: Delivery) -> None:
         """Note what became of a message that was claimed."""
@@ -138,14 +147,6 @@ class LocalOutbox:
         """Note that Elasticsearch holds `notice`."""
         with self._transaction() as database:
             database.execute("UPDATE records SET written = 1 WHERE notice = ?", (_text(notice),))
-
-    def pending(self) -> int:
-        """Return how many messages are owed."""
-        with self._transaction() as database:
-            row = database.execute(
-                "SELECT count(*) FROM messages WHERE state = ?", (DeliveryState.PENDING.value,)
-            ).fetchone()
-        return int(row[0])
 
     def _owe(self, database: sqlite3.Connection, notice: Notice, channels: Sequence[str], now_ms: int) -> None:
         database.executemany(

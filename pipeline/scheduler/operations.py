@@ -1,7 +1,8 @@
 """The daemon's own failures, brought to people by the channels that still work.
 
 Each check names the troubles that it sees at present. A trouble that lasts is raised, one that stays away is
-cleared; both go through the local outbox. Invariants: a channel's trouble is never told through that channel;
+cleared; both go through the local outbox. Invariants: a channel's trouble is never told through that channel; a channel
+that hangs holds up no other;
 a trouble that comes and goes within its patience disturbs nobody; what is told passes the redactor. Where the outbox
 itself cannot be used, a full disk or a damaged file, troubles are told once without it, and that is one of them.
 """
@@ -9,27 +10,35 @@ itself cannot be used, a full disk or a damaged file, troubles are told once wit
 import hashlib
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 from pipeline.alerts.outbox import Action, Routes, Subject
 from pipeline.clock import Clock
-from pipeline.delivery.channels.base import Channel, SendError
+from pipeline.delivery.attempt import attempt
+from pipeline.delivery.channels.base import Channel
 from pipeline.delivery.notice import Clean, Notice
 from pipeline.delivery.retry import Failure, RetryPolicy
 from pipeline.detection.timeline import Severity
 from pipeline.errors import RetryableError
 from pipeline.events.values import instant_text, printable
-from pipeline.scheduler.local_outbox import LocalOutbox
+from pipeline.scheduler.daemon import Chore
+from pipeline.scheduler.local_outbox import LocalOutbox, Owed
 
 CLEAR_S = 30.0
 """How long a trouble must stay away to be over."""
+
+LOOK_S, SEND_S, GIVE_UP_S = 5.0, 1.0, 60.0
 
 _CLAIM_MS = 60_000
 _ROUTED_AS = "siemlite_operations"
 _CONSOLE = "console"
 _OUTBOX = "outbox"
 
+_T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 
@@ -50,7 +59,7 @@ Check = Callable[[], Sequence[Trouble]]
 
 
 class Operations:
-    """Watches for troubles and tells people. `look` and `send` are called by one thread each."""
+    """Watches for troubles and tells people. `look` is called by one thread, `send` by one for each channel."""
 
     def __init__(
         self,
@@ -78,6 +87,17 @@ class Operations:
         self._last_seen: dict[str, float] = {}
         self._told_without: dict[str, Notice] = {}
         self._started = clock.monotonic()
+
+    def chores(self) -> tuple[Chore, ...]:
+        """Return the work, to be done at intervals: a piece for each channel."""
+        return (
+            Chore("look after itself", self.look, LOOK_S, by_leader=False),
+            Chore("give up of itself", self.give_up_unknown, GIVE_UP_S, by_leader=False),
+            *(
+                Chore(f"tell of itself by {name}", partial(self.send, name), SEND_S, by_leader=False)
+                for name in self._channels
+            ),
+        )
 
     def look(self) -> None:
         """Raise what lasts and clear what is over. Raises `RetryableError` where the outbox cannot be used."""
@@ -112,6 +132,7 @@ class Operations:
             raised = self._outbox.troubles()
         except RetryableError:
             raised = {}
+        owed: dict[str, list[tuple[str, Notice]]] = {}
         for trouble in present:
             since = self._since.setdefault(trouble.name, now)
             self._last_seen[trouble.name] = now
@@ -120,9 +141,10 @@ class Operations:
                 continue
             notice = self._notice(trouble)
             _log.error("%s: %s", trouble.title, trouble.text)
-            failures = [self._attempt(channel, notice) for channel in self._chosen(trouble)]
-            if not all(failures):
-                self._told_without[trouble.name] = notice
+            for channel in self._chosen(trouble):
+                owed.setdefault(channel, []).append((trouble.name, notice))
+        for taken in self._at_once(lambda channel: self._taken(channel, owed[channel]), owed):
+            self._told_without.update(taken)
 
     def _take_over(self, present: Mapping[str, Trouble]) -> None:
         """Give to the outbox, once it can be used again, what was told without it; it tells of their ends.
@@ -141,32 +163,46 @@ class Operations:
         if fails is not None:
             self._clear(_OUTBOX, fails)
 
-    def send(self) -> int:
-        """Send what is due; return how many messages were taken."""
-        taken = 0
+    def send(self, channel: str | None = None) -> int:
+        """Send what is due, by one channel or by all at once; return how many messages were taken."""
+        if channel is None:
+            return sum(self._at_once(self.send, self._channels))
         now = self._clock.now_ms()
-        for owed in self._outbox.claim(now, now + _CLAIM_MS):
-            failure = self._attempt(owed.delivery.channel, owed.notice)
-            after_ms = self._clock.now_ms()
-            if failure is None:
-                taken += 1
-                self._outbox.record(owed, self._policy.sent(owed.delivery, after_ms))
-            else:
-                _log.warning("%s did not take %r: %s", owed.delivery.channel, owed.notice.title, failure.reason)
-                self._outbox.record(owed, self._policy.failed(owed.delivery, failure, after_ms, self._share()))
-        return taken
+        owed = self._outbox.claim(channel, now, now + _CLAIM_MS)
+        if owed is None:
+            return 0
+        failure = attempt(self._channels[channel], owed.notice)
+        self._record(owed, failure)
+        return 0 if failure else 1
 
-    def _attempt(self, channel: str, notice: Notice) -> Failure | None:
-        known = self._channels.get(channel)
-        if known is None:
-            return Failure(f"no channel {channel} is configured", permanent=True)
-        try:
-            known.send(notice)
-        except SendError as error:
-            return error.failure
-        except Exception as error:  # noqa: BLE001 - a third party's channel may raise anything, secrets in its text
-            return Failure(f"unforeseen: {type(error).__name__}")
-        return None
+    def give_up_unknown(self) -> int:
+        """Mark as dead what is owed to channels that are not configured any more; return how many messages."""
+        found = 0
+        for channel in self._outbox.owing() - self._channels.keys():
+            now = self._clock.now_ms()
+            while (owed := self._outbox.claim(channel, now, now + _CLAIM_MS)) is not None:
+                self._record(owed, Failure(f"no channel {channel} is configured", permanent=True))
+                found += 1
+        return found
+
+    def _taken(self, channel: str, notices: Iterable[tuple[str, Notice]]) -> list[tuple[str, Notice]]:
+        """Return those of `notices` that the channel took."""
+        return [(name, notice) for name, notice in notices if attempt(self._channels[channel], notice) is None]
+
+    def _record(self, owed: Owed, failure: Failure | None) -> None:
+        now = self._clock.now_ms()
+        if failure is None:
+            self._outbox.record(owed, self._policy.sent(owed.delivery, now))
+            return
+        _log.warning("%s did not take %r: %s", owed.delivery.channel, owed.notice.title, failure.reason)
+        self._outbox.record(owed, self._policy.failed(owed.delivery, failure, now, self._share()))
+
+    @staticmethod
+    def _at_once(tell: Callable[[str], _T], channels: Iterable[str]) -> list[_T]:
+        """Call `tell` for each of the channels, each in a thread of its own; return what it returns."""
+        names = list(channels)
+        with ThreadPoolExecutor(max(1, len(names)), thread_name_prefix="tell") as pool:
+            return list(pool.map(tell, names))
 
     def _raise(self, trouble: Trouble) -> None:
         notice = self._notice(trouble)

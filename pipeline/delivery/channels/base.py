@@ -20,7 +20,7 @@ from pipeline.errors import ConfigurationError, SiemliteError
 from pipeline.settings import Settings
 
 GROUP = "siemlite.channels"
-_NOT_CHANNELS = frozenset({"base", "http"})
+_NOT_CHANNELS = frozenset({"base", "deadline", "http"})
 
 
 class SendError(SiemliteError):
@@ -50,7 +50,10 @@ class Channel(Protocol):
         ...
 
     def send(self, notice: Notice) -> None:
-        """Send one message; return once it was taken. Raises `SendError` where it was not, or may not have been."""
+        """Send one message; return once it was taken, within half a minute or so.
+
+        Raises `SendError` where it was not taken, or may not have been.
+        """
         ...
 
     def close(self) -> None:
@@ -64,7 +67,7 @@ Factory = Callable[[Settings, Clock], Channel | None]
 def load_channels(settings: Settings, clock: Clock) -> dict[str, Channel]:
     """Return the channels that the settings ask for, by name.
 
-    The console is among them where no other one is, or where a drill needs it. Raises `ConfigurationError`.
+    The console is always among them, for drills and for where nothing else is. Raises `ConfigurationError`.
     """
     channels: dict[str, Channel] = {}
     for origin, factory in (*_built_in(), *_third_party()):

@@ -2,13 +2,15 @@
 
 Invariants: neither the message nor the password goes over a connection that TLS does not protect, not even
 where the server, or somebody between, says that it has no STARTTLS; texts from events cannot add a header,
-because a header's value is one line and the library refuses any other.
+because a header's value is one line and the library refuses any other; a mail that was taken is not sent again because
+the server does not say goodbye.
 """
 
 import logging
 import smtplib
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -18,6 +20,7 @@ from pathlib import Path
 from pipeline.alerts.outbox import Action
 from pipeline.clock import Clock
 from pipeline.delivery.channels.base import Channel, SendError
+from pipeline.delivery.channels.deadline import EXCHANGE_S, Deadline
 from pipeline.delivery.notice import Notice
 from pipeline.delivery.retry import Failure
 from pipeline.errors import ConfigurationError
@@ -42,6 +45,19 @@ class MailServer:
     ca_certs: Path | None = None
 
 
+class _Session(smtplib.SMTP):
+    """A session with a mail server; each reply is awaited under the deadline."""
+
+    def __init__(self, server: MailServer, deadline: Deadline) -> None:
+        self._deadline = deadline
+        super().__init__(server.host, server.port, timeout=TIMEOUT_S)
+
+    def getreply(self) -> tuple[int, bytes]:
+        if self.sock is not None:
+            self._deadline.watch(self.sock)
+        return super().getreply()
+
+
 class EmailChannel:
     """Sends one mail, to all recipients, for every action but acknowledgements."""
 
@@ -49,12 +65,24 @@ class EmailChannel:
     actions = frozenset({Action.OPEN, Action.ESCALATE, Action.RESOLVE})
     reaches_people = True
 
-    def __init__(self, server: MailServer, sender: str, recipients: Sequence[str], clock: Clock) -> None:
-        """Raises `ConfigurationError` where the certificate authorities cannot be read."""
+    def __init__(
+        self,
+        server: MailServer,
+        sender: str,
+        recipients: Sequence[str],
+        clock: Clock,
+        *,
+        exchange_s: float = EXCHANGE_S,
+    ) -> None:
+        """A mail may take `exchange_s` as a whole.
+
+        Raises `ConfigurationError` where the certificate authorities cannot be read.
+        """
         self._server = server
         self._sender = sender
         self._recipients = tuple(recipients)
         self._clock = clock
+        self._exchange_s = exchange_s
         try:
             self._tls = ssl.create_default_context(cafile=None if server.ca_certs is None else str(server.ca_certs))
         except (OSError, ssl.SSLError) as error:
@@ -66,11 +94,7 @@ class EmailChannel:
         """See `Channel.send`."""
         mail = message(notice, self._sender, self._recipients, self._clock.now_ms())
         try:
-            with smtplib.SMTP(self._server.host, self._server.port, timeout=TIMEOUT_S) as smtp:
-                smtp.starttls(context=self._tls)
-                if self._server.user is not None:
-                    smtp.login(self._server.user, self._server.password or "")
-                refused = smtp.send_message(mail, self._sender, list(self._recipients))
+            refused = self._hand_in(mail)
         except smtplib.SMTPNotSupportedError as error:
             raise SendError(Failure(f"the mail server offers no STARTTLS or login: {error}")) from None
         except smtplib.SMTPRecipientsRefused as error:
@@ -89,6 +113,17 @@ class EmailChannel:
         if refused:  # The others have it, and would get it again with each attempt.
             reasons = ", ".join(sorted({str(code) for code, _ in refused.values()}))
             _log.warning("email: %d of %d recipients are refused (%s)", len(refused), len(self._recipients), reasons)
+
+    def _hand_in(self, mail: EmailMessage) -> Mapping[str, tuple[int, bytes]]:
+        """Return the recipients whom the server refuses, which are not all of them, and its answers."""
+        with Deadline(self._exchange_s) as deadline, closing(_Session(self._server, deadline)) as session:
+            session.starttls(context=self._tls)
+            if self._server.user is not None:
+                session.login(self._server.user, self._server.password or "")
+            refused = session.send_message(mail, self._sender, list(self._recipients))
+            with suppress(smtplib.SMTPException, OSError):
+                session.quit()
+        return refused
 
     def close(self) -> None:
         """See `Channel.close`: a connection lasts for one mail."""

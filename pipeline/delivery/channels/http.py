@@ -2,34 +2,32 @@
 
 Invariants: no error text or log line holds the address's path, query or user part, where webhooks keep their
 secrets, nor a secret that the server's answer repeats; redirects are not followed, because they would carry
-the message, and its signature, to somebody else; an answer is read up to a bound.
+the message, and its signature, to somebody else; an answer is read up to a bound, and the whole exchange ends by a
+deadline. Each message has a connection of its own, which that deadline can end.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
 from pipeline.clock import Clock
 from pipeline.delivery.channels.base import SendError
+from pipeline.delivery.channels.deadline import EXCHANGE_S, Deadline
 from pipeline.delivery.retry import Failure
 from pipeline.events.values import printable
 
 CONNECT_TIMEOUT_S = 5.0
 TIMEOUT_S = 10.0
 _ANSWER_MAX = 2_000
-_ANSWER_S = 15.0
-"""How long the whole of an answer may take, beyond the time-out for each piece of it."""
-
 _EXCERPT = 120
 _SECRET_MIN = 6
 _TRY_AGAIN = frozenset({408, 409, 423, 425, 429})
 _LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
-
-_log = logging.getLogger(__name__)
 
 
 class _HostOnly(logging.Filter):
@@ -54,17 +52,20 @@ class Poster:
         *,
         secrets: tuple[str, ...] = (),
         timeout_s: float = TIMEOUT_S,
-        verify: bool | str = True,
+        exchange_s: float = EXCHANGE_S,
     ) -> None:
+        """A request may wait `timeout_s` for each piece of the answer and take `exchange_s` as a whole."""
         parts = urlsplit(url)
         pieces = (url, parts.path, parts.query, parts.username or "", parts.password or "", *parts.path.split("/"))
         self._secrets = sorted({s for s in (*pieces, *secrets) if len(s) >= _SECRET_MIN}, key=len, reverse=True)
         self._url = url
         self._clock = clock
+        self._exchange_s = exchange_s
         self._client = httpx.Client(
+            headers={"Connection": "close"},
+            limits=httpx.Limits(max_keepalive_connections=0),
             timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S)),
             follow_redirects=False,
-            verify=verify,
             mounts=dict.fromkeys(_LOOPBACK),
         )
 
@@ -77,31 +78,32 @@ class Poster:
         self._ask("GET", b"", {})
 
     def _ask(self, method: str, body: bytes, headers: Mapping[str, str]) -> None:
-        try:
-            with self._client.stream(method, self._url, content=body or None, headers=dict(headers)) as response:
-                if response.is_success:
-                    self._finish(response)
-                    return
-                excerpt = self._excerpt(response)
-        except httpx.TimeoutException as error:
-            raise SendError(Failure(f"no answer in time ({type(error).__name__})")) from None
-        except httpx.TransportError as error:
-            raise SendError(Failure(self._safe(f"{type(error).__name__}: {error}"))) from None
-        except (httpx.InvalidURL, httpx.HTTPError, ValueError) as error:
-            raise SendError(Failure(f"the request cannot be made ({type(error).__name__})", permanent=True)) from None
+        with Deadline(self._exchange_s) as deadline:
+            try:
+                with self._client.stream(
+                    method,
+                    self._url,
+                    content=body or None,
+                    headers=dict(headers),
+                    extensions={"trace": _showing_connections_to(deadline)},
+                ) as response:
+                    if response.is_success:
+                        return
+                    excerpt = self._excerpt(response)
+            except (httpx.TimeoutException, TimeoutError) as error:
+                raise SendError(Failure(f"no answer in time ({type(error).__name__})")) from None
+            except httpx.TransportError as error:
+                told = "no answer in time" if deadline.passed else self._safe(f"{type(error).__name__}: {error}")
+                raise SendError(Failure(told)) from None
+            except (httpx.InvalidURL, httpx.HTTPError, ValueError) as error:
+                raise SendError(
+                    Failure(f"the request cannot be made ({type(error).__name__})", permanent=True)
+                ) from None
         raise SendError(self._failure(response, excerpt))
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
-
-    def _finish(self, response: httpx.Response) -> None:
-        """Read a short answer to its end, so that the connection can serve the next message."""
-        try:
-            if int(response.headers.get("content-length", _ANSWER_MAX)) < _ANSWER_MAX:
-                self._read(response)
-        except (httpx.HTTPError, ValueError) as error:
-            _log.debug("the answer to a message that was taken broke off: %s", type(error).__name__)
 
     def _failure(self, response: httpx.Response, excerpt: str) -> Failure:
         status = response.status_code
@@ -117,12 +119,11 @@ class Poster:
         return self._safe(read[:_ANSWER_MAX].decode("utf-8", "replace"))[:_EXCERPT]
 
     def _read(self, response: httpx.Response) -> bytes:
-        """Return the beginning of an answer, as far as it comes in a short time: others wait to be sent."""
-        until = self._clock.monotonic() + _ANSWER_S
+        """Return the beginning of an answer."""
         read = b""
         for chunk in response.iter_bytes():
             read += chunk
-            if len(read) >= _ANSWER_MAX or self._clock.monotonic() > until:
+            if len(read) >= _ANSWER_MAX:
                 break
         return read
 
@@ -143,3 +144,13 @@ class Poster:
         for secret in self._secrets:
             text = text.replace(secret, "[REDACTED]")
         return printable(" ".join(text.split()))
+
+
+def _showing_connections_to(deadline: Deadline) -> Callable[[str, Mapping[str, Any]], None]:
+    """Return what `httpx` tells of each step, for `deadline` to have the connection from its first byte on."""
+
+    def trace(step: str, info: Mapping[str, Any]) -> None:
+        if step.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            deadline.watch(info["return_value"].get_extra_info("socket"))
+
+    return trace

@@ -14,11 +14,13 @@ from pydantic import SecretStr
 
 from pipeline.alerts.outbox import Action
 from pipeline.delivery.channels.base import Channel, SendError
-from pipeline.delivery.channels.email import channel
+from pipeline.delivery.channels.email import EmailChannel, channel
+from pipeline.delivery.channels.email import MailServer as SmtpServer
 from pipeline.delivery.retry import Failure
 from pipeline.errors import ConfigurationError
 from pipeline.settings import load_settings
 from tests.unit.clocks import ManualClock
+from tests.unit.delivery.dripping import dripping
 from tests.unit.delivery.mail_server import MailServer, mail_server
 from tests.unit.delivery.notices import HOSTILE, ORDINARY
 
@@ -141,6 +143,21 @@ def test_those_who_got_a_mail_do_not_get_it_again_because_others_were_refused(
 
 def test_a_server_that_is_not_there_is_tried_again(authority: Authority) -> None:
     assert not failure_of(channel_to(MailServer(port=1), authority.file)).permanent
+
+
+def test_a_mail_that_was_taken_is_not_sent_again_for_want_of_a_goodbye(authority: Authority) -> None:
+    with mail_server(authority.server, answers={"QUIT": b"421 going"}) as server:
+        channel_to(server, authority.file).send(ORDINARY)
+    assert len(server.mails) == 1
+
+
+def test_a_server_whose_replies_never_end_is_hung_up_on() -> None:
+    with dripping(b"", b"220-more\r\n", speaks_first=True) as port:
+        made = EmailChannel(
+            SmtpServer("localhost", port), "a@example.org", ["b@example.org"], ManualClock(), exchange_s=0.3
+        )
+        failure = failure_of(made)
+    assert not failure.permanent
 
 
 def test_a_half_configured_channel_is_refused() -> None:

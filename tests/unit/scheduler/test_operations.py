@@ -2,6 +2,7 @@
 
 import sqlite3
 import stat
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -21,6 +22,7 @@ from pipeline.errors import ConfigurationError, RetryableError
 from pipeline.scheduler.local_outbox import LocalOutbox
 from pipeline.scheduler.operations import CLEAR_S, Operations, Trouble
 from tests.unit.clocks import ManualClock
+from tests.unit.waiting import until
 
 
 class Told:
@@ -213,7 +215,9 @@ def test_a_message_that_no_channel_is_left_for_is_given_up(world: World) -> None
     world.operations.look()
     del world.channels["slack"]
     world.operations.send()
-    assert world.outbox.pending() == 0
+    assert world.outbox.owing() == {"slack"}
+    assert world.operations.give_up_unknown() == 1
+    assert not world.outbox.owing()
 
 
 def test_nobody_else_reads_the_outbox(world: World) -> None:
@@ -228,7 +232,7 @@ def test_of_two_that_raise_the_same_trouble_at_once_one_owes_the_message(world: 
     assert not world.outbox.raise_("elasticsearch", notice, ["email"], world.clock.now_ms())
     assert world.outbox.clear("elasticsearch", notice, [], world.clock.now_ms())
     assert not world.outbox.clear("elasticsearch", notice, ["email"], world.clock.now_ms())
-    assert world.outbox.pending() == 0
+    assert not world.outbox.owing()
 
 
 def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -253,14 +257,14 @@ def test_a_failure_of_the_disk_leaves_nothing_half_done_and_the_outbox_usable(wo
     world.present = [AWAY]
     with pytest.raises(RetryableError, match="disk full"):
         world.later(70)
-    assert (world.outbox.troubles(), world.outbox.pending()) == ({}, 0)
+    assert (world.outbox.troubles(), world.outbox.owing()) == ({}, frozenset())
     other.execute("DROP TRIGGER full")
     other.close()
     world.later(70)
     assert list(world.outbox.troubles()) == ["elasticsearch"]
     world.present = []
     world.later(70)
-    assert (world.outbox.troubles(), world.outbox.pending()) == ({}, 0)
+    assert (world.outbox.troubles(), world.outbox.owing()) == ({}, frozenset())
 
 
 def test_on_a_full_disk_troubles_are_told_once_without_the_outbox_and_that_too(world: World) -> None:
@@ -289,3 +293,37 @@ def test_on_a_full_disk_troubles_are_told_once_without_the_outbox_and_that_too(w
     assert len(ids) == 3
     ended = sorted(notice.alert_id for notice in world.email.notices if notice.action is Action.RESOLVE)
     assert ended == sorted(ids)
+
+
+class Hangs(Told):
+    """A channel that takes a message only once it is released."""
+
+    def __init__(self, name: str, actions: frozenset[Action]) -> None:
+        super().__init__(name, actions)
+        self.release = threading.Event()
+
+    def send(self, notice: Notice) -> None:
+        """See `Channel.send`."""
+        assert self.release.wait(30)
+        super().send(notice)
+
+
+@pytest.mark.parametrize("outbox_works", [True, False])
+def test_a_channel_that_hangs_holds_up_no_other(world: World, outbox_works: bool) -> None:
+    hanging = Hangs("slack", frozenset({Action.OPEN}))
+    world.channels["slack"] = hanging
+    world.present = [replace(AWAY, patience_s=0.0)]
+    if not outbox_works:
+        world.outbox.close()
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            work = [pool.submit(chore.run) for chore in world.operations.chores() if "look" in chore.name]
+            if outbox_works:
+                work[0].result(30)
+                work += [pool.submit(chore.run) for chore in world.operations.chores() if "tell" in chore.name]
+            expected = 1 if outbox_works else 2  # the outbox's own trouble is the second
+            until(lambda: len(world.email.notices) == expected, 30)
+            assert not hanging.notices
+        finally:
+            hanging.release.set()
+    assert len(hanging.notices) == expected
