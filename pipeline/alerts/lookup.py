@@ -18,7 +18,7 @@ from pipeline.alerts.document import from_document
 from pipeline.alerts.episodes import Episode
 from pipeline.alerts.record import INDEX, Alert
 from pipeline.detection.timeline import Severity
-from pipeline.elastic.client import translated
+from pipeline.elastic.client import part, translated
 from pipeline.elastic.compare_and_set import Document, Version
 from pipeline.errors import PermanentError, RetryableError
 from pipeline.events.values import instant_text
@@ -178,13 +178,17 @@ def all_alerts(client: Elasticsearch, query: Mapping[str, Any], *, strict: bool 
 
 def searched(client: Elasticsearch, **body: Any) -> Mapping[str, Any]:
     """Search the alerts; an index that is not there yet holds none. Raises where the answer is not whole."""
+    what = "searching the alerts"
     parameters = {name: value for name, value in body.items() if value is not None}
-    with translated("searching the alerts"):
+    with translated(what):
         answer: Mapping[str, Any] = client.search(
             index=INDEX, ignore_unavailable=True, allow_partial_search_results=False, **parameters
         ).body
-    if answer["timed_out"] or answer["_shards"]["failed"]:
-        raise RetryableError("searching the alerts: the answer is incomplete")
+    if part(what, answer, "timed_out") or part(what, answer, "_shards", "failed"):
+        raise RetryableError(f"{what}: the answer is incomplete")
+    part(what, answer, "hits", "hits")
+    if "aggregations" in parameters and part(what, answer, "_shards", "total"):
+        part(what, answer, "aggregations")
     return answer
 
 

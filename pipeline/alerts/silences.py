@@ -21,7 +21,7 @@ from elasticsearch import Elasticsearch, NotFoundError
 from pipeline.alerts.outbox import required_instant
 from pipeline.alerts.record import Alert, Silenced
 from pipeline.clock import Clock
-from pipeline.elastic.client import translated
+from pipeline.elastic.client import part, translated
 from pipeline.elastic.compare_and_set import (
     CONTROL_INDEX,
     CONTROL_TEMPLATE,
@@ -176,7 +176,8 @@ class Silences:
 
     def _search(self, condition: dict[str, Any]) -> list[Silence]:
         filters = [{"term": {"type": "silence"}}, *([condition] if condition else [])]
-        with translated("reading the silences"):
+        what = "reading the silences"
+        with translated(what):
             try:
                 answer = self._client.search(
                     index=CONTROL_INDEX,
@@ -187,7 +188,9 @@ class Silences:
                 )
             except NotFoundError:
                 return []
-        hits = answer["hits"]["hits"]
+        if part(what, answer, "timed_out") or part(what, answer, "_shards", "failed"):
+            raise RetryableError(f"{what}: the answer is incomplete")
+        hits = part(what, answer, "hits", "hits")
         found = []
         for hit in hits:
             document = Document(hit["_id"], Version(hit["_seq_no"], hit["_primary_term"]), hit["_source"])

@@ -2,25 +2,35 @@
 
 Invariant: every failure of a request surfaces as a `ConfigurationError`, `RetryableError` or
 `PermanentError` whose text names the address without credentials; the client retries nothing by itself, so
-that each caller's policy is the only one.
+that each caller's policy is the only one; an answer that is not Elasticsearch's is never believed, whatever its
+status, and like the absence of one it passes.
 """
 
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from elastic_transport import ConnectionError as TransportConnectionError
-from elastic_transport import ConnectionTimeout, SerializationError, Serializer, TlsError, TransportError
-from elasticsearch import ApiError, Elasticsearch, OrjsonSerializer, UnsupportedProductError
+from elastic_transport import (
+    ConnectionTimeout,
+    SerializationError,
+    Serializer,
+    TlsError,
+    Transport,
+    TransportApiResponse,
+    TransportError,
+)
+from elasticsearch import ApiError, Elasticsearch, OrjsonSerializer
 
 from pipeline.errors import ConfigurationError, PermanentError, RetryableError
 from pipeline.settings import Settings
 
 _REPAIR = "check ES_USER and ES_PASSWORD, or ES_API_KEY"
-_JSON_TYPES = ("application/json", "application/vnd.elasticsearch+json")
 RETRYABLE_STATUS = frozenset({408, 409, 429, 500, 502, 503, 504})
+_ANYBODYS = frozenset({401, 403, 408, 413, 429, 500, 502, 503, 504})
+"""What a gateway says in its own right, and means the same by; Elasticsearch itself says 413 without its name."""
 
 
 def connect(
@@ -54,6 +64,7 @@ def connect(
             max_retries=0,
             retry_on_timeout=False,
             connections_per_node=connections,
+            transport_class=_Elasticsearchs,
             serializers={
                 "application/json": OrjsonSerializer(),
                 "application/vnd.elasticsearch+json": OrjsonSerializer(),
@@ -62,6 +73,44 @@ def connect(
         )
     except ValueError as error:
         raise ConfigurationError(f"ELASTICSEARCH_URL cannot be used: {error}") from None
+
+
+class ForeignAnswerError(TransportError):
+    """The answer is not Elasticsearch's."""
+
+
+class _Elasticsearchs(Transport):
+    """Refuses answers that are not Elasticsearch's: one of a gateway's says nothing of what is there and what is not.
+
+    Elasticsearch names itself in the header `X-Elastic-Product` of each answer since 7.14. The client of its own looks
+    for that until it has seen it once.
+    """
+
+    def perform_request(self, method: str, target: str, **options: Any) -> TransportApiResponse:
+        """Raise `ForeignAnswerError`, or return the answer."""
+        answer = super().perform_request(method, target, **options)
+        status = answer.meta.status
+        named = answer.meta.headers.get("x-elastic-product") == "Elasticsearch"
+        if not named and status not in _ANYBODYS:
+            raise ForeignAnswerError(f"{status} {answer.body or ''}")
+        wanted = list if target.startswith("/_cat/") else dict
+        if 200 <= status < 300 and method != "HEAD" and not isinstance(answer.body, wanted):
+            raise ForeignAnswerError(f"{status} with a body of another kind: {answer.body}")
+        return answer
+
+
+def part(what: str, answer: object, *path: str | int) -> Any:
+    """Return what stands at `path` in an answer. Raises `RetryableError` where nothing does.
+
+    So answers a gateway that passes headers on and bodies not, or an Elasticsearch that fails halfway.
+    """
+    place = answer
+    for step in path:
+        try:
+            place = place[step]  # type: ignore[index]  # whatever cannot be asked for it does not have it
+        except (KeyError, IndexError, TypeError):
+            raise RetryableError(f"{what}: the answer has no {'.'.join(map(str, path))}") from None
+    return place
 
 
 class _WebPage(Serializer):
@@ -113,17 +162,8 @@ def translated(what: str) -> Iterator[None]:
 
 
 def api_failure(what: str, error: ApiError) -> ConfigurationError | RetryableError | PermanentError:
-    """Return the exception for an answer that is an error, or is not Elasticsearch's.
-
-    Behind a gateway, which answers in its place while no node is up, that passes. Elasticsearch names itself in the
-    header `X-Elastic-Product` of each answer since 7.14, but for a request that is too large to be looked at (413).
-    """
-    if isinstance(error, UnsupportedProductError):
-        return RetryableError(f"{what}: the answer is not Elasticsearch's (OpenSearch, or a gateway?)")
-    found = failure(what, error.status_code, reason_of(error))
-    if isinstance(found, PermanentError) and error.status_code != 413 and "x-elastic-product" not in error.meta.headers:
-        return RetryableError(f"{what}: the answer is not Elasticsearch's ({error.status_code} {reason_of(error)})")
-    return found
+    """Return the exception for an answer that is an error."""
+    return failure(what, error.status_code, reason_of(error))
 
 
 def transport_failure(what: str, error: TransportError) -> ConfigurationError | RetryableError:
@@ -140,7 +180,7 @@ def transport_failure(what: str, error: TransportError) -> ConfigurationError | 
             return ConfigurationError(f"{what}: the server speaks no TLS there; begin ELASTICSEARCH_URL with http://")
     if isinstance(error, TransportConnectionError | ConnectionTimeout):
         return RetryableError(f"{what}: Elasticsearch does not answer ({told})")
-    if isinstance(error, SerializationError):
+    if isinstance(error, SerializationError | ForeignAnswerError):
         return RetryableError(f"{what}: the answer is not Elasticsearch's ({told})")
     return RetryableError(f"{what}: {told}")
 

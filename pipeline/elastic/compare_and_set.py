@@ -12,7 +12,7 @@ from typing import Any
 
 from elasticsearch import ConflictError, Elasticsearch, NotFoundError
 
-from pipeline.elastic.client import RETRYABLE_STATUS, ForbiddenError, failure, translated
+from pipeline.elastic.client import RETRYABLE_STATUS, ForbiddenError, failure, part, translated
 from pipeline.errors import ConfigurationError, RetryableError
 
 Source = Mapping[str, Any]
@@ -110,7 +110,7 @@ def read(client: Elasticsearch, index: str, document_id: str) -> Document | None
             answer = client.get(index=index, id=document_id)
         except NotFoundError:
             return None
-    return _document(answer.body)
+    return _document(index, answer)
 
 
 def read_many(
@@ -125,9 +125,9 @@ def read_many(
                 ids=list(ids[start : start + BATCH]),
                 source_excludes=list(without) or None,
             )
-        for hit in answer["docs"]:
-            if hit.get("found"):
-                document = _document(hit)
+        for hit in part(f"reading {index}", answer, "docs"):
+            if _is_there(index, hit):
+                document = _document(index, hit)
                 found[document.id] = document
     return found
 
@@ -139,7 +139,7 @@ def create(client: Elasticsearch, index: str, document_id: str, source: Source) 
             answer = client.create(index=index, id=document_id, document=source)
         except ConflictError:
             return None
-    return Version(answer["_seq_no"], answer["_primary_term"])
+    return _version(index, answer)
 
 
 def replace(client: Elasticsearch, index: str, document_id: str, version: Version, source: Source) -> Version | None:
@@ -155,7 +155,7 @@ def replace(client: Elasticsearch, index: str, document_id: str, version: Versio
             )
         except ConflictError:
             return None
-    return Version(answer["_seq_no"], answer["_primary_term"])
+    return _version(index, answer)
 
 
 def write_many(
@@ -189,13 +189,16 @@ def _write_batch(client: Elasticsearch, index: str, writes: Sequence[Write], ref
             operations += [{"index": target}, write.source]
     with translated(f"writing {index}"):
         answer = client.bulk(operations=operations, refresh=refresh)
-    return [_result(index, next(iter(item.values()))) for item in answer["items"]]
+    items = part(f"writing {index}", answer, "items")
+    if len(items) != len(writes):
+        raise RetryableError(f"writing {index}: the answer is not one for each document")
+    return [_result(index, next(iter(item.values()), {})) for item in items]
 
 
 def _result(index: str, item: Source) -> Result:
-    status = int(item["status"])
+    status = int(part(f"writing {index}", item, "status"))
     if status < 300:
-        return Result(Outcome.WRITTEN, version=Version(item["_seq_no"], item["_primary_term"]))
+        return Result(Outcome.WRITTEN, version=_version(index, item))
     if status in (404, 409):
         return Result(Outcome.CONFLICT)
     error = item.get("error") or {}
@@ -208,5 +211,21 @@ def _result(index: str, item: Source) -> Result:
     return Result(Outcome.REFUSED, reason)
 
 
-def _document(hit: Source) -> Document:
-    return Document(hit["_id"], Version(hit["_seq_no"], hit["_primary_term"]), hit["_source"])
+def _is_there(index: str, hit: Source) -> bool:
+    """Return whether a document was found. Raises `RetryableError` where its shard could not be asked."""
+    error = hit.get("error")
+    if error is None:
+        return bool(part(f"reading {index}", hit, "found"))
+    if part(f"reading {index}", error, "type") == "index_not_found_exception":
+        return False
+    raise RetryableError(f"reading {index}: {error.get('reason') or error['type']}")
+
+
+def _version(index: str, answer: object) -> Version:
+    seq_no, term = (part(f"asking {index}", answer, name) for name in ("_seq_no", "_primary_term"))
+    return Version(seq_no, term)
+
+
+def _document(index: str, hit: object) -> Document:
+    identity, source = (part(f"reading {index}", hit, name) for name in ("_id", "_source"))
+    return Document(identity, _version(index, hit), source)

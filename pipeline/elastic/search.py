@@ -130,6 +130,8 @@ class Searcher:
 
 
 def _checked(search: Search, response: Any) -> Answer | SiemliteError:
+    if not isinstance(response, dict):
+        return RetryableError("searching: an answer that is none")
     error = response.get("error")
     if error is not None:
         status = int(response.get("status", 500))

@@ -2,8 +2,8 @@
 
 A file of `index_templates/` is the body of one request; its stem is the template's name, and a stem with
 `@` a component template's. Invariants: installing twice changes nothing; a higher `version` replaces a
-lower one; a lower one never replaces a higher one, because a newer siemlite is then at work beside us; one of
-our version whose mappings somebody changed is mended.
+lower one; a lower one never replaces a higher one, because a newer siemlite is then at work beside us, and one that
+seems to be missing is created only where there is none; one of our version whose mappings somebody changed is mended.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,8 +16,8 @@ import orjson
 from elasticsearch import BadRequestError, Elasticsearch, NotFoundError
 
 import pipeline
-from pipeline.elastic.client import ForbiddenError, translated
-from pipeline.errors import ConfigurationError
+from pipeline.elastic.client import ForbiddenError, part, translated
+from pipeline.errors import ConfigurationError, RetryableError
 
 FOLDER = Path(pipeline.__file__).parent.parent / "index_templates"
 LOGS = "security-logs"
@@ -75,7 +75,7 @@ def install(client: Elasticsearch, templates: tuple[Template, ...] | None = None
             )
     for template, found in zip(wanted, compared, strict=True):
         if found.change != "unchanged":
-            _put(client, template)
+            _put(client, template, create=found.change == "created")
     return compared
 
 
@@ -86,7 +86,8 @@ def refuse_old(client: Elasticsearch) -> None:
             nodes = client.nodes.info(metric="os", filter_path="nodes.*.version")
     except ForbiddenError:
         return  # whoever may not look is trusted to know
-    versions = sorted({str(node["version"]) for node in nodes.get("nodes", {}).values()}, key=_parts)
+    told = part("asking for the version of Elasticsearch", nodes, "nodes").values()
+    versions = sorted({str(node["version"]) for node in told if "version" in node}, key=_parts)
     if versions and _parts(versions[0]) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise ConfigurationError(
@@ -134,10 +135,21 @@ def logs_template_ready(client: Elasticsearch) -> bool:
 _JSON = {"content-type": "application/json", "accept": "application/json"}
 
 
-def _put(client: Elasticsearch, template: Template) -> None:
+def _put(client: Elasticsearch, template: Template, *, create: bool) -> None:
     folder = "_component_template" if template.kind == "component" else "_index_template"
+    target = f"/{folder}/{template.name}" + ("?create=true" if create else "")
     with translated(f"installing the index template {template.name}"):
-        client.perform_request("PUT", f"/{folder}/{template.name}", body=template.body, headers=_JSON)
+        try:
+            client.perform_request("PUT", target, body=template.body, headers=_JSON)
+        except BadRequestError:
+            if not create or _installed(client, template) is None:
+                raise
+            made = compare(client, (template,))[0].change
+            if made != "unchanged":
+                raise RetryableError(
+                    f"the index template {template.name} was made by another meanwhile, and is to be {made}; "
+                    "run `siemlite setup` again"
+                ) from None
 
 
 def _mappings(template: Mapping[str, Any]) -> object:
@@ -145,22 +157,23 @@ def _mappings(template: Mapping[str, Any]) -> object:
 
 
 def _installed(client: Elasticsearch, template: Template) -> Mapping[str, Any] | None:
-    with translated(f"reading the index template {template.name}"):
+    what = f"reading the index template {template.name}"
+    with translated(what):
         try:
-            found: Mapping[str, Any]
             if template.kind == "component":
-                found = client.cluster.get_component_template(name=template.name)["component_templates"][0]
-                return dict(found["component_template"])
-            found = client.indices.get_index_template(name=template.name)["index_templates"][0]
-            return dict(found["index_template"])
+                answer = client.cluster.get_component_template(name=template.name)
+            else:
+                answer = client.indices.get_index_template(name=template.name)
         except NotFoundError:
             return None
+    return dict(part(what, answer, f"{template.kind}_templates", 0, f"{template.kind}_template"))
 
 
 def taking_our_place(client: Elasticsearch, index: str) -> Sequence[str]:
     """Return the index templates that have the higher priority for an index called `index`, which ours is for."""
-    with translated("reading the index templates"):
-        templates = client.indices.get_index_template()["index_templates"]
+    what = "reading the index templates"
+    with translated(what):
+        templates = part(what, client.indices.get_index_template(), "index_templates")
     found = {entry["name"]: entry["index_template"] for entry in templates}
     ours = int((found.get(LOGS) or {}).get("priority") or 0)
     return sorted(

@@ -10,7 +10,7 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from pipeline.elastic.client import translated
+from pipeline.elastic.client import part, translated
 from pipeline.elastic.compare_and_set import CONTROL_INDEX
 from pipeline.engine.result import Coverage
 from pipeline.errors import RetryableError
@@ -81,12 +81,14 @@ def ledgers(client: Elasticsearch) -> Iterator[tuple[str, Ledger]]:
     """
     query: dict[str, Any] = {"term": {"type": "checkpoint"}}
     source = ["detection", "ledger"]
-    with translated("reading the coverage ledger"):
+    what = "reading the coverage ledger"
+    with translated(what):
         answer = client.search(
             index=CONTROL_INDEX, query=query, source_includes=source, size=_PAGE, ignore_unavailable=True
         )
-    if answer["timed_out"] or answer["_shards"]["failed"]:
-        raise RetryableError("reading the coverage ledger: the answer is not whole")
-    found = {hit["_source"]["detection"]: hit["_source"].get("ledger") for hit in answer["hits"]["hits"]}
+    if part(what, answer, "timed_out") or part(what, answer, "_shards", "failed"):
+        raise RetryableError(f"{what}: the answer is not whole")
+    sources = [part(what, hit, "_source") for hit in part(what, answer, "hits", "hits")]
+    found = {source["detection"]: source.get("ledger") for source in sources}
     for name in sorted(found):
         yield name, Ledger.from_json(found[name])

@@ -5,13 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from elasticsearch import Elasticsearch
+from elasticsearch import Elasticsearch, NotFoundError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.elastic.client import connect
 from pipeline.elastic.templates import compare, install, shipped
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, PermanentError, RetryableError
 from pipeline.events.document import Shaper
 from pipeline.events.encoded import stamped
 from pipeline.events.encoder import Draft, Encoder
@@ -49,6 +49,41 @@ def test_a_newer_version_replaces_and_an_older_one_is_refused_before_anything_ch
     with pytest.raises(ConfigurationError, match="upgrade this siemlite"):
         install(client, templates)
     assert client.indices.get_index_template(name="security-*").body == before
+
+
+class _Lied(Elasticsearch):
+    """Is told `lies` times that a template that it asks for is not there."""
+
+    lies = 0
+
+    def perform_request(self, method: str, path: str, **options: Any) -> Any:
+        answer = super().perform_request(method, path, **options)
+        if method == "GET" and "_template/" in path and self.lies:
+            self.lies -= 1
+            raise NotFoundError("no such template", answer.meta, {})
+        return answer
+
+
+def test_a_template_that_only_seems_to_be_missing_is_not_downgraded(client: Elasticsearch, es_url: str) -> None:
+    first, *_ = shipped()
+    newer = replace(first, version=99, body={**first.body, "version": 99})
+    install(client, (newer,))
+    lied = _Lied(es_url)
+    lied.lies = 2
+    with pytest.raises(PermanentError, match="already exists"):
+        install(lied, (first,))
+    lied.lies = 1
+    with pytest.raises(RetryableError, match=r"made by another meanwhile, and is to be downgraded"):
+        install(lied, (first,))
+    assert [found.change for found in compare(client, (newer,))] == ["unchanged"]
+
+
+def test_who_finds_that_another_was_faster_has_nothing_left_to_do(client: Elasticsearch, es_url: str) -> None:
+    install(client)
+    lied = _Lied(es_url)
+    lied.lies = 1
+    assert {found.change for found in install(lied)} == {"created", "unchanged"}
+    assert {found.change for found in compare(client)} == {"unchanged"}
 
 
 def _stored(client: Elasticsearch, events: list[Any]) -> list[str]:

@@ -9,10 +9,20 @@ from contextlib import closing, contextmanager
 
 import pytest
 import trustme
+from elasticsearch import Elasticsearch
 
+from pipeline.alerts.lookup import refresh, searched
+from pipeline.alerts.silences import Silences
 from pipeline.elastic.client import connect, translated
+from pipeline.elastic.compare_and_set import Create, create, read, read_many, require_template, write_many
+from pipeline.elastic.search import Search, Searcher
+from pipeline.elastic.templates import compare, logs_template_ready, refuse_old
+from pipeline.engine.indices import look
+from pipeline.engine.indices import refresh as refresh_events
 from pipeline.errors import ConfigurationError, PermanentError, RetryableError
+from pipeline.scheduler.ledger import ledgers
 from pipeline.settings import load_settings
+from tests.unit.clocks import ManualClock
 
 ELASTICSEARCH = b"X-Elastic-Product: Elasticsearch\r\n"
 
@@ -100,6 +110,100 @@ def test_a_server_without_tls_is_told_of_as_such() -> None:
 def test_an_answer_that_is_not_elasticsearchs_passes(text: bytes) -> None:
     with server(answering(text)) as port, pytest.raises(RetryableError, match="not Elasticsearch's"):
         ask(f"http://127.0.0.1:{port}")
+
+
+def in_turn(*texts: bytes) -> Callable[[socket.socket], None]:
+    """Answer each connection with the next of `texts`."""
+    left = list(texts)
+
+    def serve(connection: socket.socket) -> None:
+        connection.recv(65_536)
+        connection.sendall(left.pop(0))
+
+    return serve
+
+
+JSON = b"application/json"
+WELL = answer(b"200 OK", b'{"status":"green"}', ELASTICSEARCH, kind=JSON)
+FOREIGN = {
+    "an empty object": answer(b"200 OK", b"{}", kind=JSON),
+    "a message": answer(b"200 OK", b'{"status":"ok"}', kind=JSON),
+    "null": answer(b"200 OK", b"null", kind=JSON),
+    "a text": answer(b"200 OK", b"ok"),
+    "nothing": answer(b"204 No Content", b""),
+    "no route": answer(b"404 Not Found", b'{"message":"no Route matched"}', kind=JSON),
+    "no page": answer(b"404 Not Found", b"404 page not found"),
+    "a conflict": answer(b"409 Conflict", b"{}", kind=JSON),
+}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+@pytest.mark.parametrize(
+    "request_",
+    [
+        lambda client: read(client, "i", "1"),
+        lambda client: create(client, "i", "1", {}),
+        lambda client: require_template(client, "security-control"),
+        logs_template_ready,
+        compare,
+        refresh,
+        lambda client: searched(client, size=0),
+        lambda client: Silences(client, ManualClock(), lambda *_: None).listed(),
+    ],
+    ids=["read", "create", "template", "logs", "compare", "refresh", "search", "silences"],
+)
+def test_no_answer_of_a_gateways_is_believed_after_elasticsearchs_first(
+    what: str, request_: Callable[[Elasticsearch], object]
+) -> None:
+    with server(in_turn(WELL, FOREIGN[what])) as port:
+        settings = load_settings(env_file=None, elasticsearch_url=f"http://127.0.0.1:{port}")
+        with closing(connect(settings, timeout=5)) as client:
+            client.cluster.health()
+            with pytest.raises(RetryableError, match="not Elasticsearch's"):
+                request_(client)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"{}", b'{"timed_out":false}', b'{"_shards":{}}', b'{"docs":[{}]}', b'{"items":[{}]}', b'{"responses":[null]}'],
+)
+@pytest.mark.parametrize(
+    "request_",
+    [
+        lambda client: read(client, "i", "1"),
+        lambda client: read_many(client, "i", ["1"]),
+        lambda client: create(client, "i", "1", {}),
+        lambda client: write_many(client, "i", [Create("1", {})]),
+        compare,
+        refuse_old,
+        lambda client: searched(client, size=0),
+        lambda client: Silences(client, ManualClock(), lambda *_: None).listed(),
+        lambda client: list(ledgers(client)),
+        look,
+        lambda client: refresh_events(client, ["security-logs-2026.01.01"]),
+        lambda client: Searcher(client).many([Search.of(["i"], {})]),
+    ],
+    ids=[
+        "read", "read_many", "create", "write_many", "compare", "refuse_old", "search", "silences", "ledgers", "look",
+        "refresh", "msearch",
+    ],
+)  # fmt: skip
+def test_an_answer_in_part_is_an_error_that_passes(body: bytes, request_: Callable[[Elasticsearch], object]) -> None:
+    with server(answering(answer(b"200 OK", body, ELASTICSEARCH, kind=JSON))) as port:
+        settings = load_settings(env_file=None, elasticsearch_url=f"http://127.0.0.1:{port}")
+        with closing(connect(settings, timeout=5)) as client, pytest.raises(RetryableError, match="answer"):
+            request_(client)
+
+
+def test_a_document_whose_shard_cannot_be_asked_is_not_missing() -> None:
+    kinds = (b"no_shard_available_action_exception", b"index_not_found_exception")
+    bodies = [b'{"docs":[{"_id":"1","error":{"type":"%b","reason":"no shard"}}]}' % kind for kind in kinds]
+    with server(in_turn(*(answer(b"200 OK", body, ELASTICSEARCH, kind=JSON) for body in bodies))) as port:
+        settings = load_settings(env_file=None, elasticsearch_url=f"http://127.0.0.1:{port}")
+        with closing(connect(settings, timeout=5)) as client:
+            with pytest.raises(RetryableError, match="no shard"):
+                read_many(client, "i", ["1"])
+            assert read_many(client, "i", ["1"]) == {}
 
 
 def test_a_request_that_is_too_large_is_so_whoever_says_it() -> None:
