@@ -109,7 +109,7 @@ class Scheduler:
         for name in parts.deliveries.channels:
             self._jobs.add(_dispatch(name), self._as_leader(_dispatch(name), self._dispatch(name)), DISPATCH_S)
         for chore in parts.chores:
-            work = self._as_leader(chore.name, chore.run) if chore.by_leader else _alone(chore)
+            work = self._as_leader(chore.name, chore.run) if chore.by_leader else self._alone(chore)
             self._jobs.add(chore.name, work, chore.every_s)
         systemd = parts.systemd or Systemd({})
         self._jobs.start()
@@ -200,12 +200,30 @@ class Scheduler:
         except (RetryableError, ConfigurationError) as error:
             self._availability.lost(name, error)
             return None
-        except SiemliteError as error:
-            self._parts.vitals.job_failed(name, str(error))
+        except Exception as error:
+            self._failed(name, error)
             raise
         self._availability.found(name)
         self._parts.vitals.job_done(name)
         return result
+
+    def _alone(self, chore: Chore) -> Callable[[], None]:
+        def job() -> None:
+            try:
+                chore.run()
+            except (RetryableError, ConfigurationError):
+                raise  # of what it reaches for: what waits is done later
+            except Exception as error:
+                self._failed(chore.name, error)
+                raise
+            self._parts.vitals.job_done(chore.name)
+
+        return job
+
+    def _failed(self, name: str, error: Exception) -> None:
+        """Note a failure that trying again may not mend, for people to be told of: of one unforeseen, its kind too."""
+        why = str(error) if isinstance(error, SiemliteError) else f"{type(error).__name__}: {error}"
+        self._parts.vitals.job_failed(name, why)
 
     def _report(self, outcome: PassOutcome) -> None:
         """Say once that a detection is not evaluated, and once that it is again."""
@@ -230,13 +248,6 @@ class Scheduler:
         thread = threading.Thread(target=release, name="release", daemon=True)
         thread.start()
         thread.join(RELEASE_S)
-
-
-def _alone(chore: Chore) -> Callable[[], None]:
-    def job() -> None:
-        chore.run()
-
-    return job
 
 
 def _dispatch(channel: str) -> str:
