@@ -1,17 +1,19 @@
 """Which event indices there are, how far each shard has come, and which days they hold.
 
 Invariants: a shard's position is its primary's global checkpoint, read before the refresh that makes all up
-to it searchable on every copy; an index whose name names no day may hold any day.
+to it searchable on every copy; an index whose name names no day may hold any day; an answer that leaves something out
+is an error, or says what is missing, and never passes for one about fewer indices.
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from pipeline.elastic.client import translated
+from pipeline.elastic.client import part, translated
 from pipeline.elastic.search import INDICES_PER_CALL
 from pipeline.engine.checkpoint import ShardId
 from pipeline.errors import RetryableError
@@ -21,10 +23,10 @@ DAY_MS = 86_400_000
 _DAY = re.compile(r"(\d{4})\.(\d\d)\.(\d\d)(?=$|-)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STATS_FILTER = (
-    "indices.*.uuid,indices.*.shards.*.routing.primary,indices.*.shards.*.seq_no.global_checkpoint,"
+    "_shards.failed,indices.*.uuid,indices.*.shards.*.routing.primary,indices.*.shards.*.seq_no.global_checkpoint,"
     "indices.*.shards.*.commit.user_data.history_uuid"
 )
-_HEALTH_FILTER = "indices.*.number_of_shards,indices.*.active_primary_shards"
+_HEALTH_FILTER = "timed_out,indices.*.number_of_shards,indices.*.active_primary_shards"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +118,43 @@ class Indices:
 
 
 def look(client: Elasticsearch, prefix: str = PREFIX) -> Indices:
-    """Return the event indices, those whose names begin with `prefix`, as they are now."""
-    with translated("reading the positions of the event indices"):
+    """Return the event indices, those whose names begin with `prefix`, as they are now.
+
+    Raises `RetryableError` where not every node that holds a part of them could be asked.
+    """
+    stats, health = _asked(client, prefix)
+    if stats.keys() != health.keys():  # one was made, or deleted, between the two
+        stats, health = _asked(client, prefix)
+    missing = [
+        (name, f"{name} has {state['active_primary_shards']} of {state['number_of_shards']} primary shards")
+        for name, state in sorted(health.items())
+        if state["active_primary_shards"] < state["number_of_shards"]
+    ]
+    for only in sorted((stats.keys() ^ health.keys()) - dict(missing).keys()):
+        missing.append((only, f"{only} is not told of as a whole"))
+    found = []
+    for name, state in sorted(stats.items()):
+        checkpoints = []
+        histories = []
+        for number, copies in state.get("shards", {}).items():
+            primary = next((copy for copy in copies if copy.get("routing", {}).get("primary")), None)
+            if primary is None or "seq_no" not in primary:
+                missing.append((name, f"{name} has no primary for shard {number}"))
+                continue
+            checkpoints.append((int(number), int(primary["seq_no"]["global_checkpoint"])))
+            histories.append((int(number), str(primary.get("commit", {}).get("user_data", {}).get("history_uuid", ""))))
+        shards = health.get(name, {}).get("number_of_shards", 0)
+        if len(state.get("shards", {})) < shards:
+            missing.append((name, f"{name} tells of {len(state.get('shards', {}))} of its {shards} shards"))
+        day_ms = day_of(name.removeprefix(prefix))
+        found.append(Index(name, state["uuid"], tuple(sorted(checkpoints)), day_ms, tuple(sorted(histories))))
+    return Indices(tuple(found), tuple(Missing(text, day_of(name.removeprefix(prefix))) for name, text in missing))
+
+
+def _asked(client: Elasticsearch, prefix: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return what the statistics and the cluster's health say of each index."""
+    what = "reading the positions of the event indices"
+    with translated(what):
         stats = client.perform_request(
             "GET",
             f"/{prefix}*/_stats/docs?level=shards&expand_wildcards=open&filter_path={_STATS_FILTER}",
@@ -128,38 +165,24 @@ def look(client: Elasticsearch, prefix: str = PREFIX) -> Indices:
             f"/_cluster/health/{prefix}*?level=indices&expand_wildcards=open&filter_path={_HEALTH_FILTER}",
             headers={"accept": "application/json"},
         ).body
-    missing = [
-        (name, f"{name} has {state['active_primary_shards']} of {state['number_of_shards']} primary shards")
-        for name, state in sorted(health.get("indices", {}).items())
-        if state["active_primary_shards"] < state["number_of_shards"]
-    ]
-    found = []
-    for name, state in sorted(stats.get("indices", {}).items()):
-        checkpoints = []
-        histories = []
-        for number, copies in state.get("shards", {}).items():
-            primary = next((copy for copy in copies if copy.get("routing", {}).get("primary")), None)
-            if primary is None or "seq_no" not in primary:
-                missing.append((name, f"{name} has no primary for shard {number}"))
-                continue
-            checkpoints.append((int(number), int(primary["seq_no"]["global_checkpoint"])))
-            histories.append((int(number), str(primary.get("commit", {}).get("user_data", {}).get("history_uuid", ""))))
-        shards = health.get("indices", {}).get(name, {}).get("number_of_shards", 0)
-        if len(state.get("shards", {})) < shards:
-            missing.append((name, f"{name} tells of {len(state.get('shards', {}))} of its {shards} shards"))
-        day_ms = day_of(name.removeprefix(prefix))
-        found.append(Index(name, state["uuid"], tuple(sorted(checkpoints)), day_ms, tuple(sorted(histories))))
-    return Indices(tuple(found), tuple(Missing(text, day_of(name.removeprefix(prefix))) for name, text in missing))
+    failed = part(what, stats, "_shards", "failed")
+    if failed:
+        raise RetryableError(f"{what}: {failed} shards failed")
+    if part(what, health, "timed_out"):
+        raise RetryableError(f"{what}: the cluster's health timed out")
+    return stats.get("indices", {}), health.get("indices", {})
 
 
 def refresh(client: Elasticsearch, names: Sequence[str]) -> None:
     """Make all that the indices `names` hold searchable."""
+    what = "refreshing the event indices"
     for start in range(0, len(names), INDICES_PER_CALL):
-        part = ",".join(names[start : start + INDICES_PER_CALL])
-        with translated("refreshing the event indices"):
-            answer = client.indices.refresh(index=part, ignore_unavailable=True)
-        if answer["_shards"]["failed"]:
-            raise RetryableError(f"refreshing the event indices: {answer['_shards']['failed']} shards failed")
+        names_of_some = ",".join(names[start : start + INDICES_PER_CALL])
+        with translated(what):
+            answer = client.indices.refresh(index=names_of_some, ignore_unavailable=True)
+        failed = part(what, answer, "_shards", "failed")
+        if failed:
+            raise RetryableError(f"{what}: {failed} shards failed")
 
 
 def day_of(name: str) -> int | None:

@@ -9,6 +9,7 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from pipeline.detection import (
+    Absence,
     Custom,
     Match,
     NewValue,
@@ -23,13 +24,26 @@ from pipeline.detection import (
 from pipeline.elastic.templates import taking_our_place
 from pipeline.engine import timelines
 from pipeline.engine.checkpoint import Checkpoint
-from pipeline.engine.engine import Limits
+from pipeline.engine.engine import Engine, Limits
+from pipeline.engine.finding import Finding
 from pipeline.engine.indices import look
 from pipeline.engine.mappings import AGAIN_SECONDS, Mappings
 from pipeline.engine.overseer import Overseer
 from pipeline.engine.result import PassResult
 from pipeline.events.values import instant_text
-from tests.acceptance.engine_world import DAY, FIVE, HOUR, MINUTE, NOON, World, detection, failure, instants
+from tests.acceptance.engine_world import (
+    DAY,
+    FIVE,
+    HOUR,
+    MARKER,
+    MINUTE,
+    NOON,
+    World,
+    detection,
+    failure,
+    index_of,
+    instants,
+)
 from tests.unit.clocks import ManualClock
 
 JSON = {"content-type": "application/json", "accept": "application/json"}
@@ -298,6 +312,33 @@ def test_an_answer_that_leaves_out_a_shard_is_not_taken_for_whole(es_url: str) -
 
     partial = look(Partial(es_url))
     assert partial.trouble(NOON, NOON) == f"{name} tells of 1 of its 2 shards"
+
+
+def test_a_silence_is_found_once_however_often_an_index_was_missing_meanwhile(world: World) -> None:
+    quiet = detection(Absence(severity=Severity.LOW, group_by="source.address", within=minutes(60)))
+    yesterday = NOON - 12 * HOUR - 10 * MINUTE
+    world.write([failure(yesterday)])
+    hidden = index_of(yesterday)
+
+    class Forgetful(Elasticsearch):
+        forgets = False
+
+        def perform_request(self, method: str, path: str, **options: Any) -> Any:
+            answer = super().perform_request(method, path, **options)
+            if "_stats" in path and self.forgets:
+                del answer.body["indices"][hidden]
+            return answer
+
+    client = Forgetful(world.url)
+    world.engine = Engine(client, verify_mark=MARKER.verify)
+    found: list[Finding] = []
+    for number in range(8):
+        client.forgets = number in (4, 5, 6)
+        (result,) = world.step([quiet], yesterday + HOUR + (number - 5) * 10_000)
+        assert result.complete is not client.forgets
+        found += result.findings
+        assert result.coverage.arrived == (1 if number == 0 else 0)
+    assert instants(found) == {("203.0.113.7",): [yesterday + HOUR]}
 
 
 def test_a_slow_detection_is_evaluated_beside_the_passes_and_loses_nothing(es_url: str) -> None:
