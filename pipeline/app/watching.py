@@ -4,6 +4,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,7 +34,7 @@ from pipeline.scheduler.availability import Availability
 from pipeline.scheduler.checkpoints import Checkpoints
 from pipeline.scheduler.checks import Checks
 from pipeline.scheduler.daemon import Chore, Parts, Scheduler
-from pipeline.scheduler.health import HealthServer, Vitals
+from pipeline.scheduler.health import AddressTakenError, Health, HealthServer, Vitals
 from pipeline.scheduler.heartbeat import Heartbeat
 from pipeline.scheduler.housekeeping import Housekeeping
 from pipeline.scheduler.lease import Lease
@@ -43,6 +44,9 @@ from pipeline.scheduler.metrics import Metrics
 from pipeline.scheduler.operations import Operations
 from pipeline.scheduler.own_alerts import OwnAlerts
 from pipeline.scheduler.systemd import Systemd
+
+HEALTH_S = 5.0
+"""Between two looks for whether the address of the health server is free."""
 
 
 @dataclass
@@ -120,7 +124,7 @@ class App(ShippingApp):
             self.client,
             self.channels,
             self.clock,
-            owner=self.process_name,
+            owner=f"{self.process_name}-{secrets.token_hex(4)}",
             clean=self.encoder.redactor.text,
             kibana_url=self.settings.siemlite_kibana_url,
             on_attempt=told,
@@ -139,7 +143,7 @@ class App(ShippingApp):
     def scheduler(self, canary: Callable[[], str | None] | None = None) -> Scheduler:
         """Return the daemon. `canary` drills one detection and returns what is wrong, if anything.
 
-        Raises `ConfigurationError` where `SIEMLITE_HEALTH` cannot be listened on.
+        Raises `ConfigurationError` where `SIEMLITE_HEALTH` can never be listened on; one that is taken is waited for.
         """
         settings, clock = self.settings, self.clock
         interval_s = settings.siemlite_interval / 1000
@@ -181,6 +185,13 @@ class App(ShippingApp):
             drill = canary
             every_s = settings.siemlite_canary / 1000
             chores.append(Chore("canary", lambda: checks.canary(drill()), every_s))
+        health = None
+        if settings.siemlite_health is not None:
+            address = settings.siemlite_health
+            health = Health(lambda: HealthServer(address, vitals, metrics.registry))
+            with suppress(AddressTakenError):
+                health.listen()
+            chores.append(Chore("health", health.listen, HEALTH_S, by_leader=False))
         parts = Parts(
             detections=lambda: live.detections,
             engine=self.engine,
@@ -195,9 +206,7 @@ class App(ShippingApp):
             on_pass=(housekeeping.passed, checks.passed, metrics.passed),
             on_failure=(metrics.pass_failed,),
             systemd=Systemd(),
-            health=HealthServer(settings.siemlite_health, vitals, metrics.registry)
-            if settings.siemlite_health
-            else None,
+            health=health,
         )
         return Scheduler(parts, interval_s=interval_s)
 

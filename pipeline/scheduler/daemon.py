@@ -20,7 +20,7 @@ from pipeline.engine.protocol import Evaluator
 from pipeline.errors import ConfigurationError, RetryableError, SiemliteError
 from pipeline.scheduler.availability import Availability
 from pipeline.scheduler.checkpoints import Checkpoints
-from pipeline.scheduler.health import HealthServer, Vitals
+from pipeline.scheduler.health import Health, Vitals
 from pipeline.scheduler.jobs import Jobs
 from pipeline.scheduler.lease import RENEW_S, Lease
 from pipeline.scheduler.passes import Alerts, PassOutcome, run_pass
@@ -85,7 +85,7 @@ class Parts:
     on_pass: tuple[Callable[[PassOutcome, float], None], ...] = ()
     on_failure: tuple[Callable[[], None], ...] = ()
     systemd: Systemd | None = None
-    health: HealthServer | None = None
+    health: Health | None = None
 
 
 class Scheduler:
@@ -113,8 +113,6 @@ class Scheduler:
             self._jobs.add(chore.name, work, chore.every_s)
         systemd = parts.systemd or Systemd({})
         self._jobs.start()
-        if parts.health is not None:
-            parts.health.start()
         systemd.ready()
         offset = self._clock.now_ms() - 1000 * self._clock.monotonic()
         while not self._clock.wait(stop, TICK_S):

@@ -5,6 +5,7 @@ that nothing restarts it for what a restart cannot cure; `/readyz` is 200 on a l
 succeeded of late and on a standby that sees a leader; nothing that is said holds a group's value or a secret.
 """
 
+import errno
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -148,6 +149,10 @@ class Vital(Protocol):
     def ready(self) -> Report: ...
 
 
+class AddressTakenError(ConfigurationError):
+    """Another process listens on the address."""
+
+
 class HealthServer:
     """Serves the three addresses on `address` (`host:port`, `[host]:port`)."""
 
@@ -170,7 +175,9 @@ class HealthServer:
         try:
             self._server = Server((host, port), Handler)
         except (OSError, OverflowError) as error:
-            raise ConfigurationError(f"SIEMLITE_HEALTH {address} cannot be listened on: {error}") from None
+            taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+            kind = AddressTakenError if taken else ConfigurationError
+            raise kind(f"SIEMLITE_HEALTH {address} cannot be listened on: {error}") from None
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="health", daemon=True)
 
     @property
@@ -187,6 +194,31 @@ class HealthServer:
         if self._thread.is_alive():
             self._server.shutdown()
         self._server.server_close()
+
+
+class Health:
+    """A health server that comes up once its address is free: whoever has it may be a `siemlite ship` that goes on."""
+
+    def __init__(self, make: Callable[[], HealthServer]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._server: HealthServer | None = None
+        self._closed = False
+
+    def listen(self) -> None:
+        """Answer from now on. Raises `ConfigurationError`, which is `AddressTakenError` where that may pass."""
+        with self._lock:
+            if self._server is None and not self._closed:
+                server = self._make()
+                server.start()
+                self._server = server
+
+    def close(self) -> None:
+        """Stop answering."""
+        with self._lock:
+            self._closed = True
+            if self._server is not None:
+                self._server.close()
 
 
 class _Handler(BaseHTTPRequestHandler):

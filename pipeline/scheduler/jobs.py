@@ -89,7 +89,7 @@ class Jobs:
                     self._idle.notify_all()
 
         trigger = IntervalTrigger(seconds=every_s, timezone=UTC)
-        self._scheduler.add_job(guarded, trigger, id=name, next_run_time=datetime.now(UTC))
+        self._scheduler.add_job(guarded, trigger, id=name, next_run_time=self._now())
 
     def start(self) -> None:
         """Begin."""
@@ -100,7 +100,7 @@ class Jobs:
         if self._ending.is_set():
             return
         try:
-            self._scheduler.modify_job(name, next_run_time=datetime.now(UTC) + timedelta(seconds=after_s))
+            self._scheduler.modify_job(name, next_run_time=self._now() + timedelta(seconds=after_s))
         except JobLookupError:
             _log.debug("there is no job %s", name)
 
@@ -108,6 +108,9 @@ class Jobs:
         """Run every job as soon as it is free: after the wall clock was set, whose old time they wait for."""
         for job in self._scheduler.get_jobs():
             self.soon(job.id)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
 
     def end(self, patience_s: float) -> bool:
         """Start nothing more and wait up to `patience_s` for what runs; return whether all of it has ended."""

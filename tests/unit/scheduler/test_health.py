@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from pipeline.delivery.retry import Failure
 from pipeline.engine.result import Coverage
 from pipeline.errors import ConfigurationError
-from pipeline.scheduler.health import STUCK_S, HealthServer, Vitals
+from pipeline.scheduler.health import STUCK_S, AddressTakenError, Health, HealthServer, Vitals
 from pipeline.scheduler.metrics import Metrics
 from pipeline.scheduler.passes import DetectionOutcome, PassOutcome
 from tests.unit.clocks import ManualClock
@@ -148,3 +148,23 @@ def test_the_metrics_say_what_is_not_evaluated_and_why(daemon: Daemon) -> None:
         assert f'siemlite_events_not_evaluated_total{{detection="a",why="{why}"}} {count}.0' in lines
     assert 'siemlite_events_behind{detection="a"} 2.0' in lines
     assert 'siemlite_alerts_total{change="amended",detection="a"} 8.0' in lines
+
+
+def test_a_taken_address_is_waited_for_and_one_of_another_machine_is_not() -> None:
+    vitals = Vitals(ManualClock(), ready_within_s=45)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        health = Health(lambda: HealthServer(address, vitals, Metrics(vitals).registry))
+        with pytest.raises(AddressTakenError, match="SIEMLITE_HEALTH"):
+            health.listen()
+    health.listen()
+    health.listen()
+    assert httpx.get(f"http://{address}/healthz", trust_env=False).status_code == 200
+    health.close()
+    health.listen()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://{address}/healthz", trust_env=False)
+    elsewhere = Health(lambda: HealthServer("192.0.2.1:9108", vitals, Metrics(vitals).registry))
+    with pytest.raises(ConfigurationError) as raised:
+        elsewhere.listen()
+    assert not isinstance(raised.value, AddressTakenError)
