@@ -128,16 +128,17 @@ def retried(outbox: Outbox, now_ms: int) -> Outbox:
     )
 
 
-def due(outbox: Outbox, channel: str, now_ms: int) -> int | None:
-    """Return the position of the entry that `channel` is owed next and may be tried now.
+def due(outbox: Outbox, channel: str, now_ms: int, owner: str | None = None) -> int | None:
+    """Return the position of the entry that `channel` is owed next and may be tried now, by `owner` if one is named.
 
     Messages to one channel go in their order: none overtakes an earlier one that is still owed. What was never tried
-    waits for nothing: it may have been written by a machine whose clock is ahead.
+    waits for nothing: it may have been written by a machine whose clock is ahead. A claim keeps all but its owner away.
     """
     for position, delivery in enumerate(outbox):
         if delivery.channel != channel or not delivery.pending:
             continue
         claimed = delivery.claimed_until_ms is not None and _ahead(delivery.claimed_until_ms, now_ms, LONGEST_CLAIM_MS)
+        claimed = claimed and (owner is None or delivery.claimed_by != owner)
         waits = delivery.attempts > 0 and _ahead(delivery.next_attempt_ms, now_ms, LONGEST_WAIT_MS)
         return None if claimed or waits else position
     return None

@@ -4,32 +4,32 @@ Wiring: `Dispatcher(client, channels, clock, owner=…)`; the daemon calls `disp
 channel by a job of its own, so that one that hangs holds up no other; a command calls `dispatch_due()`.
 
 Invariants: an entry is claimed by compare-and-set before it is sent and recorded after, so each is sent at
-least once, and by one process at a time; the outcome on one channel touches no other channel's entry; what was
-sent but could not be recorded is remembered and recorded before anything else is sent, so that only a crash
-between the two repeats a message. A channel that fails is left alone for a while, and the entries that wait
+least once, and by one process at a time; the outcome on one channel, or of one alert, touches no other's entry; what
+was sent but could not be recorded is remembered and recorded before anything else is sent, so that only a crash
+between the two repeats a message; a claim of its own whose making it was not told of keeps nobody waiting, because what
+it is sending or has sent it knows. A channel that fails is left alone for a while, and the entries that wait
 for it are not charged with attempts.
 """
 
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from pipeline.alerts.document import from_document
-from pipeline.alerts.lookup import HEAVY, document_of, refresh, searched
-from pipeline.alerts.outbox import LONGEST_WAIT_MS, Delivery, DeliveryState, Outbox, due, replaced, to_documents
-from pipeline.alerts.record import INDEX, Alert
+from pipeline.alerts.books import Books
+from pipeline.alerts.lookup import refresh
+from pipeline.alerts.outbox import LONGEST_WAIT_MS, Delivery, DeliveryState, due, replaced
+from pipeline.alerts.record import Alert
 from pipeline.clock import Clock
 from pipeline.delivery.attempt import attempt
 from pipeline.delivery.channels.base import Channel
 from pipeline.delivery.notice import Clean, notice_of
 from pipeline.delivery.retry import Failure, RetryPolicy
-from pipeline.elastic.compare_and_set import Merge, Outcome, read_many, write_many
 from pipeline.errors import PermanentError, RetryableError
 from pipeline.events.values import instant_text
 
@@ -39,7 +39,6 @@ CLAIM_MS = 60_000
 _STALE_S = 5.0
 """After so long the order of what is due is asked anew, so that a slow channel's line does not keep a severe alert."""
 
-_PAGE = 100
 _TRIES = 25
 
 _log = logging.getLogger(__name__)
@@ -79,8 +78,12 @@ class Dispatcher:
         kibana_url: str | None = None,
         on_attempt: Sequence[Callable[[str, Failure | None], None]] = (),
     ) -> None:
-        """Each of `on_attempt` is told the channel and the failure, if any, of each attempt; `clean` redacts texts."""
+        """`owner` names this dispatcher and no other; `clean` redacts texts.
+
+        Each of `on_attempt` is told the channel and the failure, if any, of each attempt.
+        """
         self._client = client
+        self._books = Books(client)
         self._channels = channels
         self._clock = clock
         self._owner = owner
@@ -102,7 +105,8 @@ class Dispatcher:
     def dispatch_due(self, channel: str | None = None, stop: threading.Event | None = None) -> int:
         """Try everything that is due, on one channel or on all at once; return how many messages were taken.
 
-        Raises `RetryableError` where Elasticsearch fails.
+        Raises `RetryableError` where Elasticsearch fails, and `PermanentError`, after all else was sent, where it
+        refuses to have an alert changed.
         """
         halt = stop or threading.Event()
         if channel is not None:
@@ -130,13 +134,12 @@ class Dispatcher:
         ]
         query = {"bool": {"filter": owed, "must_not": {"terms": {"siemlite.deliveries.channel": list(self._channels)}}}}
         found = 0
-        for alert in self._search({"nested": {"path": "siemlite.deliveries", "query": query}}):
+        for alert in self._books.alerts({"nested": {"path": "siemlite.deliveries", "query": query}}):
             for delivery in alert.deliveries:
                 if delivery.pending and delivery.channel not in self._channels:
                     failure = Failure(f"no channel {delivery.channel} is configured", permanent=True)
                     given_up = self._policy.failed(delivery, failure, self._clock.now_ms(), 0.0)
-                    self._record(_key(alert.id, delivery), given_up, alert)
-                    found += 1
+                    found += self._recorded(_key(alert.id, delivery), given_up)
         return found
 
     def _round(self, channel: str, stop: threading.Event) -> int:
@@ -151,20 +154,28 @@ class Dispatcher:
         self._record_what_was_sent(channel)
         rest = self._rests[channel]
         sent = 0
+        spoilt: dict[str, PermanentError] = {}
         while not stop.is_set() and self._clock.monotonic() >= rest.until:
             if self._written_since_refresh[channel]:
                 self._written_since_refresh[channel] = False
                 refresh(self._client)
             taken = 0
             began = self._clock.monotonic()
-            for alert in self._search(self._due_query(channel)):
+            for alert in self._books.alerts(self._due_query(channel)):
                 now = self._clock.monotonic()
                 if stop.is_set() or now < rest.until or (taken and now - began > _STALE_S):
                     break
-                taken += self._deliver(alert, channel)
+                if alert.id in spoilt:
+                    continue
+                try:
+                    taken += self._deliver(alert, channel)
+                except PermanentError as error:
+                    spoilt[alert.id] = error
             sent += taken
             if not taken:
                 break
+        if spoilt:
+            raise next(iter(spoilt.values()))
         return sent
 
     def _deliver(self, found: Alert, channel: str) -> int:
@@ -189,10 +200,10 @@ class Dispatcher:
                 rest.until = self._clock.monotonic() + pause
             level = logging.ERROR if after.state is DeliveryState.DEAD else logging.WARNING
             _log.log(level, "%s did not take alert %s: %s", channel, alert.id, failure.reason)
-        for told in self._on_attempt:
-            told(channel, failure)
         key = _key(alert.id, delivery)
         self._unrecorded[channel][key] = after
+        for told in self._on_attempt:
+            told(channel, failure)
         self._record(key, after, alert)
         del self._unrecorded[channel][key]
         return 0 if failure else 1
@@ -203,19 +214,21 @@ class Dispatcher:
             if alert is None:
                 return None
             now = self._clock.now_ms()
-            position = due(alert.deliveries, channel, now)
+            position = due(alert.deliveries, channel, now, self._owner)
             if position is None:
                 return None
             before = alert.deliveries[position]
+            if _key(alert.id, before) in self._unrecorded[channel]:
+                return None
             claim = replace(before, claimed_by=self._owner, claimed_until_ms=now + CLAIM_MS)
-            claimed = self._write(alert, replaced(alert.deliveries, position, claim))
+            claimed = self._books.write(alert, replaced(alert.deliveries, position, claim))
             if claimed is not None:
-                return claimed, claim, before.claimed_by is not None or before.attempts > 0
-            alert = self._read(alert.id)
+                return claimed, claim, before.claimed_by not in (None, self._owner) or before.attempts > 0
+            alert = self._books.alert(alert.id)
         raise RetryableError(f"the alert {found.id} keeps changing while it is claimed")
 
     def _record(self, key: _Key, after: Delivery, known: Alert | None = None) -> None:
-        alert = known if known is not None else self._read(key.alert_id)
+        alert = known if known is not None else self._books.alert(key.alert_id)
         for _ in range(_TRIES):
             if alert is None:
                 _log.warning("the alert %s is gone; its delivery is not recorded", key.alert_id)
@@ -223,31 +236,24 @@ class Dispatcher:
             position = next((i for i, d in enumerate(alert.deliveries) if _key(alert.id, d) == key), None)
             if position is None or alert.deliveries[position].state is DeliveryState.SENT:
                 return
-            if self._write(alert, replaced(alert.deliveries, position, after)) is not None:
+            if self._books.write(alert, replaced(alert.deliveries, position, after)) is not None:
                 return
-            alert = self._read(key.alert_id)
+            alert = self._books.alert(key.alert_id)
         raise RetryableError(f"the alert {key.alert_id} keeps changing while its delivery is recorded")
 
     def _record_what_was_sent(self, channel: str) -> None:
         for key, after in list(self._unrecorded[channel].items()):
+            if self._recorded(key, after):
+                del self._unrecorded[channel][key]
+
+    def _recorded(self, key: _Key, after: Delivery) -> bool:
+        """Return whether `after` is recorded; what Elasticsearch refuses for one alert is logged."""
+        try:
             self._record(key, after)
-            del self._unrecorded[channel][key]
-
-    def _write(self, alert: Alert, deliveries: Outbox) -> Alert | None:
-        """Store the outbox; return the alert as it is now, or `None` where somebody else wrote since."""
-        if alert.version is None:
-            raise PermanentError(f"the alert {alert.id} was not read before it was changed")
-        merge = Merge(alert.id, alert.version, {"siemlite": {"deliveries": to_documents(deliveries)}})
-        result = write_many(self._client, INDEX, [merge])[0]
-        if result.outcome is Outcome.REFUSED:
-            raise PermanentError(f"Elasticsearch refuses to record a delivery of {alert.id}: {result.reason}")
-        if result.outcome is Outcome.CONFLICT:
-            return None
-        return replace(alert, deliveries=deliveries, version=result.version)
-
-    def _read(self, alert_id: str) -> Alert | None:
-        document = read_many(self._client, INDEX, [alert_id], without=HEAVY).get(alert_id)
-        return None if document is None else from_document(document)
+        except PermanentError as error:
+            _log.error("%s", error)
+            return False
+        return True
 
     def _due_query(self, channel: str) -> dict[str, Any]:
         owed = [
@@ -262,32 +268,6 @@ class Dispatcher:
         ]
         query = {"bool": {"filter": owed, "should": when, "minimum_should_match": 1}}
         return {"nested": {"path": "siemlite.deliveries", "query": query}}
-
-    def _search(self, query: dict[str, Any]) -> Iterator[Alert]:
-        """Yield the alerts that match, the most severe first and the oldest among equals, to the last of them.
-
-        One that cannot be read is logged and left out.
-        """
-        after: list[Any] | None = None
-        while True:
-            answer = searched(
-                self._client,
-                size=_PAGE,
-                query=query,
-                sort=[{"event.severity": "desc"}, {"@timestamp": "asc"}, {"event.id": "asc"}],
-                search_after=after,
-                source_excludes=list(HEAVY),
-                seq_no_primary_term=True,
-            )
-            hits = answer["hits"]["hits"]
-            for hit in hits:
-                try:
-                    yield from_document(document_of(hit))
-                except PermanentError as error:
-                    _log.error("%s", error)
-            if len(hits) < _PAGE:
-                return
-            after = hits[-1]["sort"]
 
 
 def _key(alert_id: str, delivery: Delivery) -> _Key:

@@ -30,13 +30,25 @@ class OwnAlerts:
         self._availability = availability
 
     def write(self) -> int:
-        """Write what is not written yet, unless Elasticsearch is away; return how many alerts were written."""
+        """Write what is not written yet, unless Elasticsearch is away; return how many alerts were written.
+
+        Raises `PermanentError`, once the others are written, where one is refused.
+        """
         if self._availability.away_for_s is not None:
             return 0
         notices = self._outbox.unrecorded()
         if notices:
             require_template(self._client, ALIAS)
-        return sum(self._write(notice) for notice in notices)
+        written = 0
+        refused: PermanentError | None = None
+        for notice in notices:
+            try:
+                written += self._write(notice)
+            except PermanentError as error:
+                refused = error
+        if refused is not None:
+            raise refused
+        return written
 
     def _write(self, notice: Notice) -> bool:
         present = read_many(self._client, INDEX, [notice.alert_id], without=HEAVY).get(notice.alert_id)

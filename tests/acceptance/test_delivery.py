@@ -4,7 +4,7 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -30,7 +30,7 @@ from pipeline.delivery.routing import Routing
 from pipeline.detection.timeline import Severity
 from pipeline.elastic.client import connect
 from pipeline.elastic.templates import install
-from pipeline.errors import RetryableError
+from pipeline.errors import PermanentError, RetryableError
 from pipeline.settings import Settings, load_settings
 from tests.unit.alerts.memory_engine import MemoryEngine, address, detection
 from tests.unit.clocks import ManualClock
@@ -453,6 +453,65 @@ def test_a_crash_before_sending_loses_nothing(world: World, servers: tuple[Recei
         world.another("crashed", Breaking(world.client, 0)).dispatch_due("slack")
     assert slack.requests == []
     assert world.dispatcher.dispatch_due() == 1
+
+
+class Losing(Breaking):
+    """Its bulk requests are done, and their answers lost, from the `n`-th on until it is mended."""
+
+    def bulk(self, **arguments: Any) -> Any:
+        answer = self._client.bulk(**arguments)
+        self._n -= 1
+        if self._n < 0 and not self.mended:
+            raise RetryableError("the answer was lost")
+        return answer
+
+
+def test_a_claim_whose_answer_was_lost_keeps_nobody_waiting(world: World, servers: tuple[Receiver, Receiver]) -> None:
+    slack, _ = servers
+    world.attack(severity=Severity.LOW)
+    client = Losing(world.client, 0)
+    dispatcher = world.another("two", client)
+    with pytest.raises(RetryableError):
+        dispatcher.dispatch_due("slack")
+    assert world.another("three").dispatch_due("slack") == 0, "the claim is there"
+    client.mended = True
+    assert dispatcher.dispatch_due("slack") == 1
+    assert "may repeat" not in slack.requests[0].body.decode()
+    assert world.states("slack") == [("open", "sent", 1)]
+
+
+class Refusing:
+    """The real client, whose updates of one alert are refused, and any write of it where it is `lost`."""
+
+    def __init__(self, client: Elasticsearch, alert_id: str, *, lost: bool) -> None:
+        self._client = client
+        self._id = alert_id
+        self._refused = {"update", "index"} if lost else {"update"}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def bulk(self, *, operations: Sequence[Mapping[str, Any]], **arguments: Any) -> Any:
+        ((kind, target),) = operations[0].items()
+        if target["_id"] == self._id and kind in self._refused:
+            return {"items": [{kind: {"status": 400, "error": {"reason": "failed to parse field [peer.address]"}}}]}
+        return self._client.bulk(operations=operations, **arguments)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_an_alert_that_elasticsearch_refuses_to_change_keeps_no_other_from_people(
+    world: World, servers: tuple[Receiver, Receiver], lost: bool
+) -> None:
+    slack, _ = servers
+    spoilt = world.attack("203.0.113.7", Severity.HIGH)
+    world.attack("203.0.113.8", Severity.LOW)
+    dispatcher = world.another("two", Refusing(world.client, spoilt.id, lost=lost))
+    with pytest.raises(PermanentError, match="failed to parse") if lost else contextlib.nullcontext():
+        dispatcher.dispatch_due("slack")
+    told = "".join(request.body.decode() for request in slack.requests)
+    assert "203.0.113.8" in told
+    assert ("203.0.113.7" in told) is not lost
+    assert [a.deliveries[0].state.value for a in world.alerts()] == (["pending", "sent"] if lost else ["sent", "sent"])
 
 
 def test_what_is_owed_to_a_channel_that_is_gone_is_given_up_visibly(world: World) -> None:

@@ -85,6 +85,8 @@ def test_a_claim_keeps_others_away_until_it_runs_out() -> None:
     claimed = (replace(entry, claimed_by="a", claimed_until_ms=NOW + 10),)
     assert due(claimed, "slack", NOW + 9) is None
     assert due(claimed, "slack", NOW + 10) == 0
+    assert due(claimed, "slack", NOW, "another") is None
+    assert due(claimed, "slack", NOW, str(claimed[0].claimed_by)) == 0
 
 
 @pytest.mark.parametrize("ahead_ms", [86_400_000, 30 * 86_400_000])
