@@ -3,7 +3,8 @@
 Invariants: a silence has an author, a reason and an end, and at least one condition that not everything meets,
 so that nothing can silence everything; one that cannot be read silences nothing; a silenced alert is recorded
 with the silence on it; an expired silence is kept, as is who expired it; adding and expiring are told to `audit`,
-which records them as events, and nothing is silenced where that fails.
+which records them as events, before they are done, and nothing is done where that fails; where the answer to a write
+was lost, what became of it is looked up, and nothing is said of it that is not known.
 """
 
 import ipaddress
@@ -29,6 +30,7 @@ from pipeline.elastic.compare_and_set import (
     Document,
     Outcome,
     Replace,
+    Result,
     Version,
     read_many,
     require_template,
@@ -65,7 +67,6 @@ class Silence:
     values: Group = ()
     cidr: str | None = None
     expired_by: str | None = None
-    version: Version | None = None
 
     def applies(self, detection_id: str, group: Group, now_ms: int) -> bool:
         """Return whether it keeps an alert of that detection and group quiet now."""
@@ -134,16 +135,21 @@ class Silences:
         require_template(self._client, CONTROL_TEMPLATE)
         silence = Silence(secrets.token_hex(6), author, reason, now, until_ms, detection, values, cidr)
         self._audit("added", silence, author)  # First: whoever cannot leave a trace silences nothing.
-        result = write_many(
-            self._client, CONTROL_INDEX, [Create(_PREFIX + silence.id, _source(silence))], refresh=True
-        )[0]
+        try:
+            result = self._write(Create(_PREFIX + silence.id, _source(silence)))
+        except RetryableError as error:
+            if self._found(silence.id) is None:
+                raise RetryableError(
+                    f"whether the silence {silence.id} is in force is not known; see `siemlite silence list`: {error}"
+                ) from error
+            return silence
         if result.outcome is not Outcome.WRITTEN:
             raise PermanentError(f"Elasticsearch refuses the silence: {result.reason}")
-        self._read_at = None
         return silence
 
     def expire(self, silence_id: str, by: str) -> Silence:
         """End a silence now. Raises `SiemliteError` where there is none of that id."""
+        audited = False
         for _ in range(10):
             document = read_many(self._client, CONTROL_INDEX, [_PREFIX + silence_id]).get(_PREFIX + silence_id)
             if document is None:
@@ -152,12 +158,32 @@ class Silences:
             if silence.expired_by is not None or silence.until_ms <= self._clock.now_ms():
                 return silence
             ended = replace(silence, until_ms=self._clock.now_ms(), expired_by=by)
-            write = Replace(document.id, document.version, _source(ended))
-            if write_many(self._client, CONTROL_INDEX, [write], refresh=True)[0].outcome is Outcome.WRITTEN:
-                self._read_at = None
-                self._audit("expired", ended, by)
+            if not audited:
+                self._audit("expired", ended, by)  # First: whoever cannot leave a trace ends nothing.
+                audited = True
+            try:
+                result = self._write(Replace(document.id, document.version, _source(ended)))
+            except RetryableError as error:
+                if self._found(silence_id) == ended:
+                    return ended
+                raise RetryableError(
+                    f"whether the silence {silence_id} has ended is not known; see `siemlite silence list`: {error}"
+                ) from error
+            if result.outcome is Outcome.WRITTEN:
                 return ended
         raise RetryableError(f"the silence {silence_id} keeps changing; try again")
+
+    def _write(self, write: Create | Replace) -> Result:
+        self._read_at = None
+        return write_many(self._client, CONTROL_INDEX, [write], refresh=True)[0]
+
+    def _found(self, silence_id: str) -> Silence | None:
+        """Return the silence as it is stored, where that can be known now."""
+        try:
+            document = read_many(self._client, CONTROL_INDEX, [_PREFIX + silence_id]).get(_PREFIX + silence_id)
+        except RetryableError:
+            return None
+        return None if document is None else _silence(document)
 
     def listed(self, *, everything: bool = False) -> tuple[Silence, ...]:
         """Return the silences in force, or all that there ever were, the latest first."""
@@ -240,7 +266,6 @@ def _silence(document: Document) -> Silence:
             values=tuple((str(pair["field"]), str(pair["value"])) for pair in own.get("values") or ()),
             cidr=own.get("cidr"),
             expired_by=own.get("expired_by"),
-            version=document.version,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise PermanentError(f"the document {document.id} of {CONTROL_INDEX} is no silence: {error!r}") from None

@@ -1,9 +1,11 @@
 """What keeps alerts quiet: silences, and detections that say more of the same group."""
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from elasticsearch import Elasticsearch
 
 from pipeline.alerts.lookup import refresh
 from pipeline.alerts.silences import Silence, Silences
@@ -200,3 +202,60 @@ def test_many_alerts_whose_silence_ends_together_are_one_message(world: World) -
     world.apply()
     assert [owed(a) for a in world.alerts() if a.is_rollup] == [[("mail", "open", "pending")]]
     assert all(owed(a) == [] for a in world.alerts() if not a.is_rollup)
+
+
+class Losing:
+    """The real client: writes are done unless they are to be `dropped`, and their answers lost; so are later reads."""
+
+    def __init__(self, client: Elasticsearch, *, dropped: bool, deaf: bool) -> None:
+        self._client = client
+        self._dropped = dropped
+        self._deaf = deaf
+        self._lost = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def bulk(self, **arguments: Any) -> Any:
+        if not self._dropped:
+            self._client.bulk(**arguments)
+        self._lost = True
+        raise RetryableError("the answer was lost")
+
+    def mget(self, **arguments: Any) -> Any:
+        if self._lost and self._deaf:
+            raise RetryableError("no answer")
+        return self._client.mget(**arguments)
+
+
+@pytest.mark.parametrize(("dropped", "deaf"), [(False, False), (True, False), (False, True)])
+def test_what_a_lost_answer_leaves_open_is_looked_up_or_said_to_be_open_and_is_audited_once(
+    world: World, dropped: bool, deaf: bool
+) -> None:
+    audited: list[tuple[str, str]] = []
+
+    def silences() -> Silences:
+        client: Any = Losing(world.client, dropped=dropped, deaf=deaf)
+        return Silences(client, world.clock, lambda what, silence, by: audited.append((what, silence.id)))
+
+    until, known = world.clock.now_ms() + HOUR, not dropped and not deaf
+    refused = contextlib.nullcontext() if known else pytest.raises(RetryableError, match="is not known")
+    with refused:
+        silences().add(author="kim", reason="a pentest", until_ms=until, detection="brute_force")
+    there = silence(world, detection="spraying") if dropped else world.silences.listed()[0]
+    with refused:
+        assert silences().expire(there.id, "eve").expired_by == "eve"
+    assert [what for what, _ in audited] == ["added", "expired"]
+    assert audited[1][1] == there.id
+    assert world.silences.expire(there.id, "kim").expired_by == ("kim" if dropped else "eve")
+
+
+def test_who_cannot_leave_a_trace_ends_no_silence(world: World) -> None:
+    added = silence(world, detection="brute_force")
+
+    def full(*_: object) -> None:
+        raise OSError("no space left on the device")
+
+    with pytest.raises(OSError, match="no space"):
+        Silences(world.client, world.clock, full).expire(added.id, "eve")
+    assert [found.id for found in world.silences.listed()] == [added.id]
