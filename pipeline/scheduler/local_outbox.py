@@ -2,15 +2,17 @@
 
 One SQLite database in the home, 0600. Invariants: a trouble is raised once and cleared once, and both are
 written together with the messages they owe; a message is claimed before it is sent and recorded after, so it
-goes out at least once, whatever process of this home sends it.
+goes out at least once, whatever process of this home sends it; what another version of siemlite stored is read as far
+as this one knows its parts, and a row that cannot be read is set aside, because the others are to be told.
 """
 
+import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,8 @@ CREATE TABLE IF NOT EXISTS records (alert TEXT PRIMARY KEY, notice TEXT NOT NULL
 CREATE INDEX IF NOT EXISTS due ON messages (state, next_attempt_ms);
 """
 _KEPT_MS = 7 * 86_400_000
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,10 @@ class LocalOutbox:
         """Return what was raised and is not cleared: the notice that raised it, by the trouble's name."""
         with self._transaction() as database:
             rows = database.execute("SELECT name, notice FROM troubles").fetchall()
-        return {name: _notice(text) for name, text in rows}
+            found = {name: _readable("trouble", name, text) for name, text in rows}
+            spoilt = [(name,) for name, notice in found.items() if notice is None]
+            database.executemany("DELETE FROM troubles WHERE name = ?", spoilt)
+        return {name: notice for name, notice in found.items() if notice is not None}
 
     def raise_(self, name: str, notice: Notice, channels: Sequence[str], now_ms: int) -> bool:
         """Note a trouble and owe `notice` to `channels`; return whether it was not raised already."""
@@ -102,23 +109,33 @@ class LocalOutbox:
     def claim(self, channel: str, now_ms: int, until_ms: int) -> Owed | None:
         """Return the message that `channel` is owed next, claimed until `until_ms`, if it may be tried now."""
         with self._transaction() as database:
-            row = database.execute(
-                "SELECT id, channel, notice, action, attempts, created_ms, next_attempt_ms, claimed_until_ms, "
-                "last_error FROM messages WHERE id = (SELECT min(id) FROM messages WHERE state = ? AND channel = ?) "
-                "AND (attempts = 0 OR NOT next_attempt_ms BETWEEN ? AND ?) AND NOT claimed_until_ms BETWEEN ? AND ?",
-                (
-                    DeliveryState.PENDING.value,
-                    channel,
-                    now_ms + 1,
-                    now_ms + LONGEST_WAIT_MS,
-                    now_ms + 1,
-                    now_ms + LONGEST_CLAIM_MS,
-                ),
-            ).fetchone()
-            if row is None:
-                return None
-            database.execute("UPDATE messages SET claimed_until_ms = ? WHERE id = ?", (until_ms, row[0]))
-        return _owed(row)
+            while (row := self._next(database, channel, now_ms)) is not None:
+                owed = _owed(row)
+                if owed is not None:
+                    database.execute("UPDATE messages SET claimed_until_ms = ? WHERE id = ?", (until_ms, owed.id))
+                    return owed
+                database.execute(
+                    "UPDATE messages SET state = ?, last_error = 'it cannot be read' WHERE id = ?",
+                    (DeliveryState.DEAD.value, row[0]),
+                )
+        return None
+
+    @staticmethod
+    def _next(database: sqlite3.Connection, channel: str, now_ms: int) -> tuple[Any, ...] | None:
+        row: tuple[Any, ...] | None = database.execute(
+            "SELECT id, channel, notice, action, attempts, created_ms, next_attempt_ms, claimed_until_ms, "
+            "last_error FROM messages WHERE id = (SELECT min(id) FROM messages WHERE state = ? AND channel = ?) "
+            "AND (attempts = 0 OR NOT next_attempt_ms BETWEEN ? AND ?) AND NOT claimed_until_ms BETWEEN ? AND ?",
+            (
+                DeliveryState.PENDING.value,
+                channel,
+                now_ms + 1,
+                now_ms + LONGEST_WAIT_MS,
+                now_ms + 1,
+                now_ms + LONGEST_CLAIM_MS,
+            ),
+        ).fetchone()
+        return row
 
     def owing(self) -> frozenset[str]:
         """Return the names of the channels that are owed a message."""
@@ -140,13 +157,18 @@ class LocalOutbox:
     def unrecorded(self) -> list[Notice]:
         """Return the latest notice of each trouble that Elasticsearch does not hold yet."""
         with self._transaction() as database:
-            rows = database.execute("SELECT notice FROM records WHERE written = 0").fetchall()
-        return [_notice(text) for (text,) in rows]
+            rows = database.execute("SELECT alert, notice FROM records WHERE written = 0").fetchall()
+            found = {alert: _readable("record", alert, text) for alert, text in rows}
+            spoilt = [(alert,) for alert, notice in found.items() if notice is None]
+            database.executemany("UPDATE records SET written = 1 WHERE alert = ?", spoilt)
+        return [notice for notice in found.values() if notice is not None]
 
     def recorded(self, notice: Notice) -> None:
         """Note that Elasticsearch holds `notice`."""
         with self._transaction() as database:
-            database.execute("UPDATE records SET written = 1 WHERE notice = ?", (_text(notice),))
+            row = database.execute("SELECT notice FROM records WHERE alert = ?", (notice.alert_id,)).fetchone()
+            if row is not None and _notice(row[0]) == notice:
+                database.execute("UPDATE records SET written = 1 WHERE alert = ?", (notice.alert_id,))
 
     def _owe(self, database: sqlite3.Connection, notice: Notice, channels: Sequence[str], now_ms: int) -> None:
         database.executemany(
@@ -177,10 +199,12 @@ class LocalOutbox:
                 raise RetryableError(f"the outbox in SIEMLITE_HOME cannot be used: {error}") from error
 
 
-def _owed(row: tuple[Any, ...]) -> Owed:
+def _owed(row: tuple[Any, ...]) -> Owed | None:
     number, channel, notice, action, attempts, created, next_attempt, claimed_until, error = row
+    found = _readable("message", number, notice)
+    if found is None:
+        return None
     delivery = Delivery(channel, Action(action), created, next_attempt, attempts=attempts, last_error=error)
-    found = _notice(notice)
     return Owed(number, replace(found, repeated=attempts > 0 or claimed_until > 0), delivery)
 
 
@@ -188,12 +212,27 @@ def _text(notice: Notice) -> str:
     return orjson.dumps(asdict(notice)).decode()
 
 
+def _readable(what: str, name: object, text: str) -> Notice | None:
+    try:
+        return _notice(text)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        _log.error("the %s %s of the outbox in SIEMLITE_HOME cannot be read, and is set aside: %r", what, name, error)
+        return None
+
+
 def _notice(text: str) -> Notice:
-    stored = orjson.loads(text)
+    """Return the notice that `_text` wrote, in this version or another. Raises where it is none."""
+    stored = _known(Notice, orjson.loads(text))
     stored["action"] = Action(stored["action"])
     stored["severity"] = Severity(stored["severity"])
     stored["group"] = tuple((name, value) for name, value in stored["group"])
-    stored["links"] = tuple(Link(**link) for link in stored["links"])
+    stored["links"] = tuple(Link(**_known(Link, link)) for link in stored.get("links", ()))
     for name in ("attack", "tags", "examples"):
-        stored[name] = tuple(stored[name])
+        stored[name] = tuple(stored.get(name, ()))
     return Notice(**stored)
+
+
+def _known(kind: type, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of `stored` what `kind` has a field for."""
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in stored.items() if name in names}

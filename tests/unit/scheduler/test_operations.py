@@ -14,7 +14,7 @@ import pytest
 from pipeline.alerts.outbox import Action
 from pipeline.delivery.channels.base import Channel, SendError
 from pipeline.delivery.channels.console import ConsoleChannel
-from pipeline.delivery.notice import Notice
+from pipeline.delivery.notice import Link, Notice
 from pipeline.delivery.retry import Failure, RetryPolicy
 from pipeline.delivery.routing import Routing
 from pipeline.detection.timeline import Severity
@@ -293,6 +293,56 @@ def test_on_a_full_disk_troubles_are_told_once_without_the_outbox_and_that_too(w
     assert len(ids) == 3
     ended = sorted(notice.alert_id for notice in world.email.notices if notice.action is Action.RESOLVE)
     assert ended == sorted(ids)
+
+
+STORED = (
+    '{"alert_id":"a1","delivery_id":"a1-open-1","action":"open","severity":"critical","title":"siemlite: away",'
+    '"summary":"host-1: gone","detection_id":"siemlite_operations","guide":"Look.","group":[["host.name","host-1"]],'
+    '"first":"2025-06-15T15:06:40.000Z","crossing":"2025-06-15T15:06:40.000Z","last":"2025-06-15T15:06:40.000Z",'
+    '"state":"open","attack":[],"tags":[],"count":0,"members":0,"links":[{"label":"Kibana","url":"https://k","kind":"x"}],'
+    '"examples":[],"drill":null,"by":null,"note":"","repeated":false,"colour":"red"}'
+)
+"""A notice as this version stores it, with parts that a later one might add."""
+
+
+def stored(world: World, text: str) -> None:
+    name = "a1" if text == STORED else "spoilt"
+    with sqlite3.connect(world.path) as other:
+        other.execute("INSERT INTO troubles VALUES (?, ?, ?)", (name, name, text))
+        other.execute("INSERT INTO records VALUES (?, ?, 0)", (name, text))
+        other.execute(
+            "INSERT INTO messages (channel, notice, action, state, attempts, created_ms, next_attempt_ms, "
+            "claimed_until_ms) VALUES ('email', ?, 'open', 'pending', 0, 0, 0, 0)",
+            (text,),
+        )
+    other.close()
+
+
+def test_what_another_version_stored_is_told_recorded_and_cleared(world: World) -> None:
+    stored(world, STORED)
+    world.operations.send()
+    [told] = world.email.notices
+    assert (told.title, told.links) == ("siemlite: away", (Link("Kibana", "https://k"),))
+    [notice] = world.outbox.unrecorded()
+    world.outbox.recorded(notice)
+    assert world.outbox.unrecorded() == []
+    world.later(2 * CLEAR_S)
+    assert [notice.action for notice in world.email.notices] == [Action.OPEN, Action.RESOLVE]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"action":"sing"}', STORED.replace("critical", "grave")])
+def test_a_row_that_cannot_be_read_is_set_aside_and_keeps_no_other_from_people(
+    world: World, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    stored(world, text)
+    stored(world, STORED)
+    world.operations.send()
+    assert [notice.title for notice in world.email.notices] == ["siemlite: away"]
+    assert [notice.alert_id for notice in world.outbox.unrecorded()] == ["a1"]
+    assert [notice.alert_id for notice in world.outbox.troubles().values()] == ["a1"]
+    assert sum("set aside" in record.message for record in caplog.records) == 3
+    world.later(10)
+    assert sum("set aside" in record.message for record in caplog.records) == 3
 
 
 class Hangs(Told):
