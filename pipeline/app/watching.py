@@ -178,7 +178,7 @@ class App(ShippingApp):
             Chore("record of itself", own_alerts.write, 10.0, by_leader=False),
         ]
         if settings.siemlite_heartbeat_url is not None:
-            poster = Poster(settings.siemlite_heartbeat_url.get_secret_value(), clock)
+            poster = Poster(settings.siemlite_heartbeat_url, clock)
             heartbeat = Heartbeat(poster, vitals, recent_s=recent_s)
             chores.append(Chore("heartbeat", heartbeat.beat, settings.siemlite_heartbeat_interval / 1000))
         if canary is not None and settings.siemlite_canary:

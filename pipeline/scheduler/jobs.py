@@ -110,7 +110,8 @@ class Jobs:
             self.soon(job.id)
 
     def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
+        """Return the time by the clock's next millisecond, so that nothing runs before it is asked to."""
+        return datetime.fromtimestamp((self._clock.now_ms() + 1) / 1000, UTC)
 
     def end(self, patience_s: float) -> bool:
         """Start nothing more and wait up to `patience_s` for what runs; return whether all of it has ended."""

@@ -266,7 +266,7 @@ def test_a_channel_that_cannot_be_reached_is_tried_until_it_is_mended_and_delays
 ) -> None:
     slack, pager = servers
     url = untrusted_url if fault == "TLS" else f"https://nowhere.invalid/services/T000/B000/{SECRET}"
-    broken = {**world.channels, "slack": SlackChannel(Poster(url, world.clock, timeout_s=5))}
+    broken = {**world.channels, "slack": SlackChannel(Poster(SecretStr(url), world.clock, timeout_s=5))}
     world.attack()
     before = Dispatcher(world.client, broken, world.clock, owner="broken", share=lambda: 0.5)
     for _ in range(3):

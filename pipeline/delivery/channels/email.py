@@ -17,6 +17,8 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from pipeline.alerts.outbox import Action
 from pipeline.clock import Clock
 from pipeline.delivery.channels.base import Channel, SendError
@@ -34,14 +36,14 @@ _SUBJECT_MAX = 200
 _EXCERPT = 160
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True)
 class MailServer:
     """Where mail is handed in, and by whom."""
 
     host: str
     port: int
     user: str | None = None
-    password: str | None = None
+    password: SecretStr | None = None
     ca_certs: Path | None = None
 
 
@@ -119,7 +121,7 @@ class EmailChannel:
         with Deadline(self._exchange_s) as deadline, closing(_Session(self._server, deadline)) as session:
             session.starttls(context=self._tls)
             if self._server.user is not None:
-                session.login(self._server.user, self._server.password or "")
+                session.login(self._server.user, self._password())
             refused = session.send_message(mail, self._sender, list(self._recipients))
             with suppress(smtplib.SMTPException, OSError):
                 session.quit()
@@ -129,8 +131,11 @@ class EmailChannel:
         """See `Channel.close`: a connection lasts for one mail."""
 
     def _safe(self, text: str) -> str:
-        password = self._server.password
+        password = self._password()
         return text.replace(password, "[REDACTED]") if password else text
+
+    def _password(self) -> str:
+        return "" if self._server.password is None else self._server.password.get_secret_value()
 
 
 def channel(settings: Settings, clock: Clock) -> Channel | None:
@@ -146,12 +151,11 @@ def channel(settings: Settings, clock: Clock) -> Channel | None:
         headers["From"], headers["To"] = settings.siemlite_email_from, ", ".join(settings.siemlite_email_to)
     except ValueError as error:
         raise ConfigurationError(f"SIEMLITE_EMAIL_FROM or SIEMLITE_EMAIL_TO cannot be used: {error}") from None
-    password = settings.siemlite_smtp_password
     server = MailServer(
         host=settings.siemlite_smtp_host,
         port=settings.siemlite_smtp_port,
         user=settings.siemlite_smtp_user,
-        password=None if password is None else password.get_secret_value(),
+        password=settings.siemlite_smtp_password,
         ca_certs=settings.siemlite_smtp_ca_certs,
     )
     return EmailChannel(server, settings.siemlite_email_from, settings.siemlite_email_to, clock)

@@ -7,13 +7,14 @@ deadline. Each message has a connection of its own, which that deadline can end.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+from pydantic import SecretStr
 
 from pipeline.clock import Clock
 from pipeline.delivery.channels.base import SendError
@@ -47,17 +48,15 @@ class Poster:
 
     def __init__(
         self,
-        url: str,
+        url: SecretStr,
         clock: Clock,
         *,
-        secrets: tuple[str, ...] = (),
+        secrets: tuple[SecretStr, ...] = (),
         timeout_s: float = TIMEOUT_S,
         exchange_s: float = EXCHANGE_S,
     ) -> None:
         """A request may wait `timeout_s` for each piece of the answer and take `exchange_s` as a whole."""
-        parts = urlsplit(url)
-        pieces = (url, parts.path, parts.query, parts.username or "", parts.password or "", *parts.path.split("/"))
-        self._secrets = sorted({s for s in (*pieces, *secrets) if len(s) >= _SECRET_MIN}, key=len, reverse=True)
+        self._secrets = secrets
         self._url = url
         self._clock = clock
         self._exchange_s = exchange_s
@@ -82,7 +81,7 @@ class Poster:
             try:
                 with self._client.stream(
                     method,
-                    self._url,
+                    self._url.get_secret_value(),
                     content=body or None,
                     headers=dict(headers),
                     extensions={"trace": _showing_connections_to(deadline)},
@@ -141,9 +140,18 @@ class Poster:
         return max(0.0, date.timestamp() - self._clock.now_ms() / 1000)
 
     def _safe(self, text: str) -> str:
-        for secret in self._secrets:
+        for secret in _secrets_of(self._url, self._secrets):
             text = text.replace(secret, "[REDACTED]")
         return printable(" ".join(text.split()))
+
+
+def _secrets_of(url: SecretStr, others: Sequence[SecretStr]) -> Sequence[str]:
+    """Return what must not be said, the longest first: the parts of `url` but for its host, and `others`."""
+    text = url.get_secret_value()
+    parts = urlsplit(text)
+    pieces = (text, parts.path, parts.query, parts.username or "", parts.password or "", *parts.path.split("/"))
+    known = {*pieces, *(other.get_secret_value() for other in others)}
+    return sorted((secret for secret in known if len(secret) >= _SECRET_MIN), key=len, reverse=True)
 
 
 def _showing_connections_to(deadline: Deadline) -> Callable[[str, Mapping[str, Any]], None]:

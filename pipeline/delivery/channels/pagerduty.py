@@ -8,6 +8,7 @@ alert's id, so a repeated message changes an incident and never opens a second o
 from typing import Any
 
 import orjson
+from pydantic import SecretStr
 
 from pipeline.alerts.outbox import Action
 from pipeline.clock import Clock
@@ -41,13 +42,13 @@ class PagerDutyChannel:
     actions = frozenset(Action)
     reaches_people = True
 
-    def __init__(self, routing_key: str, poster: Poster) -> None:
+    def __init__(self, routing_key: SecretStr, poster: Poster) -> None:
         self._routing_key = routing_key
         self._poster = poster
 
     def send(self, notice: Notice) -> None:
         """See `Channel.send`."""
-        self._poster.post(body(notice, self._routing_key), {"Content-Type": "application/json"})
+        self._poster.post(body(notice, self._routing_key.get_secret_value()), {"Content-Type": "application/json"})
 
     def close(self) -> None:
         """See `Channel.close`."""
@@ -58,8 +59,8 @@ def channel(settings: Settings, clock: Clock) -> Channel | None:
     """Return the channel for `PAGERDUTY_KEY`."""
     if settings.pagerduty_key is None:
         return None
-    key = settings.pagerduty_key.get_secret_value()
-    return PagerDutyChannel(key, Poster(settings.siemlite_pagerduty_url, clock, secrets=(key,)))
+    key = settings.pagerduty_key
+    return PagerDutyChannel(key, Poster(SecretStr(settings.siemlite_pagerduty_url), clock, secrets=(key,)))
 
 
 def body(notice: Notice, routing_key: str) -> bytes:

@@ -46,7 +46,7 @@ def channel(settings: Settings, clock: Clock) -> Channel | None:
     """Return the channel for `SLACK_WEBHOOK`."""
     if settings.slack_webhook is None:
         return None
-    return SlackChannel(Poster(settings.slack_webhook.get_secret_value(), clock))
+    return SlackChannel(Poster(settings.slack_webhook, clock))
 
 
 def message(notice: Notice) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import hmac
 from typing import Any
 
 import orjson
+from pydantic import SecretStr
 
 from pipeline.alerts.outbox import Action
 from pipeline.clock import Clock
@@ -31,7 +32,7 @@ class WebhookChannel:
     actions = frozenset(Action)
     reaches_people = True
 
-    def __init__(self, secret: bytes, poster: Poster, clock: Clock) -> None:
+    def __init__(self, secret: SecretStr, poster: Poster, clock: Clock) -> None:
         self._secret = secret
         self._poster = poster
         self._clock = clock
@@ -42,7 +43,7 @@ class WebhookChannel:
         headers = {
             "Content-Type": "application/json",
             DELIVERY_HEADER: notice.delivery_id,
-            SIGNATURE_HEADER: signature(self._secret, self._clock.now_ms() // 1000, body),
+            SIGNATURE_HEADER: signature(self._secret.get_secret_value().encode(), self._clock.now_ms() // 1000, body),
         }
         self._poster.post(body, headers)
 
@@ -59,9 +60,8 @@ def channel(settings: Settings, clock: Clock) -> Channel | None:
         raise ConfigurationError(
             "SIEMLITE_WEBHOOK_URL is set and SIEMLITE_WEBHOOK_SECRET is not; set both, so that messages are signed"
         )
-    secret = settings.siemlite_webhook_secret.get_secret_value()
-    poster = Poster(settings.siemlite_webhook_url.get_secret_value(), clock, secrets=(secret,))
-    return WebhookChannel(secret.encode(), poster, clock)
+    secret = settings.siemlite_webhook_secret
+    return WebhookChannel(secret, Poster(settings.siemlite_webhook_url, clock, secrets=(secret,)), clock)
 
 
 def signature(secret: bytes, seconds: int, body: bytes) -> str:

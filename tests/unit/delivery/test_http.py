@@ -11,9 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 import trustme
+from pydantic import SecretStr
 
 from pipeline.delivery.channels.base import SendError
 from pipeline.delivery.channels.http import Poster
+from pipeline.delivery.channels.pagerduty import PagerDutyChannel
+from pipeline.delivery.channels.webhook import WebhookChannel
 from pipeline.delivery.retry import Failure
 from tests.unit.clocks import ManualClock
 from tests.unit.delivery.dripping import dripping
@@ -24,7 +27,7 @@ SECRET = "s3cr3tXYZ"
 
 def failure_of(answer: Answer, timeout_s: float = 10.0) -> Failure:
     with receiver(lambda _: answer) as server:
-        poster = Poster(server.url, ManualClock(), timeout_s=timeout_s)
+        poster = Poster(SecretStr(server.url), ManualClock(), timeout_s=timeout_s)
         with pytest.raises(SendError) as raised:
             poster.post(b"{}", {})
         poster.close()
@@ -37,7 +40,7 @@ def failure_of(answer: Answer, timeout_s: float = 10.0) -> Failure:
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 def test_a_2xx_answer_is_success(status: int) -> None:
     with receiver(lambda _: Answer(status, b"")) as server:
-        poster = Poster(server.url, ManualClock())
+        poster = Poster(SecretStr(server.url), ManualClock())
         poster.post(b'{"a":1}', {"X-Y": "z"})
         poster.close()
         [request] = server.requests
@@ -98,7 +101,7 @@ DRIPS: dict[str, tuple[bytes, bytes]] = {
 def test_an_answer_that_comes_drop_by_drop_is_waited_for_until_the_deadline_only(what: str) -> None:
     begin, drop = DRIPS[what]
     with dripping(begin, drop) as port:
-        poster = Poster(f"http://127.0.0.1:{port}/", ManualClock(), exchange_s=0.3)
+        poster = Poster(SecretStr(f"http://127.0.0.1:{port}/"), ManualClock(), exchange_s=0.3)
         with pytest.raises(SendError, match=r"HTTP 500: the answer broke off|no answer in time") as raised:
             poster.post(b"{}", {})
         poster.close()
@@ -107,7 +110,7 @@ def test_an_answer_that_comes_drop_by_drop_is_waited_for_until_the_deadline_only
 
 def test_a_message_that_was_taken_waits_for_no_answers_end() -> None:
     with dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1900\r\n\r\n", b"x") as port:
-        poster = Poster(f"http://127.0.0.1:{port}/", ManualClock())
+        poster = Poster(SecretStr(f"http://127.0.0.1:{port}/"), ManualClock())
         poster.post(b"{}", {})
         poster.close()
 
@@ -119,7 +122,7 @@ def test_the_deadline_holds_under_tls_too(monkeypatch: pytest.MonkeyPatch, tmp_p
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert("localhost").configure_cert(context)
     with dripping(*DRIPS["early hints"], context) as port:
-        poster = Poster(f"https://localhost:{port}/", ManualClock(), exchange_s=0.3)
+        poster = Poster(SecretStr(f"https://localhost:{port}/"), ManualClock(), exchange_s=0.3)
         with pytest.raises(SendError, match="no answer in time"):
             poster.post(b"{}", {})
         poster.close()
@@ -127,7 +130,7 @@ def test_the_deadline_holds_under_tls_too(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def test_nothing_is_sent_to_whom_the_connection_took_too_long() -> None:
     with receiver() as server:
-        poster = Poster(server.url, ManualClock(), exchange_s=0.0)
+        poster = Poster(SecretStr(server.url), ManualClock(), exchange_s=0.0)
         with pytest.raises(SendError, match="no answer in time"):
             poster.post(b"{}", {})
         poster.close()
@@ -142,14 +145,14 @@ def test_a_server_that_is_not_there_is_tried_again_later() -> None:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/{SECRET}"
     with pytest.raises(SendError) as raised:
-        Poster(url, ManualClock()).post(b"", {})
+        Poster(SecretStr(url), ManualClock()).post(b"", {})
     assert not raised.value.failure.permanent
     assert raised.value.failure.reason.startswith("ConnectError: ")
 
 
 def test_a_name_that_does_not_resolve_is_tried_again_later() -> None:
     with pytest.raises(SendError) as raised:
-        Poster(f"https://nowhere.invalid/{SECRET}", ManualClock()).post(b"", {})
+        Poster(SecretStr(f"https://nowhere.invalid/{SECRET}"), ManualClock()).post(b"", {})
     assert not raised.value.failure.permanent
     assert SECRET not in raised.value.failure.reason
 
@@ -175,7 +178,7 @@ def untrusted_tls_port() -> Iterator[int]:
 
 def test_a_certificate_that_nobody_trusts_is_no_place_for_a_secret(untrusted_tls_port: int) -> None:
     with pytest.raises(SendError) as raised:
-        Poster(f"https://localhost:{untrusted_tls_port}/{SECRET}", ManualClock()).post(b"", {})
+        Poster(SecretStr(f"https://localhost:{untrusted_tls_port}/{SECRET}"), ManualClock()).post(b"", {})
     assert not raised.value.failure.permanent
     assert "CERTIFICATE_VERIFY_FAILED" in raised.value.failure.reason
 
@@ -183,6 +186,15 @@ def test_a_certificate_that_nobody_trusts_is_no_place_for_a_secret(untrusted_tls
 def test_an_answer_that_repeats_the_secret_is_not_quoted() -> None:
     failure = failure_of(Answer(404, f"no such path /services/T000/B000/{SECRET}".encode()))
     assert failure.reason == "HTTP 404: no such path [REDACTED]"
+
+
+def test_a_channel_that_is_shown_shows_no_secret() -> None:
+    key = SecretStr("R0UT1NGKEY")
+    poster = Poster(SecretStr(f"https://example.org/{SECRET}"), ManualClock(), secrets=(key,))
+    shown = repr([vars(poster), vars(PagerDutyChannel(key, poster)), vars(WebhookChannel(key, poster, ManualClock()))])
+    poster.close()
+    assert SECRET not in shown
+    assert key.get_secret_value() not in shown
 
 
 def test_an_endless_or_hostile_answer_is_cut_and_escaped() -> None:
@@ -193,7 +205,7 @@ def test_an_endless_or_hostile_answer_is_cut_and_escaped() -> None:
 
 def test_the_librarys_own_log_names_the_host_alone(caplog: pytest.LogCaptureFixture) -> None:
     with receiver() as server, caplog.at_level(logging.DEBUG):
-        poster = Poster(server.url, ManualClock())
+        poster = Poster(SecretStr(server.url), ManualClock())
         poster.post(b"{}", {})
         poster.close()
     assert any(record.name == "httpx" for record in caplog.records)
@@ -204,7 +216,7 @@ def test_a_proxy_of_the_environment_is_not_used_for_this_machine(monkeypatch: py
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     with receiver() as server:
-        poster = Poster(server.url, ManualClock())
+        poster = Poster(SecretStr(server.url), ManualClock())
         poster.post(b"{}", {})
         poster.close()
         assert len(server.requests) == 1
