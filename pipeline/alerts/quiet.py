@@ -24,7 +24,7 @@ def inhibits_of(detections: Iterable[Detection]) -> Inhibits:
 
 
 class Quietness:
-    """Implements `pipeline.alerts.store.Quiet`; `inhibits` is asked anew each time, as detections may be reloaded."""
+    """Implements `pipeline.alerts.ports.Quiet`; `inhibits` is asked anew each time, as detections may be reloaded."""
 
     def __init__(self, client: Elasticsearch, silences: Silences, inhibits: Callable[[], Inhibits] = dict) -> None:
         self._client = client

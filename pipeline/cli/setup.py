@@ -1,4 +1,4 @@
-"""`siemlite setup`: install the index templates."""
+"""`siemlite setup`: install the index templates and make the indices that the scheduler keeps."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ import typer
 
 
 def setup(json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> int:
-    """Install the index templates in Elasticsearch; run it again after every upgrade."""
+    """Install the index templates and make the indices of alerts and control; run it again after every upgrade."""
     from pipeline.cli.output import show, show_json
     from pipeline.cli.start import application, stop_on_signals
 

@@ -29,13 +29,12 @@ from pipeline.settings import Settings
 
 _REPAIR = "check ES_USER and ES_PASSWORD, or ES_API_KEY"
 RETRYABLE_STATUS = frozenset({408, 409, 429, 500, 502, 503, 504})
+_CONNECTIONS = 8
 _ANYBODYS = frozenset({401, 403, 408, 413, 429, 500, 502, 503, 504})
 """What a gateway says in its own right, and means the same by; Elasticsearch itself says 413 without its name."""
 
 
-def connect(
-    settings: Settings, url: str | None = None, *, timeout: float = 30.0, connections: int = 8
-) -> Elasticsearch:
+def connect(settings: Settings, url: str | None = None, *, timeout: float = 30.0) -> Elasticsearch:
     """Return a client for `url`, or for `ELASTICSEARCH_URL`; no request is made.
 
     `timeout` is in seconds for one request. Raises `ConfigurationError` where the settings cannot make one.
@@ -63,7 +62,7 @@ def connect(
             request_timeout=timeout,
             max_retries=0,
             retry_on_timeout=False,
-            connections_per_node=connections,
+            connections_per_node=_CONNECTIONS,
             transport_class=_Elasticsearchs,
             serializers={
                 "application/json": OrjsonSerializer(),

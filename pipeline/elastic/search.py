@@ -81,13 +81,6 @@ class Searcher:
             found.update(zip(batch, self._batch(batch), strict=True))
         return [found[search] for search in searches]
 
-    def one(self, search: Search) -> Answer:
-        """Return the answer of one search; raises its error."""
-        (answer,) = self.many([search])
-        if isinstance(answer, SiemliteError):
-            raise answer
-        return answer
-
     def _batches(self, searches: Sequence[Search]) -> Iterator[list[Search]]:
         batch: list[Search] = []
         weight = size = 0

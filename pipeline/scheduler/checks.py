@@ -61,16 +61,17 @@ class Checks:
     def passed(self, outcome: PassOutcome, _seconds: float) -> None:
         """Note a pass."""
         now = self._clock.monotonic()
+        passed_over = {n: one for n, one in self._passed_over.items() if now - one.at < PASSED_OVER_S}
         evaluated = {name: self._evaluated.get(name, now) for name in outcome.beside}
         for detection in outcome.detections:
             name = detection.detection_id
             caught_up = detection.error is None and not detection.more
             evaluated[name] = now if caught_up else self._evaluated.get(name, now)
             if detection.passed_over is not None:
-                before = self._passed_over.get(name)
+                before = passed_over.get(name)
                 groups = detection.coverage.unjudged + (0 if before is None else before.groups)
-                self._passed_over[name] = _PassedOver(now, groups, detection.passed_over)
-        self._passed_over = {n: one for n, one in self._passed_over.items() if now - one.at < PASSED_OVER_S}
+                passed_over[name] = _PassedOver(now, groups, detection.passed_over)
+        self._passed_over = passed_over  # never changed in place: `all` reads it from another thread
         self._evaluated = {**self._evaluated, **evaluated} if outcome.stopped else evaluated
         self._outcome = outcome
 

@@ -57,6 +57,7 @@ class Vitals:
         self._leads_since = self._beat
         self._failing: tuple[str, ...] = ()
         self._watched = 0
+        self._lock = threading.Lock()
         self._jobs: dict[str, str] = {}
 
     def beat(self) -> None:
@@ -86,11 +87,12 @@ class Vitals:
 
     def job_failed(self, name: str, why: str) -> None:
         """Note that a job failed in a way that trying again may not mend."""
-        self._jobs = {**self._jobs, name: why}
+        with self._lock:
+            self._jobs = {**self._jobs, name: why}
 
     def job_done(self, name: str) -> None:
         """Note that a job did its work."""
-        if name in self._jobs:
+        with self._lock:
             self._jobs = {other: why for other, why in self._jobs.items() if other != name}
 
     @property

@@ -54,9 +54,8 @@ class DetectionOutcome:
 
 @dataclass(frozen=True, slots=True)
 class PassOutcome:
-    """What became of a pass that began at `started_ms`; `beside` are the detections still under way beside it."""
+    """What became of a pass; `beside` are the detections still under way beside it."""
 
-    started_ms: int
     detections: tuple[DetectionOutcome, ...] = ()
     stopped: bool = False
     beside: tuple[str, ...] = ()
@@ -123,7 +122,7 @@ def run_pass(
     finally:
         _move(checkpoints, moves, outcomes)
     beside = () if stopped else tuple(detection.id for detection in usable if detection.id not in outcomes)
-    return PassOutcome(started, tuple(outcomes.values()), stopped, beside)
+    return PassOutcome(tuple(outcomes.values()), stopped, beside)
 
 
 def _outcome(result: PassResult) -> DetectionOutcome:

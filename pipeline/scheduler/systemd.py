@@ -23,11 +23,6 @@ class Systemd:
         mine = given.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         self.watchdog_s = int(watchdog) / 1_000_000 if mine and watchdog.isascii() and watchdog.isdigit() else None
 
-    @property
-    def listens(self) -> bool:
-        """Return whether a service manager wants to know."""
-        return bool(self._address)
-
     def ready(self) -> None:
         """Say that the daemon works, or stands by."""
         self._tell("READY=1")

@@ -25,7 +25,7 @@ class Daemon:
 
     def passed(self, *detections: DetectionOutcome, beside: tuple[str, ...] = ()) -> None:
         """Let a pass end."""
-        outcome = PassOutcome(0, detections, beside=beside)
+        outcome = PassOutcome(detections, beside=beside)
         self.vitals.pass_ended(outcome)
         self.checks.passed(outcome, 0.1)
 

@@ -17,9 +17,9 @@ from pipeline.scheduler.metrics import Metrics
 from pipeline.scheduler.passes import DetectionOutcome, PassOutcome
 from tests.unit.clocks import ManualClock
 
-GOOD = PassOutcome(0, (DetectionOutcome("a", opened=2, coverage=Coverage(arrived=7)), DetectionOutcome("b")))
-HALF = PassOutcome(0, (DetectionOutcome("a"), DetectionOutcome("b", error="the query is refused")))
-BAD = PassOutcome(0, (DetectionOutcome("a", error="no"), DetectionOutcome("b", error="no")))
+GOOD = PassOutcome((DetectionOutcome("a", opened=2, coverage=Coverage(arrived=7)), DetectionOutcome("b")))
+HALF = PassOutcome((DetectionOutcome("a"), DetectionOutcome("b", error="the query is refused")))
+BAD = PassOutcome((DetectionOutcome("a", error="no"), DetectionOutcome("b", error="no")))
 
 
 class Shipping(Collector):
@@ -142,7 +142,7 @@ def test_an_address_that_is_taken_is_named() -> None:
 
 def test_the_metrics_say_what_is_not_evaluated_and_why(daemon: Daemon) -> None:
     coverage = Coverage(behind=2, too_late=3, misfiled=4, ungrouped=5, unjudged=6)
-    daemon.metrics.passed(PassOutcome(0, (DetectionOutcome("a", amended=8, coverage=coverage),)), 0.3)
+    daemon.metrics.passed(PassOutcome((DetectionOutcome("a", amended=8, coverage=coverage),)), 0.3)
     lines = daemon.get("/metrics").text.splitlines()
     for why, count in (("too late", 3), ("misfiled", 4), ("without a group", 5), ("groups not judged", 6)):
         assert f'siemlite_events_not_evaluated_total{{detection="a",why="{why}"}} {count}.0' in lines

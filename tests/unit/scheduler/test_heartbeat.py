@@ -10,8 +10,8 @@ from pipeline.scheduler.passes import DetectionOutcome, PassOutcome
 from tests.unit.clocks import ManualClock
 from tests.unit.delivery.receiver import Answer, receiver
 
-GOOD = PassOutcome(0, (DetectionOutcome("a"),))
-BAD = PassOutcome(0, (DetectionOutcome("a", error="no"),))
+GOOD = PassOutcome((DetectionOutcome("a"),))
+BAD = PassOutcome((DetectionOutcome("a", error="no"),))
 
 
 def test_it_beats_after_passes_that_succeeded_and_by_the_leader_alone() -> None:

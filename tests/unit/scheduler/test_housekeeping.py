@@ -39,7 +39,7 @@ def test_nothing_closes_before_there_was_a_pass() -> None:
 def test_a_successful_evaluation_closes_up_to_where_it_came() -> None:
     closing = Closing()
     keeper = housekeeping(closing)
-    keeper.passed(PassOutcome(1, (DetectionOutcome("d", evaluated_until_ms=7_000),)), 0.1)
+    keeper.passed(PassOutcome((DetectionOutcome("d", evaluated_until_ms=7_000),)), 0.1)
     keeper.close()
     assert [(one.detection.id, one.until_ms) for one in closing.told] == [("d", 7_000)]
 
@@ -56,7 +56,7 @@ def test_a_successful_evaluation_closes_up_to_where_it_came() -> None:
 def test_a_failure_or_a_rest_that_waits_closes_nothing_further(later: DetectionOutcome) -> None:
     closing = Closing()
     keeper = housekeeping(closing)
-    keeper.passed(PassOutcome(1, (DetectionOutcome("d", evaluated_until_ms=7_000),)), 0.1)
-    keeper.passed(PassOutcome(2, (later,)), 0.1)
+    keeper.passed(PassOutcome((DetectionOutcome("d", evaluated_until_ms=7_000),)), 0.1)
+    keeper.passed(PassOutcome((later,)), 0.1)
     keeper.close()
     assert [(one.detection.id, one.until_ms) for one in closing.told] == [("d", 7_000)]
