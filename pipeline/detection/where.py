@@ -19,10 +19,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipeline.detection.conditions import Cidr, Inverse, Query, Range, Test, either, test_of
+from pipeline.detection.validation import field_name
 from pipeline.errors import ConfigurationError
 
 Document = Mapping[str, Any]
 _METADATA = "siemlite.data."
+_NAMED_BY_APPLICATIONS = (_METADATA, "siemlite.number.")
 
 
 class Clause(Protocol):
@@ -165,11 +167,17 @@ def none_of(*parts: Where) -> NoneOf:
     return NoneOf(any_of(*parts))
 
 
-def raw(clause: Query, *about: str) -> Raw:
-    """Return an Elasticsearch query clause as it is; `about` names the fields it looks at, for `siemlite check`."""
+def raw(clause: Query, *about: str | list[str] | tuple[str, ...]) -> Raw:
+    """Return an Elasticsearch query clause as it is; `about` names the fields it looks at, for `siemlite check`.
+
+    Raises `ConfigurationError` where either is no such thing.
+    """
     if not isinstance(clause, dict) or len(clause) != 1:
         raise ConfigurationError("raw(…) takes one query clause such as {'wildcard': {'user.id': 'adm*'}}")
-    return Raw(clause, about)
+    names = [name for part in about for name in (part if isinstance(part, list | tuple) else (part,))]
+    for name in names:
+        _name("raw(…)", name)
+    return Raw(clause, tuple(names))
 
 
 def compile_where(where: Where) -> Clause:
@@ -182,8 +190,7 @@ def compile_where(where: Where) -> Clause:
         )
     clauses: list[Clause] = []
     for name, condition in where.items():
-        if not isinstance(name, str) or not name.strip():
-            raise ConfigurationError(f"where has {name!r} for a field name; give a name such as 'event.code'")
+        _name("where", name)
         try:
             test = test_of(condition)
             _refuse_comparison_of_metadata(name, test)
@@ -191,6 +198,12 @@ def compile_where(where: Where) -> Clause:
         except ConfigurationError as error:
             raise ConfigurationError(f"where[{name!r}]: {error}") from None
     return clauses[0] if len(clauses) == 1 else All(tuple(clauses))
+
+
+def _name(where: str, name: object) -> None:
+    """Raise `ConfigurationError` unless `name` is the name of a field; what applications name may be any text."""
+    if not isinstance(name, str) or not name.startswith(_NAMED_BY_APPLICATIONS):
+        field_name(f"a field of {where}", name)
 
 
 def _refuse_comparison_of_metadata(name: str, test: Test) -> None:

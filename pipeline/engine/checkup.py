@@ -46,13 +46,18 @@ def examine(client: Elasticsearch, detections: Sequence[Detection]) -> Iterator[
     sound = []
     known = {detection.id for detection in detections}
     for detection in detections:
-        doubts = list(_wrong(detection, types))
+        try:
+            doubts = list(_wrong(detection, types))
+            body = _body(detection)
+        except Exception as error:  # noqa: BLE001 - a defect in one must not hide the others
+            yield Doubt(detection.id, "wrong", f"it cannot be looked at: {type(error).__name__}: {error}")
+            continue
         yield from doubts
         for name in detection.kind.inhibits:
             if name not in known:
                 yield Doubt(detection.id, "note", f"it speaks for {name}, and there is no such detection")
         if not any(doubt.verdict == "wrong" for doubt in doubts):
-            sound.append(detection)
+            sound.append((detection, body))
     if names:
         yield from _unseen(client, names, sound)
 
@@ -63,12 +68,19 @@ def _template() -> dict[str, str]:
 
 def _types(client: Elasticsearch, detections: Sequence[Detection]) -> dict[str, set[str]]:
     """Return the types that each field has in some index."""
-    fields = sorted({name for detection in detections for name in fields_of(detection.kind)})
+    fields = sorted({name for detection in detections for name in _fields(detection)})
     if not fields:
         return {}
     with translated("reading the fields of the event indices"):
         answer = client.field_caps(index=f"{PREFIX}*", fields=fields, include_unmapped=False)
     return {name: set(kinds) - {"unmapped"} for name, kinds in answer["fields"].items()}
+
+
+def _fields(detection: Detection) -> tuple[str, ...]:
+    try:
+        return fields_of(detection.kind)
+    except Exception:  # noqa: BLE001 - the look at the detection itself tells it
+        return ()
 
 
 def _wrong(detection: Detection, types: Mapping[str, set[str]]) -> Iterator[Doubt]:
@@ -113,10 +125,12 @@ def _tests(clause: Clause, *, wanted: bool = True) -> Iterator[tuple[str, Test, 
             yield from _tests(part, wanted=wanted)
 
 
-def _unseen(client: Elasticsearch, names: Sequence[str], detections: Sequence[Detection]) -> Iterator[Doubt]:
-    """Yield which detections and values have no event at all."""
-    searches = [Search.of(names, _body(detection)) for detection in detections]
-    for detection, answer in zip(detections, Searcher(client).many(searches), strict=True):
+def _unseen(
+    client: Elasticsearch, names: Sequence[str], bodies: Sequence[tuple[Detection, dict[str, Any]]]
+) -> Iterator[Doubt]:
+    """Yield which detections and values have no event at all; each comes with the body that asks for them."""
+    searches = [Search.of(names, body) for _, body in bodies]
+    for (detection, _), answer in zip(bodies, Searcher(client).many(searches), strict=True):
         if isinstance(answer, SiemliteError):
             yield Doubt(detection.id, "wrong", str(answer))
         else:

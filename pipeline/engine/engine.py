@@ -17,6 +17,8 @@ from pipeline.engine.protocol import VerifyMark
 from pipeline.engine.result import Evidence, PassResult, Wanted
 from pipeline.engine.scope import world
 from pipeline.engine.sight import Limits, Sight
+from pipeline.engine.steps import unforeseen
+from pipeline.errors import SiemliteError
 
 __all__ = ["Engine", "Limits"]
 
@@ -66,7 +68,12 @@ class Engine:
     ) -> PassResult:
         """See `protocol.Evaluator.over`."""
         indices = self._indices = self._look()
-        return evaluate_over(self._sight, indices, detection, (from_ms, to_ms), progress)
+        try:
+            return evaluate_over(self._sight, indices, detection, (from_ms, to_ms), progress)
+        except SiemliteError:
+            raise
+        except Exception as error:
+            raise unforeseen(error) from error
 
     def evidence(self, detection: Detection, wanted: Sequence[Wanted], *, size: int = 0) -> list[Evidence]:
         """See `protocol.Evaluator.evidence`."""

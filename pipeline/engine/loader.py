@@ -24,6 +24,7 @@ import orjson
 import pipeline
 from pipeline.detection.detection import Detection
 from pipeline.detection.kind import Kind
+from pipeline.engine.mappings import fields_of
 from pipeline.errors import ConfigurationError
 
 BUILT_IN = Path(pipeline.__file__).parent.parent / "detections"
@@ -112,6 +113,7 @@ def load_detection(path: Path) -> Detection | None:
             f"{path}: `detection` is a {type(kind).__name__}; make it a kind from pipeline.detection, such as Threshold"
         )
     _check_queries(path, kind)
+    _check_fields(path, kind)
     title, guide = _words(path, module.__doc__)
     return Detection(path.stem, title, guide, path, kind)
 
@@ -126,6 +128,18 @@ def _check_queries(path: Path, kind: Kind) -> None:
     except Exception as error:  # noqa: BLE001 - an author's own clause may raise anything, and nesting has an end
         what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise ConfigurationError(f"{path}: where: no query can be made of it: {what}; make it simpler") from None
+
+
+def _check_fields(path: Path, kind: Kind) -> None:
+    """Raise `ConfigurationError` where it cannot be said which fields the detection looks at."""
+    try:
+        names = fields_of(kind)
+    except Exception as error:  # noqa: BLE001 - an author's own clause may raise anything
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise ConfigurationError(f"{path}: where: it does not say which fields it looks at: {what}") from None
+    for name in names:
+        if not isinstance(name, str):
+            raise ConfigurationError(f"{path}: where: {name!r} is no field's name; let `fields` return texts")
 
 
 class _SourceLoader(importlib.machinery.SourceFileLoader):

@@ -1,8 +1,8 @@
 """One pass over many detections: those that go together, those apart because they fail, those beside because slow.
 
 Invariants: positions are read before the refresh, so that all up to them can be searched; a detection that
-fails keeps its checkpoint and costs no other; findings are complete for what the checkpoint moves over, in the
-real world and in every drill's.
+fails, in whatever way, keeps its checkpoint and costs no other; findings are complete for what the checkpoint moves
+over, in the real world and in every drill's.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from pipeline.engine.plan import Plan, plan
 from pipeline.engine.result import Coverage, PassResult
 from pipeline.engine.scope import Marks, drills_in, world
 from pipeline.engine.sight import Sight
-from pipeline.engine.steps import Step, run
+from pipeline.engine.steps import Step, run, unforeseen
 from pipeline.engine.ticking import tick
 from pipeline.engine.timelines import SlowConditionError
 from pipeline.errors import PermanentError, RetryableError, SiemliteError
@@ -137,9 +137,13 @@ def _beside(sight: Sight, lanes: Lanes, this: Pass, detection: Detection) -> Pas
 def _common(sight: Sight, this: Pass, detections: Sequence[Detection]) -> Mapping[str, Touched]:
     """Return the arrivals in the real world of those detections that ask for them in common."""
     real = world(this.marks, None)
-    views = [(sight.view(one, this.indices, real), this.plans[one.id]) for one in detections]
     found: dict[str, Touched] = {}
-    for _, outcome in run(sight.searcher, [(family, family.arrivals()) for family in families(views)]):
+    try:
+        views = [(sight.view(one, this.indices, real), this.plans[one.id]) for one in detections]
+        common = list(families(views))
+    except Exception:  # noqa: BLE001 - the evaluation of the detection that it comes from tells it
+        return found
+    for _, outcome in run(sight.searcher, [(family, family.arrivals()) for family in common]):
         if not isinstance(outcome, SiemliteError):  # else each asks for its own, and tells its own error
             found.update(outcome)
     return found
@@ -172,10 +176,22 @@ def _evaluation(
 
 
 def _result(detection: Detection, this: Pass, outcomes: Sequence[Evaluated] | SiemliteError) -> PassResult:
-    own, before = this.plans[detection.id], this.before(detection)
     if isinstance(outcomes, SiemliteError):
-        coverage = Coverage(behind=own.arrived + own.behind)
-        return PassResult(detection, before, complete=False, error=str(outcomes), coverage=coverage)
+        return _failed(detection, this, outcomes)
+    try:
+        return _evaluated(detection, this, outcomes)
+    except Exception as error:  # noqa: BLE001 - a defect in one must not end the pass
+        return _failed(detection, this, unforeseen(error))
+
+
+def _failed(detection: Detection, this: Pass, error: SiemliteError) -> PassResult:
+    own = this.plans[detection.id]
+    coverage = Coverage(behind=own.arrived + own.behind)
+    return PassResult(detection, this.before(detection), complete=False, error=str(error), coverage=coverage)
+
+
+def _evaluated(detection: Detection, this: Pass, outcomes: Sequence[Evaluated]) -> PassResult:
+    own, before = this.plans[detection.id], this.before(detection)
     trouble = this.indices.trouble(
         own.floor_ms - detection.kind.evidence_ms, this.now_ms + DAY_MS, fields_of(detection.kind)
     )
@@ -212,10 +228,17 @@ def _result(detection: Detection, this: Pass, outcomes: Sequence[Evaluated] | Si
 
 def _within_reach(detections: Sequence[Detection], indices: Indices, changed: set[Index]) -> tuple[str, ...]:
     """Return the indices that evaluating the arrivals in `changed` can look at."""
-    reach = max((one.kind.evidence_ms + one.kind.influence_ms for one in detections), default=0)
+    reach = max((_reach(one) for one in detections), default=0)
     names: set[str] = set()
     for index in changed:
         if index.day_ms is None:
             return tuple(one.name for one in indices.all)
         names.update(indices.overlapping(index.day_ms - reach, index.day_ms + DAY_MS - 1 + reach))
     return tuple(sorted(names))
+
+
+def _reach(detection: Detection) -> int:
+    try:
+        return detection.kind.evidence_ms + detection.kind.influence_ms
+    except Exception:  # noqa: BLE001 - its evaluation fails with the same, and costs no other
+        return 0

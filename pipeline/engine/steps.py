@@ -106,8 +106,13 @@ def _advance(
     except SiemliteError as error:
         return True, error, []
     except Exception as error:  # noqa: BLE001 - a defect in one must not end the others
-        _log.exception("an evaluation failed")
-        return True, PermanentError(f"its evaluation failed: {type(error).__name__}: {error}"), []
+        return True, unforeseen(error), []
+
+
+def unforeseen(error: Exception) -> PermanentError:
+    """Return, and log, what the evaluation of one detection fails with where it raises what nobody foresaw."""
+    _log.error("an evaluation failed", exc_info=error)
+    return PermanentError(f"its evaluation failed: {type(error).__name__}: {error}")
 
 
 def together(steps: Sequence[Step[T]]) -> Step[list[T]]:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,12 +25,14 @@ from pipeline.detection import (
 from pipeline.elastic.templates import taking_our_place
 from pipeline.engine import timelines
 from pipeline.engine.checkpoint import Checkpoint
+from pipeline.engine.checkup import examine
 from pipeline.engine.engine import Engine, Limits
 from pipeline.engine.finding import Finding
 from pipeline.engine.indices import look
 from pipeline.engine.mappings import AGAIN_SECONDS, Mappings
 from pipeline.engine.overseer import Overseer
 from pipeline.engine.result import PassResult
+from pipeline.errors import PermanentError
 from pipeline.events.values import instant_text
 from tests.acceptance.engine_world import (
     DAY,
@@ -68,6 +71,51 @@ def test_a_detection_whose_query_is_refused_fails_alone_and_keeps_its_checkpoint
         assert results["broken"].checkpoint == Checkpoint()
         assert results["five"].complete
         assert results["five"].findings
+
+
+class Unforeseen:
+    """A clause of an author's own that says no more which fields it looks at."""
+
+    def query(self) -> dict[str, Any]:
+        return {"match_all": {}}
+
+    def matches(self, document: object) -> bool:
+        raise AssertionError
+
+    def fields(self) -> tuple[str, ...]:
+        raise ZeroDivisionError("no fields")
+
+
+def test_whatever_a_detection_raises_it_fails_alone_in_passes_history_and_check(world: World) -> None:
+    broken = detection(Match(severity=Severity.LOW, where=Unforeseen()), "broken")
+    world.write(failure(NOON + n) for n in range(5))
+    for _ in range(2):
+        results = {result.detection.id: result for result in world.step([broken, FIVE], NOON + MINUTE)}
+        assert not results["broken"].complete
+        assert results["broken"].error == "its evaluation failed: ZeroDivisionError: no fields"
+        assert results["broken"].checkpoint == Checkpoint()
+        assert results["five"].complete
+        assert results["five"].findings
+        world.since.clear()
+    with pytest.raises(PermanentError, match="its evaluation failed: ZeroDivisionError: no fields"):
+        world.engine.over(broken, NOON, NOON + MINUTE)
+    doubts = [(doubt.detection_id, doubt.verdict) for doubt in examine(world.client, [broken, FIVE])]
+    assert doubts == [("broken", "wrong")]
+
+
+def test_a_definition_that_cannot_be_looked_at_in_common_fails_alone(world: World) -> None:
+    def cannot(_: object) -> bool:
+        raise ZeroDivisionError("no reach")
+
+    class Own(Threshold):
+        evidence_ms = property(cannot)
+
+    broken = detection(Own(severity=Severity.LOW, where={"event.code": "X"}, at_least=1, within=minutes(1)), "broken")
+    world.write(failure(NOON + n) for n in range(5))
+    others = [FIVE, replace(FIVE, id="other")]
+    results = {result.detection.id: result for result in world.step([broken, *others], NOON + MINUTE)}
+    assert results["broken"].error == "its evaluation failed: ZeroDivisionError: no reach"
+    assert all(results[one.id].findings for one in others)
 
 
 def test_an_index_without_its_primary_is_not_evaluated_and_says_so(world: World) -> None:

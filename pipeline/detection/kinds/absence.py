@@ -11,8 +11,9 @@ from itertools import groupby
 from typing import ClassVar
 
 from pipeline.detection.durations import duration_text
-from pipeline.detection.kind import WINDOW_MAX_MS, ByCount, Kind, Totals, duration, whole, wrong
+from pipeline.detection.kind import ByCount, Kind, Totals
 from pipeline.detection.timeline import Crossing, Timeline
+from pipeline.detection.validation import WINDOW_MAX_MS, duration, whole, wrong
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pipeline.detection.durations import days, duration_text
-from pipeline.detection.kind import ByCount, Kind, Memory, duration, field_name, wrong
+from pipeline.detection.kind import ByCount, Kind, Memory
 from pipeline.detection.timeline import Crossing, Row, Timeline
+from pipeline.detection.validation import duration, field_name, wrong
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,9 @@ from itertools import groupby
 from typing import Any, ClassVar
 
 from pipeline.detection.durations import duration_text
-from pipeline.detection.kind import ByCount, Kind, duration, field_name, flag, whole, wrong
+from pipeline.detection.kind import ByCount, Kind
 from pipeline.detection.timeline import Crossing, JudgementError, Row, Scalar, Timeline
+from pipeline.detection.validation import duration, field_name, flag, whole, wrong
 
 _EVER_MS = 2**62
 

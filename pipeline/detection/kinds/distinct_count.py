@@ -11,8 +11,9 @@ from itertools import groupby
 from typing import ClassVar
 
 from pipeline.detection.durations import duration_text
-from pipeline.detection.kind import ByCount, Kind, Memory, duration, field_name, levels_fit, whole, wrong
+from pipeline.detection.kind import ByCount, Kind, Memory, levels_fit
 from pipeline.detection.timeline import Crossing, Scalar, Timeline
+from pipeline.detection.validation import duration, field_name, whole, wrong
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import ClassVar
 
-from pipeline.detection.kind import ByCount, Kind, Memory, wrong
+from pipeline.detection.kind import ByCount, Kind, Memory
 from pipeline.detection.timeline import Crossing, Timeline
+from pipeline.detection.validation import wrong
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,8 +17,9 @@ from math import ceil, isfinite
 from typing import Any, ClassVar
 
 from pipeline.detection.durations import duration_text
-from pipeline.detection.kind import ByCount, Kind, duration, field_name, whole, wrong
+from pipeline.detection.kind import ByCount, Kind
 from pipeline.detection.timeline import Crossing, Timeline
+from pipeline.detection.validation import duration, field_name, whole, wrong
 
 MEASURES = ("sum", "average", "minimum", "maximum", "percentile")
 

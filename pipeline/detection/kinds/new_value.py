@@ -12,8 +12,9 @@ from itertools import groupby
 from typing import Any, ClassVar
 
 from pipeline.detection.durations import days, duration_text
-from pipeline.detection.kind import ByCount, Kind, Memory, duration, field_name, flag, wrong
+from pipeline.detection.kind import ByCount, Kind, Memory
 from pipeline.detection.timeline import Crossing, Scalar, Timeline
+from pipeline.detection.validation import duration, field_name, flag, wrong
 
 
 @dataclass(frozen=True, kw_only=True)

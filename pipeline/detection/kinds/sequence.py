@@ -14,9 +14,10 @@ from itertools import groupby
 from typing import Any, ClassVar
 
 from pipeline.detection.durations import duration_text
-from pipeline.detection.kind import ByCount, Kind, Totals, duration, whole, wrong
+from pipeline.detection.kind import ByCount, Kind, Totals
 from pipeline.detection.mutations import weakened
 from pipeline.detection.timeline import Crossing, Timeline
+from pipeline.detection.validation import duration, whole, wrong
 from pipeline.detection.where import AnyOf, Clause, Where, all_of, compile_where
 from pipeline.errors import ConfigurationError
 

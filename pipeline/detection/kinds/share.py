@@ -15,8 +15,9 @@ from math import ceil
 from typing import Any, ClassVar
 
 from pipeline.detection.durations import duration_text
-from pipeline.detection.kind import ByCount, Kind, Totals, duration, whole, wrong
+from pipeline.detection.kind import ByCount, Kind, Totals
 from pipeline.detection.timeline import Crossing, Timeline
+from pipeline.detection.validation import duration, whole, wrong
 from pipeline.detection.where import EVERYTHING, Clause, Where, compile_where
 from pipeline.errors import ConfigurationError
 

@@ -14,8 +14,9 @@ from math import inf
 from typing import Any, ClassVar
 
 from pipeline.detection.durations import duration_text
-from pipeline.detection.kind import WINDOW_MAX_MS, ByCount, Kind, Totals, duration, flag, whole, wrong
+from pipeline.detection.kind import ByCount, Kind, Totals
 from pipeline.detection.timeline import Crossing, Timeline
+from pipeline.detection.validation import WINDOW_MAX_MS, duration, flag, whole, wrong
 from pipeline.detection.where import Where
 
 

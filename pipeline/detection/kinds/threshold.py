@@ -11,8 +11,9 @@ from itertools import groupby
 from typing import ClassVar
 
 from pipeline.detection.durations import duration_text
-from pipeline.detection.kind import ByCount, Kind, Memory, duration, levels_fit, whole
+from pipeline.detection.kind import ByCount, Kind, Memory, levels_fit
 from pipeline.detection.timeline import Crossing, Timeline
+from pipeline.detection.validation import duration, whole
 
 
 @dataclass(frozen=True, kw_only=True)

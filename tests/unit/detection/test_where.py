@@ -92,11 +92,27 @@ def test_a_raw_clause_is_passed_on_and_answered_by_elasticsearch_only() -> None:
         clause.matches({})
 
 
+def test_a_raw_clause_takes_its_fields_one_by_one_or_as_a_list() -> None:
+    query = {"wildcard": {"user.id": "adm*"}}
+    assert raw(query, ["user.id", "user.name"]) == raw(query, "user.id", "user.name")
+    wrong: Any = ({"user.id"}, 5, ["user.id", ["user.name"]], "")
+    for about in wrong:
+        with pytest.raises(ConfigurationError, match=r"a field of raw\(…\) is .*; give a field name such as"):
+            raw(query, about)
+
+
+def test_the_name_of_metadata_may_be_any_text() -> None:
+    for name in ("siemlite.data.größe (cm)", "siemlite.number.größe"):
+        assert compile_where({name: 7}).fields() == (name,)
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
         ("event.code", "where is a str; give a mapping"),
-        ({"": 1}, "give a name such as 'event.code'"),
+        ({"": 1}, "a field of where is ''; give a field name such as 'source.address'"),
+        ({"user.id|startswith": "a"}, "a field of where is 'user.id|startswith'; give a field name"),
+        ({"event.*": "X"}, "a field of where is 'event.*'; give a field name"),
         ({"a": None}, "where['a']: None selects nothing; use missing()"),
         ({"a": []}, "where['a']: an empty list selects nothing"),
         ({"a": [None]}, "where['a']: None in a list"),

@@ -33,6 +33,23 @@ def loaded(path: Path) -> Detection:
     return found
 
 
+OWN_CLAUSE = '''"""T."""
+from pipeline.detection import Match, Severity
+
+class Own:
+    def query(self):
+        return {"match_all": {}}
+
+    def matches(self, document):
+        return True
+
+    def fields(self):
+        return FIELDS
+
+detection = Match(severity=Severity.LOW, where=Own())
+'''
+
+
 def test_a_file_is_a_detection_with_its_stem_for_an_id_and_its_docstring_for_a_guide(tmp_path: Path) -> None:
     before = set(sys.modules)
     found = loaded(write(tmp_path, "my_own.py", GOOD))
@@ -58,6 +75,8 @@ def test_a_file_is_a_detection_with_its_stem_for_an_id_and_its_docstring_for_a_g
             "broken.py:7: Threshold has no field 'atleast'; correct or remove it",
         ),
         (GOOD.replace("at_least=5, ", ""), "broken.py:7: Threshold needs 'at_least'; add it"),
+        (OWN_CLAUSE.replace("FIELDS", '[["a"]]'), "broken.py: where: it does not say which fields it looks at: TypeE"),
+        (OWN_CLAUSE.replace("FIELDS", "[7]"), "broken.py: where: 7 is no field's name; let `fields` return texts"),
         (GOOD.replace("severity=Severity.LOW", "5"), "Threshold takes named fields only"),
         (
             GOOD.replace("at_least=5", "where={'event.code': [10**40]}, at_least=5"),
