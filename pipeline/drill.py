@@ -73,14 +73,22 @@ def run_drills(
             yield DrillResult(detection.id, "", reason="it carries no example that fires")
             continue
         drill_id = drill_name(PAGING_DRILL if page else "drill-", secrets.token_hex(8), detection.id)
-        drills[drill_id] = (detection, _play(app, detection, drill_id))
+        now_ms = app.clock.now_ms()
+        try:
+            drafts = drafts_of(detection, now_ms, drill_id)
+        except Exception as error:  # noqa: BLE001 - a defect in one detection must not keep the others from their drills
+            reason = f"no events can be made of its example: {type(error).__name__}: {error}"
+            yield DrillResult(detection.id, drill_id, reason=reason)
+            continue
+        _play(app, drafts)
+        drills[drill_id] = (detection, now_ms)
     deadline = app.clock.monotonic() + wait_seconds
     seen: dict[str, DrillResult] = {}
     while drills and not stop.is_set() and app.clock.monotonic() < deadline:
-        for drill_id, (detection, last_ms) in list(drills.items()):
+        for drill_id, (detection, logged_ms) in list(drills.items()):
             result = seen.get(drill_id, DrillResult(detection.id, drill_id))
             try:
-                result = seen[drill_id] = _look(app, detection, last_ms, result)
+                result = seen[drill_id] = _look(app, detection, logged_ms, result)
             except RetryableError as error:
                 seen[drill_id] = replace(result, reason=str(error))
             if result.passed:
@@ -127,7 +135,7 @@ def drill_line(result: DrillResult) -> str:
     """Return a result as a line for people."""
     if result.passed:
         return (
-            f"{result.detection_id}: fired; alert {result.alert_seconds:.1f} s after the last event, "
+            f"{result.detection_id}: fired; alert {result.alert_seconds:.1f} s after its events were logged, "
             f"delivered to {', '.join(result.channels)} after {result.delivered_seconds:.1f} s"
         )
     return f"{result.detection_id}: NOT PASSED: {result.reason}"
@@ -169,23 +177,23 @@ def prove_first_start(app: App, stop: threading.Event) -> None:
         app.notify(f"  {line.format(url=app.url, example=detection.path)}")
 
 
-def _play(app: App, detection: Detection, drill_id: str) -> int:
-    """Spool the events of a firing example; return the present instant."""
-    now_ms = app.clock.now_ms()
+def drafts_of(detection: Detection, now_ms: int, drill_id: str) -> list[Draft]:
+    """Return the events of a firing example, played at `now_ms`, as an application would log them."""
     example, last_ms = example_to_play(detection, now_ms)
+    identity = WriterIdentity(secrets.token_bytes(WRITER_BYTES))
+    events = realised(detection, example, last_ms - example.end_ms, drill_id.partition(".")[0][-12:])
+    return [_draft(detection, event, identity.event_id(number), drill_id) for number, event in enumerate(events, 1)]
+
+
+def _play(app: App, drafts: Sequence[Draft]) -> None:
+    """Spool the events of a drill."""
     owned = app.spools.for_writer()
     try:
         intake = app.intake(owned.spool, live=True)
-        identity = WriterIdentity(secrets.token_bytes(WRITER_BYTES))
-        events = realised(detection, example, last_ms - example.end_ms, drill_id.partition(".")[0][-12:])
-        drafts = [
-            _draft(detection, event, identity.event_id(number), drill_id) for number, event in enumerate(events, 1)
-        ]
         intake.take(drafts, {}, threading.Event())
         intake.flush(threading.Event())
     finally:
         owned.close()
-    return now_ms
 
 
 def example_to_play(detection: Detection, now_ms: int) -> tuple[Example, int]:
@@ -220,19 +228,19 @@ def _draft(detection: Detection, event: RealEvent, event_id: str, drill_id: str)
     return Draft(raw, event_id, drill_id, own)
 
 
-def _look(app: App, detection: Detection, last_ms: int, result: DrillResult) -> DrillResult:
+def _look(app: App, detection: Detection, logged_ms: int, result: DrillResult) -> DrillResult:
     alert = _alert(app.client, detection.id, result.drill_id)
     if alert is None or not alert.deliveries:
         return result
     if result.alert_seconds is None:
         raised_ms = min(delivery.created_ms for delivery in alert.deliveries)
-        result = replace(result, alert_seconds=(raised_ms - last_ms) / 1000)
+        result = replace(result, alert_seconds=(raised_ms - logged_ms) / 1000)
     sent = [delivery for delivery in alert.deliveries if delivery.state is DeliveryState.SENT]
     if sent:
         first = min(delivery.sent_ms or app.clock.now_ms() for delivery in sent)
         result = replace(
             result,
-            delivered_seconds=(first - last_ms) / 1000,
+            delivered_seconds=(first - logged_ms) / 1000,
             channels=tuple(sorted({delivery.channel for delivery in sent})),
         )
     return result

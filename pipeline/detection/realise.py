@@ -65,7 +65,7 @@ def _fitting(name: str, test: object) -> Any:
     if isinstance(test, Prefix):
         return f"{test.values[0]}x"
     if isinstance(test, Cidr):
-        return str(next(ipaddress.ip_network(test.networks[0]).hosts(), ipaddress.ip_network(test.networks[0])[0]))
+        return str(next(iter(ipaddress.ip_network(test.networks[0]).hosts())))
     if isinstance(test, Range):
         if test.gte is not None:
             return test.gte

@@ -28,7 +28,7 @@ from pipeline.engine.finding import Finding
 from pipeline.engine.indices import Indices, look, refresh
 from pipeline.engine.plan import plan
 from pipeline.engine.scope import DRILL, Scope
-from pipeline.engine.steps import run
+from pipeline.engine.steps import run, unforeseen
 from pipeline.engine.ticking import Tick
 from pipeline.engine.view import View
 from pipeline.errors import SiemliteError
@@ -115,28 +115,33 @@ def run_examples(client: Elasticsearch, detections: Sequence[Detection], *, muta
 
 def _cases(detection: Detection) -> tuple[Case, ...]:
     kind = detection.kind
-    return tuple(
-        Case(example, fires, tuple(realised(detection, example, BASE_MS, str(number))))
-        for number, (example, fires) in enumerate(
-            [*((example, True) for example in kind.fires), *((example, False) for example in kind.quiet)]
-        )
-    )
+    examples = [*((example, True) for example in kind.fires), *((example, False) for example in kind.quiet)]
+    return tuple(_case(detection, example, fires, str(number)) for number, (example, fires) in enumerate(examples))
+
+
+def _case(detection: Detection, example: Example, fires: bool, token: str) -> Case:
+    try:
+        return Case(example, fires, tuple(realised(detection, example, BASE_MS, token)))
+    except Exception as error:  # noqa: BLE001 - a defect in one must not end the others
+        return Case(example, fires, (), error=f"no events can be made of it: {type(error).__name__}: {error}")
 
 
 def _definitions(detection: Detection, *, mutate: bool) -> Iterator[tuple[str | None, Detection]]:
     yield None, detection
-    if mutate:
-        for label, kind in mutations(detection.kind):
+    try:
+        for label, kind in mutations(detection.kind) if mutate else ():
             yield label, replace(detection, kind=kind)
+    except Exception as error:  # noqa: BLE001 - a defect in one must not end the others
+        unforeseen(error)
 
 
 def _units(detection: Detection, cases: Sequence[Case], mutation: str | None) -> Iterator[_Unit]:
     for number, case in enumerate(cases):
-        yield _Unit(detection, number, _world(detection, number), mutation, case.fires)
+        yield _Unit(detection, number, _world(detection.id, number), mutation, case.fires, error=case.error)
 
 
-def _world(detection: Detection, number: int) -> str:
-    return f"{detection.id} {number}"
+def _world(detection_id: str, number: int) -> str:
+    return f"{detection_id} {number}"
 
 
 @contextmanager
@@ -174,7 +179,7 @@ def _write(
                     continue
                 try:
                     body = orjson.dumps(
-                        {**event.fields, "@timestamp": instant_text(event.time_ms), DRILL: f"{name} {case_number}"}
+                        {**event.fields, "@timestamp": instant_text(event.time_ms), DRILL: _world(name, case_number)}
                     )
                 except (TypeError, ValueError, OverflowError) as error:
                     refused[name, case_number] = f"an event cannot be written: {error}"

@@ -6,7 +6,9 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from elasticsearch import Elasticsearch
@@ -15,6 +17,7 @@ from docs.generate import README
 from pipeline.detection import (
     Absence,
     Custom,
+    Detection,
     DistinctCount,
     Match,
     Severity,
@@ -29,6 +32,8 @@ from pipeline.detection import (
     until,
 )
 from pipeline.detection.examples import Example
+from pipeline.detection.realise import RealEvent, realised
+from pipeline.engine import trial
 from pipeline.engine.loader import BUILT_IN, load_detections
 from pipeline.engine.trial import run_examples
 from pipeline.engine.trial_text import verdict_document, verdict_lines
@@ -142,6 +147,21 @@ def test_a_detection_whose_query_is_refused_fails_alone(client: Elasticsearch) -
     verdicts = run_examples(client, [detection(broken, "broken"), detection(well, "well")], mutate=False)
     assert [verdict.passed for verdict in verdicts] == [False, True]
     assert "unknown query [nonsense]" in "\n".join(verdict_lines(verdicts[0]))
+
+
+def test_an_example_of_which_no_events_can_be_made_fails_alone(
+    client: Elasticsearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def realise(one: Detection, *rest: Any) -> Iterator[RealEvent]:
+        if one.id == "broken":
+            raise TypeError("no event")
+        return realised(one, *rest)
+
+    monkeypatch.setattr(trial, "realised", realise)
+    kind = Threshold(severity=LOW, at_least=1, within=1, fires=[event()])
+    verdicts = run_examples(client, [detection(kind, "broken"), detection(kind, "well")], mutate=False)
+    assert [verdict.passed for verdict in verdicts] == [False, True]
+    assert verdicts[0].cases[0].error == "no events can be made of it: TypeError: no event"
 
 
 def test_a_detection_without_an_example_that_fires_does_not_pass(client: Elasticsearch) -> None:

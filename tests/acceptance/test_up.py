@@ -47,7 +47,7 @@ def test_the_first_start_proves_itself_and_the_second_keeps_the_data(tmp_path: P
         up.says("drill: brute_force_by_address: fired", seconds=120)
         up.says("add a detection:")
         said = "".join(up.stderr)
-        assert re.search(r"alert \d+\.\d s after the last event, delivered to console", said)
+        assert re.search(r"alert \d+\.\d s after its events were logged, delivered to console", said)
         for hint in ("log an event:", "follow a file:", "open Kibana:", "add a detection:"):
             assert hint in said
         assert "no channel is configured" in said

@@ -1,14 +1,19 @@
 """Which example a drill plays, and when."""
 
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from pipeline import drill
 from pipeline.detection import Detection, hours
 from pipeline.detection.realise import realised
 from pipeline.drill import _draft, example_to_play
 from pipeline.engine.loader import load_detections
+from pipeline.events.encoder import Draft
 from pipeline.events.redaction import MARKER, Redactor
+from tests.unit.clocks import ManualClock
 
 MIDNIGHT = 1_795_478_400_000
 """2026-11-24T00:00:00Z, a Tuesday."""
@@ -21,6 +26,22 @@ def test_an_example_that_goes_by_the_time_of_day_is_played_at_its_own(now: int, 
     example, last_ms = example_to_play(LOADED["bulk_export_out_of_hours"], MIDNIGHT + hours(now))
     assert example.end_ms == hours(played)
     assert last_ms == MIDNIGHT + hours(played)
+
+
+def test_a_detection_of_whose_example_no_events_can_be_made_keeps_no_other_from_its_drill(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def cannot(*_: object) -> list[Draft]:
+        raise TypeError("no event")
+
+    monkeypatch.setattr(drill, "drafts_of", cannot)
+    monkeypatch.setattr(drill, "leader", lambda _: None)
+    app = SimpleNamespace(client=None, clock=ManualClock(MIDNIGHT))
+    chosen = LOADED.detections[:2]
+    found = list(drill.run_drills(app, chosen, threading.Event(), wait_seconds=0))  # type: ignore[arg-type]
+    assert [(one.detection_id, one.passed, one.reason) for one in found] == [
+        (one.id, False, "no events can be made of its example: TypeError: no event") for one in chosen
+    ]
 
 
 def test_any_other_example_ends_now() -> None:

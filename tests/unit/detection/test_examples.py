@@ -100,6 +100,24 @@ def test_what_the_author_leaves_out_is_filled_in_so_that_it_fits() -> None:
     assert real.fields["service.name"] == "auth-9"
 
 
+@pytest.mark.parametrize(
+    ("network", "address"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("203.0.113.7/32", "203.0.113.7"),
+        ("203.0.113.6/31", "203.0.113.6"),
+        ("2001:db8::7", "2001:db8::7"),
+        ("2001:db8::7/128", "2001:db8::7"),
+        ("10.0.0.0/8", "10.0.0.1"),
+    ],
+)
+def test_a_network_of_one_address_is_filled_in_like_any_other(network: str, address: str) -> None:
+    kind = Threshold(severity=Severity.LOW, where={"source.ip": cidr(network)}, at_least=1, within=1)
+    (real,) = realised(detection(kind), event(), 100, "t")
+    assert real.fields == {"source.ip": address}
+    assert kind.clause.matches(real.fields)
+
+
 def test_a_mutation_changes_one_thing() -> None:
     kind = Threshold(
         severity=Severity.LOW, where={"event.code": ["A", "B"], "user.id": "u"}, at_least=2, within=minutes(1)
