@@ -34,7 +34,9 @@ def examples(
         known = [name for name in ids or () if name not in loaded.broken]  # that a file is broken has been said
         chosen = [loaded[name] for name in known] if ids else [d for d in loaded.detections if d.path in changed]
         started = app.clock.monotonic()
-        verdicts = run_examples(app.client, chosen, mutate=mutate)
+        verdicts = run_examples(app.client, chosen, mutate=mutate, stop=stop)
+        if len(verdicts) < len(chosen):
+            return status if watch else 130
         for verdict in verdicts:
             if json:
                 show_json(verdict_document(verdict))

@@ -1,7 +1,8 @@
 """Detections that are wrong by a little: what a detection's examples must be able to tell from the right one.
 
 Invariant: each mutation changes one thing: a count by one, a window by one millisecond, a limit by a little, or
-one condition of `where` left out. A window of one millisecond is an instant, and stays.
+one condition of `where` left out, or one value of a condition; of many values only some, spread over the list. A
+window of one millisecond is an instant, and stays.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,9 @@ from pipeline.detection.conditions import OneOf
 from pipeline.detection.kind import ByCount, Kind
 from pipeline.detection.where import All, AnyOf, Clause, Field, NoneOf, Where, compile_where
 from pipeline.errors import ConfigurationError
+
+VALUES_MAX = 20
+"""How many values of a condition are left out, one at a time: each costs a run of all examples."""
 
 
 def mutations(kind: Kind) -> Iterator[tuple[str, Kind]]:
@@ -68,7 +72,9 @@ def weakened(where: Where) -> Iterator[tuple[str, Clause | Mapping[str, Any]]]:
 def _fewer(condition: Any) -> Iterator[tuple[object, Any]]:
     values = condition.values if isinstance(condition, OneOf) else condition
     if isinstance(values, list | tuple) and len(values) > 1:
-        for value in values:
+        last, steps = len(values) - 1, min(len(values), VALUES_MAX) - 1
+        for number in range(steps + 1):
+            value = values[last * number // steps]
             yield value, [other for other in values if other != value]
 
 

@@ -5,6 +5,7 @@ Invariant: nothing is changed, and a detection that can match is never called on
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 from elasticsearch import Elasticsearch
@@ -25,6 +26,9 @@ _GROUPABLE = frozenset(
 _NUMBERS = frozenset(("long", "integer", "short", "byte", "double", "float", "half_float", "date"))
 _DYNAMIC = ("siemlite.number.",)
 _FLATTENED = "siemlite.data."
+_LOOKED_FOR_MAX = 500
+"""How many of a detection's values are looked for, each of which is a question to every event index."""
+_NAMED_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +155,13 @@ def _body(detection: Detection) -> dict[str, Any]:
 
 
 def _values(detection: Detection) -> list[tuple[str, Any]]:
-    """Return the values that the detection's events, or those it counts among them, are to have."""
+    """Return the values that the detection's events, or those it counts among them, are to have: the first of them."""
     clauses = (detection.kind.clause, *detection.kind.streams)
     tests = [found for clause in clauses for found in _tests(clause)]
     found = (
         (name, value) for name, test, wanted in tests if wanted and isinstance(test, OneOf) for value in test.values
     )
-    return list(dict.fromkeys(found))
+    return list(islice(dict.fromkeys(found), _LOOKED_FOR_MAX))
 
 
 def _seen_nothing(detection: Detection, answer: Answer) -> Iterator[Doubt]:
@@ -168,7 +172,8 @@ def _seen_nothing(detection: Detection, answer: Answer) -> Iterator[Doubt]:
         fields = " and ".join(detection.group_by)
         yield Doubt(detection.id, "note", f"none of its {seen['all']:,} events has {fields}, which it groups by")
     elif unseen and len(unseen) < len(values):
-        yield Doubt(detection.id, "note", f"no event has had {', '.join(unseen)}")
+        more = f" and {len(unseen) - _NAMED_MAX:,} more of its values" if len(unseen) > _NAMED_MAX else ""
+        yield Doubt(detection.id, "note", f"no event has had {', '.join(unseen[:_NAMED_MAX])}{more}")
     elif not seen["all"]:
         yield Doubt(detection.id, "note", "no event has matched its where so far")
     else:

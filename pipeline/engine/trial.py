@@ -7,9 +7,11 @@ same events as the detection.
 """
 
 import secrets
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any
 
 import orjson
@@ -23,12 +25,12 @@ from pipeline.elastic.client import translated
 from pipeline.elastic.search import Searcher
 from pipeline.elastic.templates import shipped
 from pipeline.engine.checkpoint import Checkpoint
-from pipeline.engine.evaluation import evaluate
+from pipeline.engine.evaluation import Evaluated, evaluate
 from pipeline.engine.finding import Finding
 from pipeline.engine.indices import Indices, look, refresh
 from pipeline.engine.plan import plan
 from pipeline.engine.scope import DRILL, Scope
-from pipeline.engine.steps import run, unforeseen
+from pipeline.engine.steps import Step, run, unforeseen
 from pipeline.engine.ticking import Tick
 from pipeline.engine.view import View
 from pipeline.errors import SiemliteError
@@ -88,11 +90,19 @@ class _Unit:
     error: str | None = None
 
 
-def run_examples(client: Elasticsearch, detections: Sequence[Detection], *, mutate: bool = True) -> tuple[Verdict, ...]:
+def run_examples(
+    client: Elasticsearch,
+    detections: Sequence[Detection],
+    *,
+    mutate: bool = True,
+    stop: threading.Event | None = None,
+) -> tuple[Verdict, ...]:
     """Run the examples of `detections`, and with `mutate` those of their mutations too.
 
+    Returns no verdict at all where `stop` is set before they are all known, which is looked at between searches.
     Raises `RetryableError` where Elasticsearch does not answer.
     """
+    stop = stop or threading.Event()
     cases = {detection.id: _cases(detection) for detection in detections}
     units = [
         unit
@@ -109,7 +119,9 @@ def run_examples(client: Elasticsearch, detections: Sequence[Detection], *, muta
                 unit.error = unit.error or refused.get((unit.detection.id, unit.case))
             refresh(client, [index])
             indices = look(client, index)
-            _evaluate(searcher, indices, units, cases, number, last=number == passes - 1)
+            steps = _steps(indices, units, cases, number, last=number == passes - 1)
+            if not _evaluate(searcher, steps, stop):
+                return ()
     return tuple(_verdict(detection, cases[detection.id], units) for detection in detections)
 
 
@@ -196,17 +208,15 @@ def _write(
     return refused
 
 
-def _evaluate(
-    searcher: Searcher,
+def _steps(
     indices: Indices,
     units: Sequence[_Unit],
     cases: Mapping[str, Sequence[Case]],
     number: int,
     *,
     last: bool,
-) -> None:
-    """Run pass `number` of all units."""
-    steps = []
+) -> Iterator[tuple[_Unit, Step[Evaluated]]]:
+    """Yield what pass `number` evaluates of each unit."""
     for unit in units:
         case = cases[unit.detection.id][unit.case]
         ready = [event.time_ms for event in case.documents if event.arrives <= number]
@@ -218,13 +228,21 @@ def _evaluate(
         before, unit.since = unit.since, Checkpoint(own.positions, now_ms, now_ms)
         view = View(unit.detection, indices, scope, page=_PAGE)
         clock = Tick(now_ms if before.clock_ms is None else before.clock_ms, now_ms)
-        steps.append((unit, evaluate(view, own, clock)))
-    for unit, outcome in run(searcher, steps):
+        yield unit, evaluate(view, own, clock)
+
+
+def _evaluate(searcher: Searcher, steps: Iterator[tuple[_Unit, Step[Evaluated]]], stop: threading.Event) -> bool:
+    """Run `steps`; return whether all were, and not only those before `stop` was set."""
+    going_on = takewhile(lambda _: not stop.is_set(), steps)
+    for unit, outcome in run(searcher, going_on):
         if isinstance(outcome, SiemliteError):
             unit.error = str(outcome)
         else:
             unit.findings += outcome.findings
             unit.error = outcome.trouble or None
+        if stop.is_set():
+            return False
+    return not stop.is_set()
 
 
 def _verdict(detection: Detection, cases: Sequence[Case], units: Sequence[_Unit]) -> Verdict:

@@ -9,6 +9,7 @@ from pipeline.engine.finding import Group
 from pipeline.engine.trial import BASE_MS, Case, Verdict
 
 _LINES_MAX = 20
+_VALUES_MAX = 3
 
 
 def verdict_lines(verdict: Verdict) -> Iterator[str]:
@@ -24,8 +25,18 @@ def verdict_lines(verdict: Verdict) -> Iterator[str]:
         yield f"ok   {detection.id}: {examples}"
     for case in failed:
         yield from explanation(detection, case)
-    for mutation in verdict.untested:
-        yield f"     untested: {mutation} changes no example"
+    yield from _untested(verdict)
+
+
+def _untested(verdict: Verdict) -> Iterator[str]:
+    """Yield the mutations that no example notices, with the values of one condition in one line."""
+    for what, labels in groupby(verdict.untested, key=lambda label: label.partition(": ")[0]):
+        values = [value for label in labels if (value := label.partition(": ")[2])]
+        if not values:
+            yield f"     untested: {what} changes no example"
+            continue
+        more = f" and {len(values) - _VALUES_MAX} more" if len(values) > _VALUES_MAX else ""
+        yield f"     untested: {what}: {', '.join(values[:_VALUES_MAX])}{more} changes no example"
 
 
 def explanation(detection: Detection, case: Case) -> Iterator[str]:

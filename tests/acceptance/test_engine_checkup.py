@@ -94,6 +94,15 @@ def test_values_and_groups_that_no_event_has_are_noted(world: World) -> None:
     ]
 
 
+def test_of_many_values_that_no_event_has_a_few_are_named(world: World) -> None:
+    world.write([failure(NOON)])
+    world.client.indices.refresh(index="security-logs-*")
+    codes = ["LOGIN_FAILURE", *(f"C{number}" for number in range(5_000))]
+    (doubt,) = examine(world.client, [detection(threshold(where={"event.code": codes}), "listed")])
+    named = ", ".join(f"event.code: C{number}" for number in range(5))
+    assert doubt.text == f"no event has had {named} and 494 more of its values"
+
+
 def test_a_pass_counts_the_events_that_belong_to_no_group(world: World) -> None:
     world.write([failure(NOON), failure(NOON + 1, user=None), failure(NOON + 5_000, user=None)])
     (result,) = world.step([detection(threshold(group_by="user.id", at_least=9), "users")], NOON + 9_000)

@@ -6,7 +6,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,12 @@ from pipeline.detection import (
 )
 from pipeline.detection.examples import Example
 from pipeline.detection.realise import RealEvent, realised
+from pipeline.elastic.search import Answer, Search, Searcher
 from pipeline.engine import trial
 from pipeline.engine.loader import BUILT_IN, load_detections
 from pipeline.engine.trial import run_examples
 from pipeline.engine.trial_text import verdict_document, verdict_lines
+from pipeline.errors import SiemliteError
 from tests.acceptance.engine_world import detection
 
 LOW = Severity.LOW
@@ -116,6 +119,36 @@ def test_mutations_that_no_example_notices_are_reported(client: Elasticsearch) -
         "where without event.code",
         "where without event.code: B",
     )
+
+
+def test_a_long_list_of_values_costs_a_few_runs_and_one_line(client: Elasticsearch) -> None:
+    hosts = [f"h{number}" for number in range(5_001)]
+    kind = Match(severity=LOW, where={"host.name": hosts}, fires=[event()], quiet=[event({"host.name": "other"})])
+    (verdict,) = run_examples(client, [detection(kind, "listed")])
+    assert list(verdict_lines(verdict)) == [
+        "ok   listed: 2 examples",
+        "     untested: where without host.name: h263, h526, h789 and 16 more changes no example",
+    ]
+
+
+def test_a_run_that_is_stopped_ends_between_searches_and_gives_no_verdict(
+    client: Elasticsearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop, asked = threading.Event(), 0
+    many = Searcher.many
+
+    def counted(searcher: Searcher, searches: Sequence[Search]) -> list[Answer | SiemliteError]:
+        nonlocal asked
+        asked += 1
+        stop.set()
+        return many(searcher, searches)
+
+    monkeypatch.setattr(Searcher, "many", counted)
+    hosts = [f"h{number}" for number in range(50)]
+    kind = Match(severity=LOW, where={"host.name": hosts}, fires=[event()] * 50)
+    assert run_examples(client, [detection(kind, "listed")], stop=stop) == ()
+    assert asked <= 4
+    assert client.indices.get(index="security-*").body == {}
 
 
 def test_late_arrivals_and_the_clock_are_played(client: Elasticsearch) -> None:

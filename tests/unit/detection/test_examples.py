@@ -33,7 +33,7 @@ from pipeline.detection import Sequence as Stages
 from pipeline.detection.durations import duration_text
 from pipeline.detection.geo import distance_km, place
 from pipeline.detection.kind import Kind
-from pipeline.detection.mutations import mutations
+from pipeline.detection.mutations import VALUES_MAX, mutations
 from pipeline.detection.realise import realised
 from pipeline.errors import ConfigurationError
 
@@ -132,6 +132,10 @@ def test_a_mutation_changes_one_thing() -> None:
         "where without event.code: B",
         "where without user.id",
     ]
+    many = [f"v{number}" for number in range(5_001)]
+    listed = Threshold(severity=Severity.LOW, where={"user.id": many}, at_least=1, within=1)
+    left_out = [label.removeprefix("where without user.id: ") for label, _ in mutations(listed)][2:]
+    assert (left_out[0], left_out[-1], len(left_out)) == ("v0", "v5000", VALUES_MAX)
     nested = Threshold(
         severity=Severity.LOW, where=any_of(all_of({"a": 1}, {"b": 1}), none_of({"c": 1, "d": 1})), at_least=1, within=1
     )
