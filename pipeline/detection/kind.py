@@ -10,7 +10,8 @@ crossings; everything else here lets it read no more than it must, and never les
 
 A kind that `follows_clock` can cross without an arrival, `delay_ms` after an event; one that `remembers` is
 only asked about groups in which a value appears that is not known to have been there; one that `runs_code` runs a
-function of its author's. `counts` and `windows` name the fields that `siemlite test` mutates by one event and one
+function of its author's; one that `counts_events` is told how many events there are beside the values of its columns.
+`counts` and `windows` name the fields that `siemlite test` mutates by one event and one
 millisecond.
 """
 
@@ -113,6 +114,7 @@ class Kind(ABC):
     memory: ClassVar[Memory] = Memory.ALL
     follows_clock: ClassVar[bool] = False
     runs_code: ClassVar[bool] = False
+    counts_events: ClassVar[bool] = False
     remembers: ClassVar[bool] = False
     counts: ClassVar[tuple[str, ...]] = ()
     windows: ClassVar[tuple[str, ...]] = ()

@@ -4,7 +4,7 @@ Invariants: a timeline's rows are in time order, ties in the order of their valu
 events give the same answer whatever order they arrived in; instants are milliseconds since the epoch.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -31,13 +31,21 @@ class Severity(StrEnum):
 class Row:
     """`count` events of one group at one instant that agree in all columns that the kind asked for.
 
-    `stream` is the number of the first of the kind's streams that they fit.
+    `stream` is the number of the first of the kind's streams that they fit. An event with several values of a column
+    is in a row for each; `events` is then how many events the group has at the instant, in all of its rows.
     """
 
     time_ms: int
     count: int
     values: tuple[Scalar, ...] = ()
     stream: int = 0
+    events: int | None = None
+
+
+def events_of(rows: Sequence[Row]) -> int:
+    """Return how many events `rows`, all those of one instant, stand for."""
+    told = rows[0].events
+    return sum(row.count for row in rows) if told is None else told
 
 
 Timeline = Iterable[Row]

@@ -13,6 +13,7 @@ from time import monotonic
 from pipeline.detection.kind import Memory
 from pipeline.detection.timeline import Crossing, JudgementError, Row, Timeline
 from pipeline.engine.arrivals import merged
+from pipeline.engine.counted import read_counted
 from pipeline.engine.overseer import Overseer
 from pipeline.engine.queries import GroupValues, one_of_groups
 from pipeline.engine.reading import last_of_each, read_after, read_before, read_edges, read_rows
@@ -93,7 +94,7 @@ class Judge:
             start = min(suspect.first_ms for suspect in batch)
             before = yield from last_of_each(view, (window[0], start - 1), groups, view.group_by)
             window = (start, window[1])
-        rows = yield from read_rows(view, window, groups, view.group_by, size=size)
+        rows = yield from read_counted(view, window, groups, view.group_by, size=size)
         for suspect in batch:
             group = suspect.group
             self._collect(group, chain(before.get(group, ()), rows.get(group, ())), suspect.spans)
@@ -110,7 +111,7 @@ class Judge:
             return
         if kind.memory is Memory.ALL:
             window = (suspect.first_ms - kind.evidence_ms, suspect.last_ms + self.influence_ms)
-            rows = yield from read_rows(view, window, group, (), size=PAGE_NEXT)
+            rows = yield from read_counted(view, window, group, (), size=PAGE_NEXT)
             self._collect(suspect.group, rows.get((), ()), suspect.spans)
             return
         for first, last in suspect.spans:

@@ -21,6 +21,7 @@ from pipeline.detection import (
     Detection,
     DistinctCount,
     Match,
+    Metric,
     Severity,
     Threshold,
     Window,
@@ -149,6 +150,38 @@ def test_a_run_that_is_stopped_ends_between_searches_and_gives_no_verdict(
     assert run_examples(client, [detection(kind, "listed")], stop=stop) == ()
     assert asked <= 4
     assert client.indices.get(index="security-*").body == {}
+
+
+def test_an_event_with_several_values_counts_once(client: Elasticsearch) -> None:
+    roles, numbers = {"user.roles": ["a", "b", "c"]}, {"siemlite.number.value": [6, 7, 8]}
+    elsewhere = event(at=minutes(6))
+    counted = Custom(
+        severity=LOW,
+        judge=lambda window: window.count >= 3,
+        fields=("user.roles",),
+        group_by="user.id",
+        at_least=3,
+        within=minutes(5),
+        fires=[burst(3, fields=roles), burst(2, fields=roles) + event(at=minutes(1))],
+        quiet=[burst(2, fields=roles), burst(2, fields=roles) + elsewhere],
+    )
+    measured = Metric(
+        severity=LOW,
+        field="siemlite.number.value",
+        measure="average",
+        above=5,
+        group_by="user.id",
+        at_least=3,
+        within=minutes(5),
+        fires=[burst(3, fields=numbers)],
+        quiet=[
+            burst(2, fields=numbers),
+            burst(2, fields=numbers) + event({"siemlite.number.value": 1}, at=minutes(6)),
+            burst(3, fields={"siemlite.number.value": [9, 1, 1, 9]}),
+        ],
+    )
+    for verdict in run_examples(client, [detection(counted, "counted"), detection(measured, "measured")], mutate=False):
+        assert verdict.passed, list(verdict_lines(verdict))
 
 
 def test_late_arrivals_and_the_clock_are_played(client: Elasticsearch) -> None:

@@ -5,7 +5,7 @@ Slow on purpose. It shares nothing with the kinds but their parameters and the c
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from itertools import pairwise
+from itertools import pairwise, product
 from math import ceil, fsum
 from typing import Any
 
@@ -82,7 +82,7 @@ def threshold(kind: Threshold, events: Sequence[Event], _: int) -> list[Crossing
     return found
 
 
-def each(value: object) -> list[object]:
+def each(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
@@ -150,7 +150,7 @@ def metric(kind: Metric, events: Sequence[Event], _: int) -> list[Crossing]:
     found = []
     for t in moments(events):
         window = inside(events, t - kind.within, t)
-        values = sorted(float(event[kind.field]) for event in window)
+        values = sorted(float(value) for event in window for value in each(event[kind.field]))
         measured = {
             "sum": fsum(values),
             "average": fsum(values) / len(values),
@@ -233,7 +233,11 @@ def custom(kind: Custom, events: Sequence[Event], _: int) -> list[Crossing]:
     found = []
     for t in moments(events):
         window = inside(events, t - kind.within, t)
-        rows = tuple(Row(at(event), 1, tuple(event.get(name) for name in kind.columns)) for event in window)
+        rows = tuple(
+            Row(at(event), 1, values, events=len(inside(window, at(event) - 1, at(event))))
+            for event in window
+            for values in product(*(each(event.get(name)) for name in kind.columns))
+        )
         if len(window) >= kind.at_least and kind.judge(Window(t, rows, kind.columns)):
             found.append(Crossing(t, at(window[0]), len(window)))
     return found

@@ -27,12 +27,18 @@ from pipeline.detection.kind import Kind
 HIGH = Severity.HIGH
 CODES = ("LOGIN_FAILURE", "LOGIN_SUCCESS", "MFA_DISABLED")
 NUMBER = "siemlite.number.n"
+NUMBERS = "siemlite.number.m"
 LIST = "siemlite.data.files"
 
 
 def three_users(window: Window) -> bool:
     """Judge a window of a `Custom` detection."""
     return len({value for value in window.values("user.id") if value is not None}) >= 3
+
+
+def more_files_than_events(window: Window) -> bool:
+    """Judge a window whose events have several values."""
+    return len({value for value in window.values(LIST) if value is not None}) > window.count
 
 
 def kinds(random: Random) -> dict[str, Kind]:
@@ -111,6 +117,16 @@ def kinds(random: Random) -> dict[str, Kind]:
             at_least=random.randint(1, 3),
             within=within(),
         ),
+        "metric_lists": Metric(
+            severity=HIGH,
+            group_by=random.choice(("source.address", ("source.address", "user.id"), ())),
+            field=NUMBERS,
+            measure=random.choice(("sum", "average", "minimum", "maximum", "percentile")),
+            percent=random.choice((50.0, 90.0)),
+            **limit,
+            at_least=random.randint(1, 4),
+            within=within(),
+        ),
         "new_value": NewValue(
             severity=HIGH,
             group_by="source.address",
@@ -146,6 +162,14 @@ def kinds(random: Random) -> dict[str, Kind]:
         "custom": Custom(
             severity=HIGH, group_by="source.address", judge=three_users, fields=("user.id",), within=within()
         ),
+        "custom_lists": Custom(
+            severity=HIGH,
+            group_by=random.choice(("source.address", ())),
+            judge=more_files_than_events,
+            fields=(LIST, *random.choice(((), ("user.id",), (NUMBERS,)))),
+            at_least=random.randint(1, 4),
+            within=within(),
+        ),
     }
 
 
@@ -168,5 +192,7 @@ def events(random: Random, start_ms: int, length_ms: int, number: int, groups: i
             event[NUMBER] = random.choice((0.5, 1.0, 2.25, 4.0, 7.5))
         if random.random() < 0.5:
             event[LIST] = random.sample("wxyz", random.choice((1, 1, 1, 2, 3)))
+        if random.random() < 0.8:
+            event[NUMBERS] = random.sample((0.5, 1.0, 2.25, 4.0, 7.5), random.choice((1, 1, 1, 2, 3)))
         found.append(event)
     return found

@@ -1,5 +1,6 @@
 """Every kind against the reference, over random streams."""
 
+from collections import Counter
 from itertools import groupby, product
 from random import Random
 from typing import Any
@@ -20,16 +21,18 @@ def timelines(kind: Kind, stream: list[dict[str, Any]]) -> dict[tuple[str, ...],
     """Return the rows that the engine would read, by group."""
     needed = (*kind.group, *kind.required)
     rows: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
+    events_at: Counter[tuple[tuple[str, ...], int]] = Counter()
     for event in stream:
         if not kind.clause.matches(event) or any(event.get(name) is None for name in needed):
             continue
         stream_number = next((n for n, clause in enumerate(kind.streams) if clause.matches(event)), 0)
         group = tuple(str(event[name]) for name in kind.group)
+        events_at[group, event["@timestamp"]] += 1
         for values in product(*(each(event.get(name)) for name in kind.columns)):
             rows.setdefault(group, []).append((event["@timestamp"], stream_number, values))
     return {
         group: [
-            Row(key[0], len(list(same)), key[2], key[1])
+            Row(key[0], len(list(same)), key[2], key[1], events_at[group, key[0]] if kind.counts_events else None)
             for key, same in groupby(sorted(own, key=lambda row: (row[0], row[1], str(row[2]))))
         ]
         for group, own in rows.items()

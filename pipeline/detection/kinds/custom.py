@@ -1,8 +1,9 @@
 """`Custom`: a function over a group's events of a window.
 
 Semantics: an instant `t` at which the group has an event is a crossing where `judge` answers true for the
-window of its events in `(t - within, t]`, of which there are at least `at_least`. The function is pure: it
-reads no clock and keeps nothing, because it is asked again whenever a late event arrives.
+window of its events in `(t - within, t]`, of which there are at least `at_least`. An event counts as one, however
+many values of `fields` it has. The function is pure: it reads no clock and keeps nothing, because it is asked again
+whenever a late event arrives.
 """
 
 import inspect
@@ -14,7 +15,7 @@ from typing import Any, ClassVar
 
 from pipeline.detection.durations import duration_text
 from pipeline.detection.kind import ByCount, Kind
-from pipeline.detection.timeline import Crossing, JudgementError, Row, Scalar, Timeline
+from pipeline.detection.timeline import Crossing, JudgementError, Row, Scalar, Timeline, events_of
 from pipeline.detection.validation import duration, field_name, flag, whole, wrong
 
 _EVER_MS = 2**62
@@ -31,7 +32,7 @@ class Window:
     @property
     def count(self) -> int:
         """Return how many events there are."""
-        return sum(row.count for row in self.rows)
+        return sum(events_of(list(rows)) for _, rows in groupby(self.rows, key=lambda row: row.time_ms))
 
     @property
     def latest(self) -> tuple[Row, ...]:
@@ -75,6 +76,7 @@ class Custom(Kind):
     time_of_day: bool = False
 
     runs_code: ClassVar[bool] = True
+    counts_events: ClassVar[bool] = True
     windows: ClassVar[tuple[str, ...]] = ("within",)
 
     def __post_init__(self) -> None:
@@ -133,14 +135,18 @@ class Custom(Kind):
         it does not expect must not keep what comes before and after from being judged.
         """
         rows: deque[Row] = deque()
+        counts: deque[tuple[int, int]] = deque()  # (instant, events)
         events = span = judged = failures = 0
         failure = ""
         for instant, here in groupby(timeline, key=lambda row: row.time_ms):
-            for row in here:
-                rows.append(row)
-                events += row.count
+            own = list(here)
+            rows.extend(own)
+            counts.append((instant, events_of(own)))
+            events += counts[-1][1]
             while instant - rows[0].time_ms >= self.within:
-                events -= rows.popleft().count
+                rows.popleft()
+            while instant - counts[0][0] >= self.within:
+                events -= counts.popleft()[1]
             while span < len(spans) and spans[span][1] < instant:
                 span += 1
             if span == len(spans):

@@ -1,9 +1,10 @@
 """`Metric`: a measure of a numeric field over a window.
 
 Semantics: an instant `t` at which the group has an event with the field is a crossing where the measure of the
-field's values in `(t - within, t]`, of at least `at_least` events, is `above` or `below` the limit. All
-measures are exact: a sum is rounded once, and a percentile is the smallest value that at least so many
-percent of the values do not exceed (nearest rank), so its tolerance is none.
+field's values in `(t - within, t]`, of at least `at_least` events, is `above` or `below` the limit. An event with
+several values has each of them measured, once, and counts as one event. All measures are exact: a sum is rounded once,
+and a percentile is the smallest value that at least so many percent of the values do not exceed (nearest rank), so its
+tolerance is none.
 """
 
 from bisect import bisect_left, insort
@@ -18,7 +19,7 @@ from typing import Any, ClassVar
 
 from pipeline.detection.durations import duration_text
 from pipeline.detection.kind import ByCount, Kind
-from pipeline.detection.timeline import Crossing, Timeline
+from pipeline.detection.timeline import Crossing, Timeline, events_of
 from pipeline.detection.validation import duration, field_name, whole, wrong
 
 MEASURES = ("sum", "average", "minimum", "maximum", "percentile")
@@ -41,6 +42,7 @@ class Metric(Kind):
 
     counts: ClassVar[tuple[str, ...]] = ("at_least",)
     windows: ClassVar[tuple[str, ...]] = ("within",)
+    counts_events: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -89,35 +91,41 @@ class Metric(Kind):
     def crossings(self, timeline: Timeline, now_ms: int | None = None) -> Iterator[Crossing]:  # noqa: ARG002
         """See `Kind.crossings`. The count is that of the events measured, the value the measure."""
         window: deque[tuple[int, int, float]] = deque()
+        counts: deque[tuple[int, int]] = deque()  # (instant, events)
         values: list[float] = []
-        events, total = 0, Fraction(0)
-        for instant, rows in groupby(timeline, key=lambda row: row.time_ms):
+        events, measured_values, total = 0, 0, Fraction(0)
+        for instant, here in groupby(timeline, key=lambda row: row.time_ms):
+            rows = list(here)
+            counts.append((instant, events_of(rows)))
+            events += counts[-1][1]
             for row in rows:
                 value = row.values[0]
                 if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
                     continue
                 window.append((instant, row.count, value))
-                events += row.count
+                measured_values += row.count
                 total += Fraction(value) * row.count
                 for _ in range(row.count if self.measure == "percentile" else 1):
                     insort(values, value)
             while window and instant - window[0][0] >= self.within:
                 _, count, value = window.popleft()
-                events -= count
+                measured_values -= count
                 total -= Fraction(value) * count
                 start = bisect_left(values, value)
                 del values[start : start + (count if self.measure == "percentile" else 1)]
+            while instant - counts[0][0] >= self.within:
+                events -= counts.popleft()[1]
             if not window or window[-1][0] != instant or events < self.at_least:
                 continue
-            measured = self._measured(values, events, total)
+            measured = self._measured(values, measured_values, total)
             if (self.above is not None and measured > self.above) or (self.below is not None and measured < self.below):
                 yield Crossing(instant, window[0][0], events, value=measured)
 
-    def _measured(self, values: list[float], events: int, total: Fraction) -> float:
+    def _measured(self, values: list[float], count: int, total: Fraction) -> float:
         if self.measure == "sum":
             return float(total)
         if self.measure == "average":
-            return float(total / events)
+            return float(total / count)
         if self.measure == "minimum":
             return values[0]
         if self.measure == "maximum":
