@@ -10,10 +10,12 @@ from pathlib import Path
 
 from docs import detections
 from pipeline.events.catalogue import CATALOGUE
+from pipeline.events.fields import FIELDS, OWN_FIELDS
 from pipeline.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+AUTHORS = ROOT / "docs" / "writing-detections.md"
 
 
 def catalogue_table() -> str:
@@ -70,7 +72,30 @@ def _size(count: int) -> str:
     return str(count)
 
 
-PARTS = {README: {"catalogue": catalogue_table, "settings": settings_table}}
+_LOOKED_AT = {
+    "keyword": ("a text as a whole", "a value, `prefix`, `contains`"),
+    "text": ("words", "`phrase`"),
+    "long": ("a whole number", "a value, `at_least`, `between`, …"),
+    "double": ("a number", "a value, `at_least`, `between`, …"),
+    "date": ("an instant", "`exists`"),
+    "ip": ("an address", "a value, `cidr`"),
+    "geo_point": ("a place", "`exists`; `Custom`"),
+    "flattened": ("any metadata, as texts", "a value, `prefix`"),
+}
+
+
+def fields_table() -> str:
+    """Return every field that events have, by what it holds, as a table."""
+    names: dict[str, set[str]] = {}
+    for name, kind in (FIELDS | OWN_FIELDS).items():
+        shown = {"flattened": f"{name}.*", "double": "siemlite.number.*"}.get(kind, name)
+        names.setdefault(kind, set()).add(f"`{shown}`")
+    rows = ["| holds | conditions | fields |", "|---|---|---|"]
+    rows += [f"| {' | '.join(_LOOKED_AT[kind])} | {', '.join(sorted(found))} |" for kind, found in names.items()]
+    return "\n".join(rows)
+
+
+PARTS = {README: {"catalogue": catalogue_table, "settings": settings_table}, AUTHORS: {"fields": fields_table}}
 
 
 def with_parts(path: Path) -> str:

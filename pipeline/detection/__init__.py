@@ -7,10 +7,12 @@ from pipeline.detection.conditions import (
     below,
     between,
     cidr,
+    contains,
     exists,
     missing,
     not_,
     one_of,
+    phrase,
     prefix,
 )
 from pipeline.detection.detection import Detection
@@ -63,6 +65,7 @@ __all__ = [
     "burst",
     "by_count",
     "cidr",
+    "contains",
     "days",
     "event",
     "exists",
@@ -74,6 +77,7 @@ __all__ = [
     "none_of",
     "not_",
     "one_of",
+    "phrase",
     "prefix",
     "raw",
     "seconds",

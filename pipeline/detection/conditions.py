@@ -1,10 +1,11 @@
 """Conditions on the values of one field, as authors write them: a value, a list of values, or a test.
 
-Invariant: a test's query clause and `accepts` select the same values; what is no condition is refused when it is
-written, with the repair.
+Invariant: a test's query clause and `accepts` select the same values, but for `phrase`, whose words only Elasticsearch
+can tell; what is no condition is refused when it is written, with the repair.
 """
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -14,6 +15,7 @@ from pipeline.detection.timeline import Scalar
 from pipeline.errors import ConfigurationError
 
 Query = dict[str, Any]
+_WILD, _ESCAPED = re.compile(r"([*?\\])"), r"\\\1"
 
 
 class Test(Protocol):
@@ -86,6 +88,36 @@ class Prefix:
     def accepts(self, values: Sequence[Any]) -> bool:
         """See `Test.accepts`."""
         return any(_word(value).startswith(self.values) for value in values)
+
+
+@dataclass(frozen=True, slots=True)
+class Contains:
+    """One of `values` stands somewhere in the field, which must be mapped as a keyword."""
+
+    values: tuple[str, ...]
+
+    def query(self, name: str) -> Query:
+        """See `Test.query`."""
+        return either([{"wildcard": {name: {"value": f"*{_WILD.sub(_ESCAPED, value)}*"}}} for value in self.values])
+
+    def accepts(self, values: Sequence[Any]) -> bool:
+        """See `Test.accepts`."""
+        return any(part in _word(value) for value in values for part in self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """The words of one of `values` follow one another in the field, which must be mapped as text."""
+
+    values: tuple[str, ...]
+
+    def query(self, name: str) -> Query:
+        """See `Test.query`."""
+        return either([{"match_phrase": {name: {"query": value}}} for value in self.values])
+
+    def accepts(self, values: Sequence[Any]) -> bool:
+        """Raise `NotImplementedError`: what a word is, only Elasticsearch can tell."""
+        raise NotImplementedError("a phrase is found by Elasticsearch only")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +207,23 @@ def between(low: float, high: float) -> Range:
 
 def prefix(*values: str) -> Prefix:
     """Return the test for text that begins with one of `values`."""
-    if not values or not all(isinstance(value, str) and value for value in values):
-        raise ConfigurationError("prefix(…) takes one or more texts that are not empty")
-    return Prefix(values)
+    return Prefix(_texts("prefix", values))
+
+
+def contains(*values: str) -> Contains:
+    """Return the test for a keyword in which one of `values` stands somewhere, in the same letters."""
+    return Contains(_texts("contains", values))
+
+
+def phrase(*values: str) -> Phrase:
+    """Return the test for text, such as `message`, in which the words of one of `values` follow one another.
+
+    Upper and lower case are the same, and so is what stands between words.
+    """
+    for value in _texts("phrase", values):
+        if not any(letter.isalnum() for letter in value):
+            raise ConfigurationError(f"phrase({value!r}) holds no word; give one or more")
+    return Phrase(values)
 
 
 def cidr(*networks: str) -> Cidr:
@@ -226,6 +272,12 @@ def _scalars(values: tuple[Any, ...]) -> tuple[Scalar, ...]:
             raise ConfigurationError(f"{value!r} in a list of values is a {type(value).__name__}; give text or numbers")
         if isinstance(value, float) and not isfinite(value):
             raise ConfigurationError(f"{value!r} is no number that a field could have; give another, or a text")
+    return values
+
+
+def _texts(what: str, values: tuple[Any, ...]) -> tuple[str, ...]:
+    if not values or not all(isinstance(value, str) and value for value in values):
+        raise ConfigurationError(f"{what}(…) takes one or more texts that are not empty")
     return values
 
 

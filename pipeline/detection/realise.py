@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.detection.conditions import Cidr, Exists, OneOf, Prefix, Range
+from pipeline.detection.conditions import Cidr, Contains, Exists, OneOf, Phrase, Prefix, Range
 from pipeline.detection.detection import Detection
 from pipeline.detection.examples import Example
 from pipeline.detection.where import All, AnyOf, Clause, Field, compile_where
@@ -60,7 +60,7 @@ def satisfying(clause: Clause) -> dict[str, Any]:
 
 
 def _fitting(name: str, test: object) -> Any:
-    if isinstance(test, OneOf):
+    if isinstance(test, OneOf | Contains | Phrase):
         return test.values[0]
     if isinstance(test, Prefix):
         return f"{test.values[0]}x"

@@ -6,25 +6,27 @@
         "source.ip": not_(cidr("10.0.0.0/8", "192.168.0.0/16")),
         "siemlite.number.rows": at_least(10_000),
         "service.name": prefix("auth-"),
+        "user_agent.original": contains("sqlmap"),
+        "message": phrase("failed password"),
         "user.email": exists(),
     }
 
 All fields of a mapping must fit; `any_of` and `all_of` combine mappings; `raw` is a clause in
 Elasticsearch's own words. Invariant: the query clause (`clause.query()`) and `clause.matches(document)`
-select the same events, but for `raw`, which only Elasticsearch can answer.
+select the same events, but for `raw` and `phrase`, which only Elasticsearch can answer.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pipeline.detection.conditions import Cidr, Inverse, Query, Range, Test, either, test_of
+from pipeline.detection.conditions import Query, Test, either, test_of
+from pipeline.detection.fitting import METADATA, NUMBERS, refuse_unfit
 from pipeline.detection.validation import field_name
 from pipeline.errors import ConfigurationError
 
 Document = Mapping[str, Any]
-_METADATA = "siemlite.data."
-_NAMED_BY_APPLICATIONS = (_METADATA, "siemlite.number.")
+_NAMED_BY_APPLICATIONS = (METADATA, NUMBERS)
 
 
 class Clause(Protocol):
@@ -193,7 +195,7 @@ def compile_where(where: Where) -> Clause:
         _name("where", name)
         try:
             test = test_of(condition)
-            _refuse_comparison_of_metadata(name, test)
+            refuse_unfit(name, test)
             clauses.append(Field(name, test))
         except ConfigurationError as error:
             raise ConfigurationError(f"where[{name!r}]: {error}") from None
@@ -204,22 +206,6 @@ def _name(where: str, name: object) -> None:
     """Raise `ConfigurationError` unless `name` is the name of a field; what applications name may be any text."""
     if not isinstance(name, str) or not name.startswith(_NAMED_BY_APPLICATIONS):
         field_name(f"a field of {where}", name)
-
-
-def _refuse_comparison_of_metadata(name: str, test: Test) -> None:
-    """Raise `ConfigurationError` where metadata, which is text to Elasticsearch, is compared: 9 would lie beyond 10."""
-    if not name.startswith(_METADATA):
-        return
-    while isinstance(test, Inverse):
-        test = test.test
-    if isinstance(test, Range):
-        number = name.removeprefix(_METADATA)
-        raise ConfigurationError(
-            "metadata is text and cannot be compared as a number; name "
-            f"{number} in SIEMLITE_MEASURE and use siemlite.number.{number}"
-        )
-    if isinstance(test, Cidr):
-        raise ConfigurationError("metadata is text and no address; log it as `ip` and use source.ip")
 
 
 def values_of(document: Document, name: str) -> list[Any]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from elasticsearch import Elasticsearch
 
-from pipeline.detection.conditions import Cidr, Inverse, OneOf, Prefix, Range, Test
+from pipeline.detection.conditions import Cidr, Contains, Inverse, OneOf, Phrase, Prefix, Range, Test
 from pipeline.detection.detection import Detection
 from pipeline.detection.where import All, AnyOf, Clause, Field, NoneOf
 from pipeline.elastic.client import translated
@@ -47,11 +47,12 @@ def examine(client: Elasticsearch, detections: Sequence[Detection]) -> Iterator[
     """
     names = [index.name for index in look(client).all]
     types = _types(client, detections) if names else {name: {kind} for name, kind in _template().items()}
+    metadata = _metadata(client, names, {name for one in detections for name in _fields(one) if not types.get(name)})
     sound = []
     known = {detection.id for detection in detections}
     for detection in detections:
         try:
-            doubts = list(_wrong(detection, types))
+            doubts = list(_wrong(detection, types, metadata))
             body = _body(detection)
         except Exception as error:  # noqa: BLE001 - a defect in one must not hide the others
             yield Doubt(detection.id, "wrong", f"it cannot be looked at: {type(error).__name__}: {error}")
@@ -87,11 +88,26 @@ def _fields(detection: Detection) -> tuple[str, ...]:
         return ()
 
 
-def _wrong(detection: Detection, types: Mapping[str, set[str]]) -> Iterator[Doubt]:
+def _metadata(client: Elasticsearch, names: Sequence[str], unmapped: set[str]) -> frozenset[str]:
+    """Return which of the fields `unmapped` events have as metadata."""
+    wanted = sorted(name for name in unmapped if not name.startswith((*_DYNAMIC, _FLATTENED)))
+    if not wanted or not names:
+        return frozenset()
+    filters = {f"f{number}": {"exists": {"field": _FLATTENED + name}} for number, name in enumerate(wanted)}
+    (answer,) = Searcher(client).many(
+        [Search.of(names, {"size": 0, "aggs": {"seen": {"filters": {"filters": filters}}}})]
+    )
+    if isinstance(answer, SiemliteError):
+        return frozenset()
+    buckets = answer["aggregations"]["seen"]["buckets"]
+    return frozenset(name for number, name in enumerate(wanted) if buckets[f"f{number}"]["doc_count"])
+
+
+def _wrong(detection: Detection, types: Mapping[str, set[str]], metadata: frozenset[str]) -> Iterator[Doubt]:
     kind = detection.kind
     for name in fields_of(detection.kind):
         if not types.get(name) and not name.startswith((*_DYNAMIC, _FLATTENED)):
-            yield Doubt(detection.id, "wrong", f"the field {name} is mapped in no event index; correct its name")
+            yield Doubt(detection.id, "wrong", _unmapped(name, there=name in metadata))
     for name in (*kind.group, *kind.columns):
         unfit = types.get(name, set()) - _GROUPABLE - ({"geo_point"} if name in kind.columns else set())
         if unfit:
@@ -107,12 +123,34 @@ def _wrong(detection: Detection, types: Mapping[str, set[str]]) -> Iterator[Doub
             yield Doubt(detection.id, "wrong", f"the field {name} is no number and cannot be measured")
     for name, test, _ in (found for clause in (kind.clause, *kind.streams) for found in _tests(clause)):
         found = types.get(name, set())
-        if isinstance(test, OneOf | Prefix) and found == {"text"}:
-            yield Doubt(detection.id, "note", f"the field {name} is text and is compared word by word, in lower case")
+        if isinstance(test, OneOf | Prefix | Contains) and found == {"text"}:
+            yield _of_text(detection, name, [str(value) for value in test.values])
+        if isinstance(test, Phrase) and found and "text" not in found:
+            yield Doubt(
+                detection.id, "wrong", f"phrase(…) needs a text and {name} is none; use contains(…), or a value"
+            )
         if isinstance(test, Cidr) and found and "ip" not in found:
             yield Doubt(detection.id, "wrong", f"cidr(…) needs an ip field and {name} is none; use source.ip")
         if isinstance(test, Range) and found and not found & _NUMBERS:
             yield Doubt(detection.id, "wrong", f"a range needs a number and {name} is none")
+
+
+def _unmapped(name: str, *, there: bool) -> str:
+    if there:
+        return f"{name} is no field of its own, and events have it as metadata; use {_FLATTENED}{name}"
+    return (
+        f"the field {name} is mapped in no event index; correct its name, or use {_FLATTENED}{name} for what "
+        "applications log by that name"
+    )
+
+
+def _of_text(detection: Detection, name: str, values: Sequence[str]) -> Doubt:
+    """Return the doubt about values that are compared with the words of a text, which are in lower case."""
+    never = [value for value in values if any(letter.isspace() or letter.isupper() for letter in value)]
+    if never:
+        text = f"the field {name} is text, and none of its words can be {never[0]!r}; use phrase(…)"
+        return Doubt(detection.id, "wrong", text)
+    return Doubt(detection.id, "note", f"the field {name} is text and is compared word by word, in lower case")
 
 
 def _tests(clause: Clause, *, wanted: bool = True) -> Iterator[tuple[str, Test, bool]]:

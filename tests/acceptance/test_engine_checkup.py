@@ -2,7 +2,21 @@
 
 import pytest
 
-from pipeline.detection import Metric, Severity, Share, Threshold, all_of, at_least, cidr, none_of, not_, raw, stage
+from pipeline.detection import (
+    Metric,
+    Severity,
+    Share,
+    Threshold,
+    all_of,
+    at_least,
+    cidr,
+    none_of,
+    not_,
+    phrase,
+    prefix,
+    raw,
+    stage,
+)
 from pipeline.detection import Sequence as Stages
 from pipeline.engine.checkup import Doubt, examine
 from pipeline.engine.loader import BUILT_IN, load_detections
@@ -15,6 +29,13 @@ def threshold(**fields: object) -> Threshold:
     return Threshold(**{"severity": LOW, "at_least": 1, "within": 1, **fields})  # type: ignore[arg-type]
 
 
+def unmapped(name: str) -> str:
+    return (
+        f"the field {name} is mapped in no event index; correct its name, or use siemlite.data.{name} for what "
+        "applications log by that name"
+    )
+
+
 @pytest.fixture
 def world(es_url: str) -> World:
     return World(es_url)
@@ -23,7 +44,7 @@ def world(es_url: str) -> World:
 def test_before_there_is_an_event_the_template_tells(world: World) -> None:
     assert list(examine(world.client, load_detections([BUILT_IN]).detections)) == []
     (doubt,) = examine(world.client, [detection(threshold(group_by="user.idd"), "typo")])
-    assert doubt == Doubt("typo", "wrong", "the field user.idd is mapped in no event index; correct its name")
+    assert doubt == Doubt("typo", "wrong", unmapped("user.idd"))
 
 
 def test_fields_that_cannot_work_are_named(world: World) -> None:
@@ -44,7 +65,7 @@ def test_fields_that_cannot_work_are_named(world: World) -> None:
         ("text", "wrong", "the field message is text and cannot be grouped by; use a keyword field"),
         ("no_ip", "wrong", "cidr(…) needs an ip field and source.address is none; use source.ip"),
         ("no_number", "wrong", "a range needs a number and user.id is none"),
-        ("typo", "wrong", "the field usr.id is mapped in no event index; correct its name"),
+        ("typo", "wrong", unmapped("usr.id")),
         ("refused", "wrong", "searching: 400 unknown query [nonsense]"),
         ("dynamic", "note", "no event has matched its where so far"),
         ("flattened", "note", "no event has matched its where so far"),
@@ -64,20 +85,56 @@ def test_conditions_are_looked_at_wherever_they_stand(world: World) -> None:
         detection(Metric(severity=LOW, field="user.id", measure="sum", above=1, within=1), "words"),
         detection(Metric(severity=LOW, field="siemlite.data.rows", measure="sum", above=1, within=1), "metadata"),
         detection(threshold(inhibits=("brute_force_by_adress",)), "speaks"),
-        detection(threshold(where=all_of({"message": "Failed password"}, {"user.id": "u1"})), "text"),
     ]
     found = [(doubt.detection_id, doubt.verdict, doubt.text) for doubt in examine(world.client, detections)]
     no_ip = "cidr(…) needs an ip field and source.address is none; use source.ip"
     metadata = "is metadata, which is text; name it in SIEMLITE_MEASURE and use siemlite.number.…"
-    assert found[:8] == [
+    assert found[:7] == [
         ("excluded", "wrong", no_ip),
         ("twice", "wrong", no_ip),
         ("share", "wrong", no_ip),
         ("words", "wrong", "the field user.id is no number and cannot be measured"),
         ("metadata", "wrong", f"the field siemlite.data.rows {metadata}"),
         ("speaks", "note", "it speaks for brute_force_by_adress, and there is no such detection"),
-        ("text", "note", "the field message is text and is compared word by word, in lower case"),
         ("misspelt", "note", "no event has had event.code: LOGIN_FALIURE"),
+    ]
+
+
+def test_what_is_compared_with_words_but_can_be_none_is_wrong(world: World) -> None:
+    mappings = {"properties": {"alert": {"properties": {"text": {"type": "text"}, "name": {"type": "keyword"}}}}}
+    world.client.indices.create(index="security-logs-2026.01.01", mappings=mappings)
+    detections = [
+        detection(threshold(where=all_of({"alert.text": not_("Failed password")}, {"alert.name": "a"})), "never"),
+        detection(threshold(where={"alert.text": ["failed", "Refused"]}), "one_never"),
+        detection(threshold(where={"alert.text": phrase("Failed password")}), "phrase"),
+        detection(threshold(where={"alert.text": "failed"}), "word"),
+        detection(threshold(where={"alert.name": phrase("failed")}), "no_text"),
+    ]
+    found = [(doubt.detection_id, doubt.verdict, doubt.text) for doubt in examine(world.client, detections)]
+    never = "the field alert.text is text, and none of its words can be {!r}; use phrase(…)"
+    assert found[:4] == [
+        ("never", "wrong", never.format("Failed password")),
+        ("one_never", "wrong", never.format("Refused")),
+        ("word", "note", "the field alert.text is text and is compared word by word, in lower case"),
+        ("no_text", "wrong", "phrase(…) needs a text and alert.name is none; use contains(…), or a value"),
+    ]
+
+
+def test_a_field_that_events_have_as_metadata_is_named_as_such(world: World) -> None:
+    world.write([failure(NOON, **{"siemlite.data.process.command_line": "bash -i"})])
+    world.client.indices.refresh(index="security-logs-*")
+    detections = [
+        detection(threshold(where={"process.command_line": prefix("bash")}), "there"),
+        detection(threshold(where={"process.title": "bash"}), "nowhere"),
+    ]
+    assert [(doubt.detection_id, doubt.verdict, doubt.text) for doubt in examine(world.client, detections)] == [
+        (
+            "there",
+            "wrong",
+            "process.command_line is no field of its own, and events have it as metadata; use "
+            "siemlite.data.process.command_line",
+        ),
+        ("nowhere", "wrong", unmapped("process.title")),
     ]
 
 

@@ -318,7 +318,7 @@ def test_an_example_at_which_the_judge_fails_in_part_does_not_pass(client: Elast
     assert "failed at 1 of 2 instants: ValueError" in str(verdict.cases[0].error)
 
 
-@pytest.mark.parametrize(("document", "files"), [(README, 1), (README.parent / "docs" / "writing-detections.md", 3)])
+@pytest.mark.parametrize(("document", "files"), [(README, 1), (README.parent / "docs" / "writing-detections.md", 4)])
 def test_the_detections_in_the_documents_are_tested_to_their_end(
     client: Elasticsearch, tmp_path: Path, document: Path, files: int
 ) -> None:

@@ -17,10 +17,12 @@ from pipeline.detection import (
     below,
     between,
     cidr,
+    contains,
     exists,
     missing,
     none_of,
     not_,
+    phrase,
     prefix,
 )
 from pipeline.detection.where import Where, compile_where
@@ -62,7 +64,17 @@ def condition(random: Random, name: str) -> Any:
         made = random.choice((cidr("10.0.0.0/8"), cidr("2001:db8::/32", "192.0.2.0/24"), random.choice(ADDRESSES)))
     else:
         made = random.choice(
-            (random.choice(WORDS), random.sample(WORDS, 3), prefix("LOGIN_"), prefix("l", "x"), prefix("ä"))
+            (
+                random.choice(WORDS),
+                random.sample(WORDS, 3),
+                prefix("LOGIN_"),
+                prefix("l", "x"),
+                prefix("ä"),
+                contains("OG"),
+                contains("IN_F", "a"),
+                contains("*"),
+                contains("?", "\\"),
+            )
         )
     return not_(made) if random.random() < 0.3 else made
 
@@ -73,6 +85,30 @@ def where(random: Random, depth: int = 2) -> Where:
         return random.choice((any_of, all_of, none_of))(*parts)
     names = random.sample((*KEYWORDS, NUMBER, ADDRESS), random.randint(0, 3))
     return {name: condition(random, name) for name in names}
+
+
+def test_a_phrase_finds_words_that_follow_one_another(es_url: str) -> None:
+    client = Elasticsearch(es_url, request_timeout=60)
+    install(client)
+    messages = (
+        "Failed password for root from 203.0.113.7 port 22 ssh2",
+        "sshd: failed  PASSWORD, for root",
+        "password failed for root",
+        "Failed passwords for root",
+        None,
+    )
+    for number, message in enumerate(messages):
+        event = {"@timestamp": 0, "message": message}
+        client.index(index="security-logs-2026.01.01", id=str(number), document=event, refresh=True)
+    for test, found in (
+        (phrase("Failed password for root"), {0, 1}),
+        (phrase("failed password", "password failed"), {0, 1, 2}),
+        (phrase("203.0.113.7"), {0}),
+        (not_(phrase("failed password")), {2, 3, 4}),
+    ):
+        query = compile_where({"message": test}).query()
+        hits = client.search(index="security-logs-2026.01.01", query=query)["hits"]["hits"]
+        assert {int(hit["_id"]) for hit in hits} == found, test
 
 
 def test_a_where_finds_in_elasticsearch_what_it_says_in_python(es_url: str) -> None:

@@ -13,11 +13,13 @@ from pipeline.detection import (
     below,
     between,
     cidr,
+    contains,
     exists,
     missing,
     none_of,
     not_,
     one_of,
+    phrase,
     prefix,
     raw,
 )
@@ -64,6 +66,7 @@ FAILURE = {"event": {"code": "LOGIN_FAILURE"}, "user.id": "alice", "siemlite": {
         ),
         (all_of({"a": "x"}), {"term": {"a": {"value": "x"}}}, {"a": "x"}, {}),
         (none_of({"a": "x"}), {"bool": {"must_not": [{"term": {"a": {"value": "x"}}}]}}, {}, {"a": "x"}),
+        ({"a": contains("x*")}, {"wildcard": {"a": {"value": r"*x\**"}}}, {"a": "ax*b"}, {"a": "axb"}),
         ({"a": True}, {"term": {"a": {"value": True}}}, {"a": "true"}, {"a": False}),
     ],
 )
@@ -90,6 +93,13 @@ def test_a_raw_clause_is_passed_on_and_answered_by_elasticsearch_only() -> None:
     assert clause.fields() == ("user.id",)
     with pytest.raises(NotImplementedError):
         clause.matches({})
+
+
+def test_a_phrase_is_answered_by_elasticsearch_only() -> None:
+    clause = compile_where({"message": phrase("failed password")})
+    assert clause.query() == {"match_phrase": {"message": {"query": "failed password"}}}
+    with pytest.raises(NotImplementedError):
+        clause.matches({"message": "failed password"})
 
 
 def test_a_raw_clause_takes_its_fields_one_by_one_or_as_a_list() -> None:
@@ -119,6 +129,19 @@ def test_the_name_of_metadata_may_be_any_text() -> None:
         ({"a": object()}, "where['a']: a object is no condition"),
         ({"siemlite.data.rows": between(10, 100)}, "name rows in SIEMLITE_MEASURE and use siemlite.number.rows"),
         ({"siemlite.data.peer": not_(cidr("10.0.0.0/8"))}, "metadata is text and no address; log it as `ip`"),
+        ({"siemlite.data.cmd": contains("x")}, "does not look within metadata; use prefix(…), or a Custom whose"),
+        ({"siemlite.data.cmd": phrase("x")}, "does not look within metadata"),
+        ({"message": "Failed password"}, "message is text, of which Elasticsearch knows the words; use phrase('Failed"),
+        ({"message": not_("failed")}, "use phrase('failed')"),
+        ({"message": prefix("Failed")}, "use phrase('Failed')"),
+        ({"error.message": contains("refused")}, "use phrase('refused')"),
+        (
+            {"user.id": phrase("root")},
+            "phrase(…) looks for words of a text such as message; use contains(…) for user.id",
+        ),
+        ({"source.ip": prefix("10.")}, "source.ip is of type ip, of which no part can be looked for; use cidr(…)"),
+        ({"source.port": contains("8")}, "source.port is of type long, of which no part can be looked for; give a val"),
+        ({"siemlite.number.n": prefix("8")}, "siemlite.number.n is of type double"),
     ],
 )
 def test_a_wrong_where_names_the_field_and_the_repair(wrong: Any, words: str) -> None:
@@ -133,6 +156,8 @@ def test_wrong_tests_say_how_they_are_written() -> None:
         (lambda: cidr("10.0.0.1/8"), "has host bits set"),
         (cidr, "takes one or more networks"),
         (lambda: prefix(""), "texts that are not empty"),
+        (contains, "contains(…) takes one or more texts"),
+        (lambda: phrase("failed", "…"), "phrase('…') holds no word"),
         (lambda: at_least(number), "'5' is no number"),
         (any_of, "takes one or more alternatives"),
         (lambda: raw({}), "takes one query clause"),
