@@ -25,6 +25,7 @@ from pipeline.detection import (
     phrase,
     prefix,
 )
+from pipeline.detection.implied import takes_all_of
 from pipeline.detection.where import Where, compile_where
 from pipeline.elastic.search import Search, Searcher
 from pipeline.elastic.templates import install
@@ -85,6 +86,18 @@ def where(random: Random, depth: int = 2) -> Where:
         return random.choice((any_of, all_of, none_of))(*parts)
     names = random.sample((*KEYWORDS, NUMBER, ADDRESS), random.randint(0, 3))
     return {name: condition(random, name) for name in names}
+
+
+def test_of_two_wheres_the_one_that_is_said_to_takes_all_events_of_the_other() -> None:
+    random = Random(6)
+    documents = [document(random) for _ in range(DOCUMENTS)]
+    implied = 0
+    for _ in range(4_000):
+        earlier, later = (compile_where(where(random)) for _ in "ab")
+        if takes_all_of(earlier, later):
+            implied += 1
+            assert all(earlier.matches(one) for one in documents if later.matches(one)), (earlier, later)
+    assert implied > 200
 
 
 def test_a_phrase_finds_words_that_follow_one_another(es_url: str) -> None:

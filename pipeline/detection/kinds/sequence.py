@@ -3,7 +3,8 @@
 Semantics: an instant `t` at which the group has an event of the last stage is a crossing where the last
 `at_least` events of that stage up to `t`, before the first of them the last `at_least` of the stage before,
 and so on, all lie within the window (last − first < `within`). Of events at the same instant those of earlier
-stages come first. An event that fits several stages belongs to the first of them.
+stages come first. An event that fits several stages belongs to the first of them; a stage all of whose events an
+earlier one takes could never be reached, and is refused.
 """
 
 from collections import deque
@@ -14,6 +15,7 @@ from itertools import groupby
 from typing import Any, ClassVar
 
 from pipeline.detection.durations import duration_text
+from pipeline.detection.implied import takes_all_of
 from pipeline.detection.kind import ByCount, Kind, Totals
 from pipeline.detection.mutations import weakened
 from pipeline.detection.timeline import Crossing, Timeline
@@ -63,6 +65,16 @@ class Sequence(Kind):
             except ConfigurationError as error:
                 raise ConfigurationError(f"stages[{number}]: {error}") from None
         duration("within", self.within)
+        self._refuse_unreachable()
+
+    def _refuse_unreachable(self) -> None:
+        for number, later in enumerate(self.streams):
+            for before, earlier in enumerate(self.streams[:number]):
+                if takes_all_of(earlier, later):
+                    raise ConfigurationError(
+                        f"stages[{number}] can never be reached: an event belongs to the first stage that it fits, and "
+                        f"stages[{before}] takes all of these; narrow that, for example with not_(…), or use Custom"
+                    )
 
     def selected(self) -> Clause:
         """See `Kind.selected`."""

@@ -15,6 +15,7 @@ from math import ceil
 from typing import Any, ClassVar
 
 from pipeline.detection.durations import duration_text
+from pipeline.detection.implied import takes_all_of
 from pipeline.detection.kind import ByCount, Kind, Totals
 from pipeline.detection.timeline import Crossing, Timeline
 from pipeline.detection.validation import duration, whole, wrong
@@ -56,6 +57,8 @@ class Share(Kind):
                 compile_where(self.at)
             except ConfigurationError as error:
                 raise ConfigurationError(f"at: {error}") from None
+            if takes_all_of(compile_where(self.of), compile_where(self.at)):
+                raise ConfigurationError("at: an event that fits `of` is not looked at for `at`, and these all do")
         duration("within", self.within)
 
     @cached_property

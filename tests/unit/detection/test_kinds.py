@@ -21,17 +21,24 @@ from pipeline.detection import (
     Threshold,
     Window,
     above,
+    all_of,
+    any_of,
     at_least,
     at_most,
     below,
     between,
     burst,
     by_count,
+    exists,
     minutes,
+    none_of,
+    not_,
+    prefix,
     stage,
 )
 from pipeline.detection import Sequence as Stages
 from pipeline.detection.kind import Kind, Totals
+from pipeline.detection.where import Where
 from pipeline.errors import ConfigurationError
 
 LOW, HIGH = Severity.LOW, Severity.HIGH
@@ -72,6 +79,43 @@ def test_a_distinct_count_takes_each_value_at_its_latest() -> None:
     kind = DistinctCount(severity=HIGH, field="u", at_least=2, within=10)
     timeline = [Row(0, 1, ("a",)), Row(9, 1, ("a",)), Row(12, 1, ("b",)), Row(40, 1, ("b",))]
     assert list(kind.crossings(timeline)) == [Crossing(12, 9, 2)]
+
+
+@pytest.mark.parametrize(
+    "wheres",
+    [
+        ({"c": "f"}, {"c": "s"}, {"c": "f"}),
+        ({"c": ["f", "s"]}, {"c": "s"}),
+        ({"c": prefix("LOGIN_")}, {"c": ["LOGIN_FAILURE", "LOGIN_SUCCESS"], "u": "root"}),
+        ({"c": exists()}, {"c": prefix("x")}),
+        ({"c": "f"}, any_of({"c": "f", "u": "a"}, {"c": "f", "u": "b"})),
+        (any_of({"c": "f"}, {"u": "a"}), all_of({"u": "a"}, {"v": "b"})),
+        ({}, {"c": "s"}),
+    ],
+)
+def test_a_stage_whose_events_all_belong_to_an_earlier_one_is_refused(wheres: tuple[Where, ...]) -> None:
+    last = len(wheres) - 1
+    with pytest.raises(ConfigurationError, match=rf"stages\[{last}\] can never be reached: .* stages\[0\] takes all"):
+        Stages(severity=HIGH, stages=tuple(stage(where) for where in wheres), within=10)
+
+
+@pytest.mark.parametrize(
+    "wheres",
+    [
+        ({"c": "s", "u": "a"}, {"c": "s"}),
+        ({"c": "f", "u": not_("a")}, {"c": "f"}),
+        ({"c": not_("s")}, {"c": not_("f")}),
+        ({"c": "f"}, {"c": ["f", "s"]}),
+        (none_of({"c": "s"}), {"c": "f"}),
+    ],
+)
+def test_a_stage_that_some_events_reach_is_taken(wheres: tuple[Where, ...]) -> None:
+    Stages(severity=HIGH, stages=tuple(stage(where) for where in wheres), within=10)
+
+
+def test_a_share_at_events_of_which_it_looks_at_none_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="at: an event that fits `of` is not looked at for `at`"):
+        Share(severity=HIGH, of={"c": ["f", "s"]}, at={"c": "s"}, percent=50, within=10)
 
 
 def test_a_sequence_wants_its_stages_in_their_order_and_takes_ties_as_such() -> None:
