@@ -12,7 +12,10 @@ def drill(
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for alert and delivery.")] = 60.0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
 ) -> int:
-    """Play a detection's own example as signed events through the real path; exit 1 if nobody was told."""
+    """Play a detection's own example as signed events through the real path.
+
+    Exit 1 if nobody was told, 2 if a detection's file cannot be loaded.
+    """
     from dataclasses import asdict
 
     from pipeline.cli.output import say, show, show_json
@@ -33,4 +36,4 @@ def drill(
             show_json(asdict(result) | {"passed": result.passed})
         else:
             show(drill_line(result))
-    return 1 if failed or app.loaded.failures else 0
+    return 2 if app.loaded.failures else 1 if failed else 0
