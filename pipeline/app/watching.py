@@ -66,7 +66,10 @@ class App(ShippingApp):
 
     @cached_property
     def engine(self) -> Engine:
-        """What evaluates detections."""
+        """What evaluates detections, for one thread."""
+        return self._engine()
+
+    def _engine(self) -> Engine:
         marker = DrillMarker(self.keys.drill)
         return Engine(self.client, verify_mark=marker.verify, late_horizon_ms=self.settings.siemlite_late_horizon)
 
@@ -155,7 +158,7 @@ class App(ShippingApp):
         metrics = Metrics(vitals, self.shipping_metrics)
         dispatcher = self._dispatcher(checks.attempted, metrics.attempted)
         housekeeping = Housekeeping(
-            Closing(self.client, self.routing, clock, EngineEvidence(self.engine)),
+            Closing(self.client, self.routing, clock, EngineEvidence(self._engine())),
             Digests(self.client, self.routing, clock),
             dispatcher,
             lambda: live.detections,
