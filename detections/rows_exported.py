@@ -1,6 +1,7 @@
-"""An account exported a great many rows.
+"""An account exported or read a great many rows.
 
-More than 100,000 rows within an hour, by the number `rows` that the application gives with each export.
+More than 100,000 rows within an hour, by the number `rows` that the application gives with each export, and with each
+access to sensitive data.
 
 Triage: what was exported, to where? Is there an order for it? Stop the account's exports until that is known.
 False positives: a migration; a nightly copy to a warehouse, which should have an account of its own.

@@ -1,6 +1,6 @@
 """Login from an address after it guessed passwords.
 
-At least five failed logins from the address within half an hour, and then one that succeeded, where at least a third
+At least five failed logins from the address within half an hour, and then one that succeeded, where at least 33 %
 of its logins failed: behind an office's one address many log in and few mistype.
 
 Triage: treat the account as taken over until its owner confirms the login. End its sessions, reset its
@@ -10,7 +10,7 @@ False positives: a person who found the right password at last; a device with an
 
 from pipeline.detection import Severity, Share, burst, event, late, minutes
 
-CODE, ACCOUNT = "event.code", "user.id"
+CODE = "event.code"
 FAILED = {CODE: "LOGIN_FAILURE"}
 SUCCEEDED = {CODE: "LOGIN_SUCCESS"}
 

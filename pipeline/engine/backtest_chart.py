@@ -5,7 +5,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from pipeline.engine.backtest import Backtest, Variant, histogram
-from pipeline.engine.finding import Group
+from pipeline.engine.finding import group_text
 from pipeline.events.values import instant_text
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -38,7 +38,7 @@ def _table(found: Backtest) -> Iterator[str]:
     yield ""
     yield "  ".join([*(f"{variant.label:>8}" for variant in found.variants), "group"])
     for group in ordered[:_GROUPS_MAX]:
-        yield "  ".join([*(f"{own.get(group, 0):>8}" for own in by_group), _group(group)])
+        yield "  ".join([*(f"{own.get(group, 0):>8}" for own in by_group), group_text(group)])
     if len(ordered) > _GROUPS_MAX:
         yield f"and {len(ordered) - _GROUPS_MAX} more groups"
 
@@ -116,10 +116,6 @@ def _alerts(variant: Variant) -> str:
 
 def _noun(count: int) -> str:
     return "alert" if count == 1 else "alerts"
-
-
-def _group(group: Group) -> str:
-    return " ".join(f"{name}={value}" for name, value in group) or "all events"
 
 
 def _minute(instant_ms: int) -> str:

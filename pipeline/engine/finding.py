@@ -20,3 +20,8 @@ class Finding:
     group: Group
     crossings: tuple[Crossing, ...]
     drill: str | None = None
+
+
+def group_text(group: Group) -> str:
+    """Return a group for people to read."""
+    return " ".join(f"{name}={value}" for name, value in group) or "all events"

@@ -219,8 +219,6 @@ def _evaluated(detection: Detection, this: Pass, outcomes: Sequence[Evaluated]) 
             unjudged=sum(outcome.unjudged for outcome in outcomes),
             oldest_ms=min((one.oldest_ms for one in outcomes if one.oldest_ms is not None), default=None),
             newest_ms=max((one.newest_ms for one in outcomes if one.newest_ms is not None), default=None),
-            marked=len(this.marks.valid),
-            forged=len(this.marks.forged),
         ),
         learned=tuple(one for outcome in outcomes for one in outcome.learned),
     )

@@ -20,8 +20,7 @@ class Coverage:
     `arrived` sequence numbers were evaluated, `behind` are still to be; `touched` groups received events and
     `suspects` of them were looked at event by event. Not evaluated: `too_late` events came later than the
     late horizon, `misfiled` ones lie in an index that is not their day's, `ungrouped` ones lack a field of the
-    group; and `unjudged` groups, whose condition failed. `marked` carry a drill's signature that is valid,
-    `forged` one that is not (those count as real). `oldest_ms` and `newest_ms` are the instants between which
+    group; and `unjudged` groups, whose condition failed. `oldest_ms` and `newest_ms` are the instants between which
     the arrivals looked at happened, to within a span; None where none arrived.
     """
 
@@ -33,8 +32,6 @@ class Coverage:
     misfiled: int = 0
     ungrouped: int = 0
     unjudged: int = 0
-    marked: int = 0
-    forged: int = 0
     oldest_ms: int | None = None
     newest_ms: int | None = None
 

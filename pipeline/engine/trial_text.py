@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any
 
 from pipeline.detection.detection import Detection
-from pipeline.engine.finding import Group
+from pipeline.engine.finding import group_text
 from pipeline.engine.trial import BASE_MS, Case, Verdict
 
 _LINES_MAX = 20
@@ -50,7 +50,8 @@ def explanation(detection: Detection, case: Case) -> Iterator[str]:
     yield f"       - wanted: {'' if case.fires else 'not '}{detection.kind.summary()}{grouped}"
     for finding in case.findings[:3]:
         crossing = finding.crossings[0]
-        yield f"       + found: {_group(finding.group)} at {_at(crossing.time_ms - BASE_MS)}, counting {crossing.count}"
+        instant = _at(crossing.time_ms - BASE_MS)
+        yield f"       + found: {group_text(finding.group)} at {instant}, counting {crossing.count}"
     if not case.findings:
         yield "       + found: nothing"
     yield from _events(case)
@@ -93,10 +94,6 @@ def verdict_document(verdict: Verdict) -> dict[str, Any]:
             for case in verdict.cases
         ],
     }
-
-
-def _group(group: Group) -> str:
-    return " ".join(f"{name}={value}" for name, value in group) or "all events"
 
 
 def _fields(fields: Mapping[str, Any]) -> str:
