@@ -16,6 +16,7 @@ from pipeline.elastic import templates
 from pipeline.elastic.client import translated, without_credentials
 from pipeline.engine.checkup import examine
 from pipeline.engine.indices import PREFIX, look
+from pipeline.engine.loader import not_loaded
 from pipeline.engine.mappings import Mappings
 from pipeline.errors import ConfigurationError, SiemliteError
 from pipeline.events.pseudonyms import Pseudonyms
@@ -149,6 +150,9 @@ def _detections(app: App) -> Iterator[Finding]:
         yield Finding("note", f"detection {name}", "is switched off by your file")
     for failure in loaded.failures:
         yield Finding("wrong", "detection", str(failure))
+    own = app.settings.siemlite_detections
+    for text in not_loaded(own) if own is not None else ():
+        yield Finding("note", "detections", text)
     try:
         for doubt in examine(app.client, loaded.detections):
             yield Finding(doubt.verdict, f"detection {doubt.detection_id}", doubt.text)

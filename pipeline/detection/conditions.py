@@ -44,8 +44,13 @@ class OneOf:
 
     def accepts(self, values: Sequence[Any]) -> bool:
         """See `Test.accepts`."""
-        wanted = {_word(value) for value in self.values}
+        wanted = self.words
         return any(_word(value) in wanted for value in values)
+
+    @property
+    def words(self) -> frozenset[str]:
+        """Return the values as a keyword has them."""
+        return frozenset(_word(value) for value in self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +236,8 @@ def cidr(*networks: str) -> Cidr:
     if not networks:
         raise ConfigurationError("cidr(…) takes one or more networks such as 10.0.0.0/8")
     for network in networks:
+        if not isinstance(network, str):
+            raise ConfigurationError(f"cidr({network!r}) is no text; give networks such as 10.0.0.0/8")
         try:
             ipaddress.ip_network(network)
         except ValueError as error:
@@ -277,7 +284,7 @@ def _scalars(values: tuple[Any, ...]) -> tuple[Scalar, ...]:
 
 def _texts(what: str, values: tuple[Any, ...]) -> tuple[str, ...]:
     if not values or not all(isinstance(value, str) and value for value in values):
-        raise ConfigurationError(f"{what}(…) takes one or more texts that are not empty")
+        raise ConfigurationError(f"{what}(…) takes one or more texts that are not empty, one by one and not as a list")
     return values
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.detection.durations import duration_text, seconds
+from pipeline.detection.validation import field_name
 from pipeline.errors import ConfigurationError
 from pipeline.events.fields import FIELDS
 
@@ -75,6 +76,8 @@ def burst(
     for name, given in (("at", at), ("every", every), ("over", over)):
         if given is not None:
             _instant(f"burst(…, {name})", given)
+    if vary is not None:
+        field_name("burst(…, vary)", vary)
     fields = _fields("burst", fields)
     if every is not None and over is not None:
         raise ConfigurationError("burst(…): give either every or over")
@@ -100,7 +103,7 @@ def late(example: Example) -> Example:
 
 
 def _instant(what: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ConfigurationError(f"{what} is {value!r}; give a duration such as minutes(5)")
 
 

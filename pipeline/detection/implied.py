@@ -26,4 +26,6 @@ def _accepts_all_of(earlier: Test, later: Test) -> bool:
         return False
     if isinstance(earlier, Exists):
         return True
+    if isinstance(earlier, OneOf) and isinstance(later, OneOf):
+        return later.words <= earlier.words
     return isinstance(later, OneOf) and all(earlier.accepts((value,)) for value in later.values)

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, ClassVar
 
 from pipeline.detection.conditions import Exists
@@ -83,12 +84,18 @@ class ByCount:
 
 def by_count(levels: Mapping[int, Severity]) -> ByCount:
     """Return the severity for counts, such as `{5: Severity.MEDIUM, 100: Severity.CRITICAL}`."""
-    if not levels:
-        raise ConfigurationError("by_count(…) takes at least one level")
+    if not isinstance(levels, Mapping) or not levels:
+        raise ConfigurationError("by_count(…) takes a mapping such as {5: Severity.MEDIUM, 100: Severity.CRITICAL}")
     for count, severity in levels.items():
         if isinstance(count, bool) or not isinstance(count, int) or not isinstance(severity, Severity):
             raise ConfigurationError(f"by_count: {count!r}: {severity!r} must be a whole number and a Severity")
-    return ByCount(tuple(sorted(levels.items())))
+    rising = sorted(levels.items())
+    for (count, severity), (more, higher) in pairwise(rising):
+        if higher.rank < severity.rank:
+            raise ConfigurationError(
+                f"by_count: {more}: {higher} is below {count}: {severity}; let it rise with the count"
+            )
+    return ByCount(tuple(rising))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,8 +152,11 @@ class Kind(ABC):
             raise wrong("inhibits", self.inhibits, "give a tuple of detections' ids")
         duration("suppress_for", self.suppress_for, zero=True)
         for name, examples in (("fires", self.fires), ("quiet", self.quiet)):
-            if not isinstance(examples, list | tuple) or not all(isinstance(example, Example) for example in examples):
+            if not isinstance(examples, list | tuple):
                 raise wrong(name, type(examples).__name__, "give a list of examples such as [burst(5)]")
+            for number, example in enumerate(examples):
+                if not isinstance(example, Example):
+                    raise wrong(f"{name}[{number}]", example, "make it with event({…}), burst(5), late(…) or until(…)")
         compile_where(self.where)
 
     @cached_property

@@ -14,7 +14,8 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -22,6 +23,7 @@ from types import CodeType, ModuleType
 import orjson
 
 import pipeline
+from pipeline import detection as detection_language
 from pipeline.detection.detection import Detection
 from pipeline.detection.kind import Kind
 from pipeline.engine.mappings import fields_of
@@ -64,6 +66,21 @@ def folders(own: Path | None) -> tuple[Path, ...]:
     if not own.is_dir():
         raise ConfigurationError(f"SIEMLITE_DETECTIONS is {own}, which is not a folder; make it or unset the variable")
     return (BUILT_IN, own)
+
+
+def not_loaded(folder: Path) -> Iterator[str]:
+    """Yield what lies in `folder` and looks like detections, but is not loaded, and why."""
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith((".", "__")):
+            continue
+        if path.is_dir():
+            files = sum(1 for _ in path.rglob("*.py"))
+            if files:
+                yield f"{path} is a folder, of which no file is loaded ({files} *.py); move them to {folder} itself"
+        elif path.suffix == ".py" and path.name.startswith("_"):
+            yield f"{path} begins with an underscore and is not loaded"
+        elif path.suffix.lower() in (".py", ".yml", ".yaml", ".toml") and path.suffix != ".py":
+            yield f"{path} is not loaded; a detection is a file that ends in .py"
 
 
 def load_detections(where: Sequence[Path]) -> Loaded:
@@ -110,12 +127,16 @@ def load_detection(path: Path) -> Detection | None:
         return None
     if not isinstance(kind, Kind):
         raise ConfigurationError(
-            f"{path}: `detection` is a {type(kind).__name__}; make it a kind from pipeline.detection, such as Threshold"
+            f"{path}: `detection` is {_called(kind)}; make it a kind from pipeline.detection, such as Threshold"
         )
     _check_queries(path, kind)
     _check_fields(path, kind)
     title, guide = _words(path, module.__doc__)
     return Detection(path.stem, title, guide, path, kind)
+
+
+def _called(value: object) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
 
 
 def _check_queries(path: Path, kind: Kind) -> None:
@@ -201,7 +222,7 @@ def _plain(error: TypeError) -> str:
     text = " ".join(str(error).split())
     unexpected = re.fullmatch(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'.*", text)
     if unexpected:
-        return f"{unexpected[1]} has no field {unexpected[2]!r}; correct or remove it"
+        return f"{unexpected[1]} has no field {unexpected[2]!r}; {_meant(unexpected[1], unexpected[2])}"
     missing = re.fullmatch(r"(\w+)\.__init__\(\) missing \d+ required keyword-only arguments?: (.*)", text)
     if missing:
         return f"{missing[1]} needs {missing[2]}; add it"
@@ -209,6 +230,19 @@ def _plain(error: TypeError) -> str:
     if positional:
         return f"{positional[1]} takes named fields only, such as at_least=5"
     return text
+
+
+def _meant(kind: str, name: str) -> str:
+    """Return what an author can do about a field that `kind` does not have."""
+    found = getattr(detection_language, kind, None)
+    if not (isinstance(found, type) and is_dataclass(found)):
+        return "correct or remove it"
+    common = {field.name for field in fields(Kind)}
+    own = [field.name for field in fields(found) if field.name not in common]
+    near = get_close_matches(name, [*own, *common], n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"beside those of all kinds it has {', '.join(own) or 'none'}"
 
 
 def _words(path: Path, docstring: str | None) -> tuple[str, str]:

@@ -88,6 +88,8 @@ class Custom(Kind):
             raise wrong("judge", self.judge, "give a function that takes a Window and answers true or false")
         if inspect.iscoroutinefunction(self.judge):
             raise wrong("judge", self.judge, "make it a plain function: what an async one returns is always true")
+        if inspect.isgeneratorfunction(self.judge):
+            raise wrong("judge", self.judge, "let it return what it says: what one that yields returns is always true")
         if not _takes_one(self.judge):
             raise wrong("judge", self.judge, "let it take one argument, the Window")
         if isinstance(self.fields, str):

@@ -72,6 +72,8 @@ def test_a_wrong_burst_is_refused() -> None:
         (lambda: event(at="5"), r"event\(…, at\) is '5'; give a duration"),  # type: ignore[arg-type]
         (lambda: event(["x"]), r"event\(…, fields\) is \['x'\]; give a mapping"),  # type: ignore[arg-type]
         (lambda: burst(2, every=1.5), r"burst\(…, every\) is 1.5"),  # type: ignore[arg-type]
+        (lambda: event(at=-5), r"event\(…, at\) is -5; give a duration"),
+        (lambda: burst(2, vary=["user.id"]), r"burst\(…, vary\) is \['user.id'\]; give a field name"),  # type: ignore[arg-type]
         (lambda: until(None), r"until\(…\) is None"),  # type: ignore[arg-type]
         (lambda: late(5), r"late\(5\): give an example"),  # type: ignore[arg-type]
         (lambda: minutes("5"), r"minutes\('5'\): give a number"),  # type: ignore[arg-type]

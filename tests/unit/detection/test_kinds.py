@@ -1,5 +1,6 @@
 """The kinds: their boundaries by example, and how a wrong definition is refused."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -42,6 +43,10 @@ from pipeline.detection.where import Where
 from pipeline.errors import ConfigurationError
 
 LOW, HIGH = Severity.LOW, Severity.HIGH
+
+
+def yields(_: Window) -> Iterator[bool]:
+    yield True
 
 
 def rows(*times: int) -> list[Row]:
@@ -111,6 +116,14 @@ def test_a_stage_whose_events_all_belong_to_an_earlier_one_is_refused(wheres: tu
 )
 def test_a_stage_that_some_events_reach_is_taken(wheres: tuple[Where, ...]) -> None:
     Stages(severity=HIGH, stages=tuple(stage(where) for where in wheres), within=10)
+
+
+def test_a_severity_by_count_rises_with_it() -> None:
+    with pytest.raises(ConfigurationError, match="by_count: 10: low is below 5: high; let it rise"):
+        by_count({5: HIGH, 10: LOW})
+    pairs: Any = [(5, HIGH)]
+    with pytest.raises(ConfigurationError, match=r"by_count\(…\) takes a mapping such as"):
+        by_count(pairs)
 
 
 def test_a_share_at_events_of_which_it_looks_at_none_is_refused() -> None:
@@ -204,6 +217,8 @@ def test_a_group_that_has_too_little_is_no_suspect() -> None:
         (Threshold, {"at_least": 5, "within": 1, "group_by": ("a", "a")}, "name each field once"),
         (Threshold, {"at_least": 5, "within": 1, "suppress_for": -1}, "suppress_for is -1"),
         (Threshold, {"at_least": 5, "within": 1, "fires": burst(5)}, "give a list of examples such as [burst(5)]"),
+        (Threshold, {"at_least": 5, "within": 1, "quiet": [burst(5), 5]}, "quiet[1] is 5; make it with event({…})"),
+        (Custom, {"judge": yields}, "let it return what it says"),
         (Threshold, {"at_least": 5, "within": 1, "where": {"a": None}}, "where['a']: None selects nothing"),
         (DistinctCount, {"at_least": 1, "within": 1, "field": "u"}, "at_least is 1; give a whole number of at least 2"),
         (DistinctCount, {"at_least": 2, "within": 1, "field": "u", "group_by": "u"}, "count a field that is not in"),

@@ -152,9 +152,11 @@ def test_a_wrong_where_names_the_field_and_the_repair(wrong: Any, words: str) ->
 
 def test_wrong_tests_say_how_they_are_written() -> None:
     number: Any = "5"
+    no_text: Any = 10
     for make, words in (
         (lambda: cidr("10.0.0.1/8"), "has host bits set"),
         (cidr, "takes one or more networks"),
+        (lambda: cidr(no_text), "cidr(10) is no text"),
         (lambda: prefix(""), "texts that are not empty"),
         (contains, "contains(…) takes one or more texts"),
         (lambda: phrase("failed", "…"), "phrase('…') holds no word"),

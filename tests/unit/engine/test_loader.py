@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.detection import Detection
 from pipeline.engine import loader
-from pipeline.engine.loader import BUILT_IN, changes, folders, load_detection, load_detections
+from pipeline.engine.loader import BUILT_IN, changes, folders, load_detection, load_detections, not_loaded
 from pipeline.errors import ConfigurationError
 
 GOOD = '''"""A title.
@@ -67,12 +67,20 @@ def test_a_file_is_a_detection_with_its_stem_for_an_id_and_its_docstring_for_a_g
         ('"""T."""\nraise SystemExit(3)', "broken.py:2: SystemExit: 3"),
         ('"""T."""', "broken.py: has no `detection`; add `detection = Threshold(…)`"),
         ('"""T."""\ndetection = 5', "broken.py: `detection` is a int; make it a kind"),
+        (
+            '"""T."""\nfrom pipeline.detection import Match as detection',
+            "is the class Match; make it a kind",
+        ),
+        (
+            GOOD.replace("at_least=5", "limit=5"),
+            "Threshold has no field 'limit'; beside those of all kinds it has at_least, within",
+        ),
         (GOOD.replace('"""A title.\n\nTriage: look.\n"""', ""), "broken.py: has no docstring"),
         (GOOD.replace("A title", "A \x07title"), "broken.py: the docstring has characters that cannot be printed"),
         (GOOD.replace("at_least=5", "at_least=0"), "broken.py:7: at_least is 0; give a whole number of at least 1"),
         (
             GOOD.replace("at_least=5", "atleast=5"),
-            "broken.py:7: Threshold has no field 'atleast'; correct or remove it",
+            "broken.py:7: Threshold has no field 'atleast'; did you mean 'at_least'?",
         ),
         (GOOD.replace("at_least=5, ", ""), "broken.py:7: Threshold needs 'at_least'; add it"),
         (OWN_CLAUSE.replace("FIELDS", '[["a"]]'), "broken.py: where: it does not say which fields it looks at: TypeE"),
@@ -107,6 +115,21 @@ def test_a_wrong_file_is_named_with_its_line_and_repair_and_the_others_load(
     (failure,) = loaded.failures
     assert words in str(failure)
     assert "\n" not in str(failure)
+
+
+def test_what_looks_like_a_detection_and_is_not_loaded_is_named(tmp_path: Path) -> None:
+    for name in ("good.py", "_draft.py", "RULE.PY", "rule.yml", "notes.txt"):
+        write(tmp_path, name, GOOD)
+    for folder in ("linux", "__pycache__", "empty"):
+        (tmp_path / folder).mkdir()
+    write(tmp_path / "linux", "one.py", GOOD)
+    write(tmp_path / "__pycache__", "two.py", GOOD)
+    assert list(not_loaded(tmp_path)) == [
+        f"{tmp_path}/RULE.PY is not loaded; a detection is a file that ends in .py",
+        f"{tmp_path}/_draft.py begins with an underscore and is not loaded",
+        f"{tmp_path}/linux is a folder, of which no file is loaded (1 *.py); move them to {tmp_path} itself",
+        f"{tmp_path}/rule.yml is not loaded; a detection is a file that ends in .py",
+    ]
 
 
 def test_a_file_of_a_later_folder_takes_the_place_of_one_before_and_a_broken_one_does_not(tmp_path: Path) -> None:
