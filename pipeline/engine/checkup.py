@@ -104,17 +104,16 @@ def _metadata(client: Elasticsearch, names: Sequence[str], unmapped: set[str]) -
 
 
 def _wrong(detection: Detection, types: Mapping[str, set[str]], metadata: frozenset[str]) -> Iterator[Doubt]:
+    """Yield what the types of the fields tell against a detection; `metadata` are fields that are no more than that."""
     kind = detection.kind
-    for name in fields_of(detection.kind):
+    for name in fields_of(kind):
         if not types.get(name) and not name.startswith((*_DYNAMIC, _FLATTENED)):
             yield Doubt(detection.id, "wrong", _unmapped(name, there=name in metadata))
     for name in (*kind.group, *kind.columns):
         unfit = types.get(name, set()) - _GROUPABLE - ({"geo_point"} if name in kind.columns else set())
         if unfit:
-            what = " and ".join(sorted(unfit))
-            yield Doubt(
-                detection.id, "wrong", f"the field {name} is {what} and cannot be grouped by; use a keyword field"
-            )
+            text = f"the field {name} is {' and '.join(sorted(unfit))} and cannot be grouped by; use a keyword field"
+            yield Doubt(detection.id, "wrong", text)
     for name in kind.numbers:
         if name.startswith(_FLATTENED):
             what = "is metadata, which is text; name it in SIEMLITE_MEASURE and use siemlite.number.…"
@@ -122,17 +121,20 @@ def _wrong(detection: Detection, types: Mapping[str, set[str]], metadata: frozen
         elif types.get(name) and not types[name] & _NUMBERS:
             yield Doubt(detection.id, "wrong", f"the field {name} is no number and cannot be measured")
     for name, test, _ in (found for clause in (kind.clause, *kind.streams) for found in _tests(clause)):
-        found = types.get(name, set())
-        if isinstance(test, OneOf | Prefix | Contains) and found == {"text"}:
-            yield _of_text(detection, name, [str(value) for value in test.values])
-        if isinstance(test, Phrase) and found and "text" not in found:
-            yield Doubt(
-                detection.id, "wrong", f"phrase(…) needs a text and {name} is none; use contains(…), or a value"
-            )
-        if isinstance(test, Cidr) and found and "ip" not in found:
-            yield Doubt(detection.id, "wrong", f"cidr(…) needs an ip field and {name} is none; use source.ip")
-        if isinstance(test, Range) and found and not found & _NUMBERS:
-            yield Doubt(detection.id, "wrong", f"a range needs a number and {name} is none")
+        if types.get(name):
+            yield from (Doubt(detection.id, verdict, text) for verdict, text in _unfit(name, test, types[name]))
+
+
+def _unfit(name: str, test: Test, found: set[str]) -> Iterator[tuple[Literal["wrong", "note"], str]]:
+    """Yield what is to be said of a condition on a field whose types in the indices are `found`."""
+    if isinstance(test, OneOf | Prefix | Contains) and found == {"text"}:
+        yield "note", _of_text(name, [str(value) for value in test.values])
+    if isinstance(test, Phrase) and "text" not in found:
+        yield "wrong", f"phrase(…) needs a text and {name} is none; use contains(…), or a value"
+    if isinstance(test, Cidr) and "ip" not in found:
+        yield "wrong", f"cidr(…) needs an ip field and {name} is none; use source.ip"
+    if isinstance(test, Range) and not found & _NUMBERS:
+        yield "wrong", f"a range needs a number and {name} is none"
 
 
 def _unmapped(name: str, *, there: bool) -> str:
@@ -144,13 +146,11 @@ def _unmapped(name: str, *, there: bool) -> str:
     )
 
 
-def _of_text(detection: Detection, name: str, values: Sequence[str]) -> Doubt:
-    """Return the doubt about values that are compared with the words of a text, which are in lower case."""
+def _of_text(name: str, values: Sequence[str]) -> str:
+    """Return what becomes of values that are compared with a text; how that is cut into words, only its index knows."""
+    text = f"the field {name} is text and is compared word by word, in lower case"
     never = [value for value in values if any(letter.isspace() or letter.isupper() for letter in value)]
-    if never:
-        text = f"the field {name} is text, and none of its words can be {never[0]!r}; use phrase(…)"
-        return Doubt(detection.id, "wrong", text)
-    return Doubt(detection.id, "note", f"the field {name} is text and is compared word by word, in lower case")
+    return f"{text}, so that {never[0]!r} fits nothing; use phrase(…)" if never else text
 
 
 def _tests(clause: Clause, *, wanted: bool = True) -> Iterator[tuple[str, Test, bool]]:
