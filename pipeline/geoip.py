@@ -8,14 +8,15 @@ any moment, because what is looked at is a copy of it that has no name.
 import logging
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import maxminddb
 
+from pipeline import threads
 from pipeline.clock import Clock
 
 LOOK_SECONDS = 10.0
@@ -103,7 +104,8 @@ class GeoIp:
         """Return what the files know of an IP address, or None."""
         if self.clock.monotonic() >= self._look_at:
             self._look_at = self.clock.monotonic() + LOOK_SECONDS
-            threading.Thread(target=self._renew, name="geoip", daemon=True).start()
+            with suppress(RuntimeError):  # The interpreter ends and starts no more threads.
+                threads.start(self._renew)
         known = self._known
         try:
             return known[address]

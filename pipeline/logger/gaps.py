@@ -4,12 +4,12 @@ Invariants: every shed event is counted once, by service and level, until an eve
 durable; counting takes no disk and may interrupt itself (a signal handler).
 """
 
-import threading
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.events.catalogue import EventType
 from pipeline.events.values import instant_text
+from pipeline.threads import RLock
 
 LOG_GAP = EventType("LOG_GAP", "error", type=("error",))
 """Events were shed; `siemlite.number.shed_info`, `shed_warn` and `shed_error` say how many of each level."""
@@ -52,8 +52,10 @@ class Gap:
 class GapLedger:
     """The gaps not yet stated, by service."""
 
+    __slots__ = ("_gaps", "_lock", "changes")  # As in `Handover`.
+
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._gaps: dict[str, Gap] = {}
         self.changes = 0
 

@@ -5,14 +5,13 @@ handler may interrupt any of it and call it again, so the only lock is re-entran
 instructions; what is waiting is bounded in bytes, and the last of the bound is kept for the graver events.
 """
 
-import threading
 from collections import deque
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from pipeline.events.encoded import Encoded
 from pipeline.logger.encoding import Snapshot, TwoSteps
+from pipeline.threads import TIMEOUT_MAX, Empty, Lock, RLock, SimpleQueue
 
 RANKS = {"warn": 1, "error": 2, "critical": 2, "fatal": 2, "alert": 2, "emergency": 2, "emerg": 2, "panic": 2}
 """How grave a level is: 2 is shed last; every level not named here has 0 and is shed first."""
@@ -28,7 +27,7 @@ class Ticket:
 
     def __init__(self, *, stop: bool = False) -> None:
         """Make an unresolved ticket; `stop` asks the writer to end behind it."""
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._lock.acquire()
         self._resolved = False
         self.error: Exception | None = None
@@ -51,7 +50,7 @@ class Ticket:
 
     def wait(self, seconds: float) -> bool:
         """Return whether the ticket was resolved within `seconds`."""
-        if not self._lock.acquire(timeout=min(max(0.0, seconds), threading.TIMEOUT_MAX)):
+        if not self._lock.acquire(timeout=min(max(0.0, seconds), TIMEOUT_MAX)):
             return False
         self._lock.release()
         return True
@@ -102,13 +101,16 @@ class Taken:
 class Handover:
     """A queue of at most `max_bytes` of events, many callers to one writer."""
 
+    # No dictionary of attributes: eventlet looks through those for locks to put its own in their place.
+    __slots__ = ("_bell", "_durable", "_held", "_limits", "_lock", "_queue")
+
     def __init__(self, max_bytes: int) -> None:
         self._limits = tuple(int(max_bytes * share) for share in _SHARES)
         self._queue: SimpleQueue[Item | Ticket | None] = SimpleQueue()
         self._durable: deque[Ticket] = deque()
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._held = 0
-        self._bell = threading.Lock()
+        self._bell = Lock()
         self._bell.acquire()
 
     def offer(self, item: Item) -> bool:

@@ -5,14 +5,13 @@ at most `GROUP_EVENTS` gathered for at most `GROUP_SECONDS`; a group whose commi
 is tried again; the thread ends only when it is told to, with everything committed or told to be lost.
 """
 
-import _thread
 import os
 import random
 import secrets
-import threading
 from collections.abc import Callable
 from itertools import count, groupby
 
+from pipeline import threads
 from pipeline.clock import Clock
 from pipeline.events.identity import WRITER_BYTES, WriterIdentity
 from pipeline.logger.committer import FAILURES, Committer, not_durable
@@ -51,7 +50,7 @@ class Line:
         self.ledger = ledger
         self.pid = os.getpid()
         self.give_up_at: float | None = None
-        self.quiet = threading.Lock()
+        self.quiet = threads.Lock()
         """Held while files are written, so that a fork never happens in the middle of it."""
         self._committer = committer
         self._echo = echo
@@ -87,8 +86,7 @@ class Line:
             return  # Another thread was quicker.
         try:
             self._starting()
-            # Not threading.Thread: its locks are not re-entrant, and a signal handler may be the first to log.
-            _thread.start_new_thread(self._run, ())
+            threads.start(self._run)
         except RuntimeError as error:
             self._start_tokens.append(token)
             if self.give_up_at is not None:  # The interpreter ends and starts no more threads.

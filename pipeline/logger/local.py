@@ -8,12 +8,12 @@ Invariants: a line is written whole or not at all; while one process writes or r
 import fcntl
 import os
 import stat
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from pipeline.clock import Clock
+from pipeline.threads import Lock
 
 _LOCK_SECONDS = 10.0
 _LOCK_STEP_SECONDS = 0.001
@@ -28,7 +28,8 @@ class RotatingFile:
         self._backups = backups
         self._clock = clock
         self._file: int | None = None
-        self._never = threading.Event()
+        self._never = Lock()
+        self._never.acquire()
 
     def write(self, lines: Sequence[bytes]) -> None:
         """Append `lines`, each ending with a newline.
@@ -121,7 +122,7 @@ class RotatingFile:
             except BlockingIOError:
                 if self._clock.monotonic() > until:
                     raise
-                self._clock.wait(self._never, _LOCK_STEP_SECONDS)
+                self._never.acquire(timeout=_LOCK_STEP_SECONDS)
             else:
                 return
 

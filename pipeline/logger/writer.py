@@ -5,14 +5,15 @@ touches, closes or writes again what was the parent's; at the interpreter's end 
 committed, and what is logged still later is committed before the call returns.
 """
 
-import _thread
 import atexit
 import importlib
 import os
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
+from pipeline import threads
 from pipeline.clock import Clock
 from pipeline.logger.committer import Committer, not_durable
 from pipeline.logger.echo import Echo
@@ -172,7 +173,7 @@ class Writer:
             signals.worker_process_shutdown.connect(self._end_of_celery_child, weak=False)
         if self._settings.siemlite_ship_in_process and not self._sending:
             self._sending = True
-            _thread.start_new_thread(_send_in_process, (self._settings,))
+            threads.start_as_now(partial(_send_in_process, self._settings))
 
 
 _SHARED = tuple(

@@ -12,27 +12,29 @@ import weakref
 from types import TracebackType
 from typing import Protocol
 
+from pipeline.threads import Lock
+
 _FORK_SECONDS = 5.0
 
 
 class Guarded(Protocol):
     """What is used under its `mutex` alone."""
 
-    mutex: threading.Lock
+    mutex: Lock
 
 
 class ForkLock:
     """A lock that a fork's child replaces, whoever held it in the parent."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = Lock()
 
     def __enter__(self) -> None:
         self.lock.acquire()
 
     def renew(self) -> None:
         """Be free; for a fork's child, in which whoever held it does not exist."""
-        self.lock = threading.Lock()
+        self.lock = Lock()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -54,7 +56,7 @@ def guard(used: Guarded) -> None:
 
 
 def _take_all() -> None:
-    taken: list[threading.Lock] = []
+    taken: list[Lock] = []
     _taken.locks = taken
     if not opening.lock.acquire(timeout=_FORK_SECONDS):
         return  # Somebody waits for a disk within SQLite: a fork that waits with him would serve nobody.

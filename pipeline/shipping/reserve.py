@@ -7,8 +7,9 @@ given up nothing else may use its room, so that it is for settling alone, of one
 
 import errno
 import os
-import threading
 from pathlib import Path
+
+from pipeline.threads import Lock
 
 RESERVE_BYTES = 32 * 1024 * 1024
 """Room to bring a write-ahead log (16 MB, and a transaction) into its database, and for the one that follows."""
@@ -22,7 +23,7 @@ class Reserve:
     def __init__(self, path: Path, size: int = RESERVE_BYTES) -> None:
         self.path = path
         self.size = size
-        self.turn = threading.Lock()
+        self.turn = Lock()
         """Held by who uses the room that was given up."""
 
     def take(self) -> bool:

@@ -20,7 +20,6 @@ Invariants:
 
 import os
 import sqlite3
-import threading
 import weakref
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -32,6 +31,7 @@ from pipeline.errors import RetryableError
 from pipeline.shipping.database import connect, damage_told
 from pipeline.shipping.forks import guard, opening
 from pipeline.shipping.reserve import Reserve
+from pipeline.threads import Lock
 
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
 _VACUUM_PAGES = 256
@@ -86,7 +86,7 @@ class Spool:
         self.path = path
         self.max_bytes = max_bytes
         self._reserve = reserve
-        self.mutex = threading.Lock()
+        self.mutex = Lock()
         """Held within SQLite."""
         self._turn = _turn_for(path)
         self._closed = False
@@ -277,20 +277,20 @@ class Spool:
             raise RetryableError(f"spool {self.path}: {error}") from error
 
 
-_turns: "weakref.WeakValueDictionary[Path, threading.Lock]" = weakref.WeakValueDictionary()
-_turns_lock = threading.Lock()
+_turns: "weakref.WeakValueDictionary[Path, Lock]" = weakref.WeakValueDictionary()
+_turns_lock = Lock()
 
 
-def _turn_for(path: Path) -> threading.Lock:
+def _turn_for(path: Path) -> Lock:
     """Return the lock that this process's writers to the database at `path` share."""
     with _turns_lock:
-        return _turns.setdefault(path.absolute(), threading.Lock())
+        return _turns.setdefault(path.absolute(), Lock())
 
 
 def _forget_turns() -> None:
     """A fork's child must not wait for threads that only its parent has."""
     global _turns, _turns_lock
-    _turns, _turns_lock = weakref.WeakValueDictionary(), threading.Lock()
+    _turns, _turns_lock = weakref.WeakValueDictionary(), Lock()
 
 
 os.register_at_fork(after_in_child=_forget_turns)

@@ -1,6 +1,5 @@
 """When events become durable, and what threads and a failing disk change about it: nothing."""
 
-import _thread
 import logging
 import sys
 import threading
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pipeline import threads
 from pipeline.errors import RetryableError
 from pipeline.events.catalogue import SecurityEvent
 from pipeline.logger.security import SecurityLogger
@@ -216,7 +216,7 @@ def test_events_wait_while_no_thread_can_be_started_and_are_written_when_one_can
         raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patch:
-        patch.setattr(_thread, "start_new_thread", refuse)
+        patch.setattr(threads, "start", refuse)
         for n in range(3):
             security.log(SecurityEvent.LOGOUT, n=n)
     assert [record.levelno for record in caplog.records] == [logging.ERROR]

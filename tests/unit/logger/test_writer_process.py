@@ -75,10 +75,10 @@ def test_a_first_event_at_the_interpreters_end_is_kept(tmp_path: Path) -> None:
         from pipeline import SecurityEvent, SecurityLogger
         security = SecurityLogger("a")
         atexit.register(lambda: security.log(SecurityEvent.LOGOUT, n=1))
-        import _thread
+        from pipeline import threads
         def refuse(*arguments):
             raise RuntimeError("can't create new thread at interpreter shutdown")
-        atexit.register(lambda: setattr(_thread, "start_new_thread", refuse))
+        atexit.register(lambda: setattr(threads, "start", refuse))
         """,
     )
     assert result.returncode == 0, result.stderr
