@@ -4,7 +4,10 @@ Invariant: a body is one line that begins with `INGESTED`, so that `event.ingest
 chunk without decoding it; the shape of a document lets nobody else write that field.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import orjson
 
 from pipeline.events import values
 
@@ -25,6 +28,11 @@ class Encoded(NamedTuple):
     def lines(self) -> bytes:
         """Return the action and the body as two lines."""
         return f'{{"create":{{"_index":"{self.target}","_id":"{self.event_id}"}}}}\n'.encode() + self.body + b"\n"
+
+
+def body_of(document: Mapping[str, Any]) -> bytes:
+    """Return the body of `document`, a shaped one or a skeleton."""
+    return INGESTED + orjson.dumps(document)[1:]
 
 
 def index_of(instant: values.Instant) -> str:

@@ -4,23 +4,20 @@ Invariants: nothing that has not been redacted leaves this module; an event that
 leaves it as a skeleton, never as an exception and never not at all.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
-
-import orjson
+from typing import NamedTuple
 
 from pipeline.events import values
+from pipeline.events.closer_look import closer_look, suspects
 from pipeline.events.document import Shaper
-from pipeline.events.encoded import INGESTED, Encoded, index_of
+from pipeline.events.encoded import Encoded, body_of, index_of
 from pipeline.events.mark import DrillMarker
 from pipeline.events.quick import QuickShaper
 from pipeline.events.redaction import Redactor
-from pipeline.events.skeleton import skeleton
+from pipeline.events.skeleton import plain_code, skeleton
 
 _UNKNOWN_LEVEL = "warn"
-_CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 
 class Draft(NamedTuple):
@@ -52,8 +49,8 @@ class Encoder:
     def encode(self, drafts: Sequence[Draft], received_ms: int, *, live: bool) -> list[Encoded]:
         """Return `drafts` encoded, in their order; `live` as in `Shaper.shape`."""
         encoded = [self._encoded(draft, received_ms, live) for draft in drafts]
-        for position in self.redactor.suspects([event.body for event in encoded]):
-            encoded[position] = self._closer_look(encoded[position])
+        for position in suspects(self.redactor, encoded):
+            encoded[position] = closer_look(self.redactor, encoded[position])
         return encoded
 
     def _encoded(self, draft: Draft, received_ms: int, live: bool) -> Encoded:
@@ -68,38 +65,16 @@ class Encoder:
                 signature = self.marker.sign(index, draft.event_id, draft.drill, instant.ms)
                 mark = {"id": draft.drill, "signature": signature}
                 body["siemlite"] = {**body.get("siemlite", {}), **(draft.own or {}), "drill": mark}
-            return Encoded(index, draft.event_id, level, _line(body))
+            return Encoded(index, draft.event_id, level, body_of(body))
         except Exception as error:  # noqa: BLE001 - whatever an application hands over, its event still counts
             instant = values.instant_of(received_ms)
             kept = {"event": {"code": _code_of(draft.event)}}
             remains = skeleton(kept, draft.event_id, instant.text, f"shape: {type(error).__name__}")
-            return Encoded(index_of(instant), draft.event_id, _UNKNOWN_LEVEL, _line(remains))
-
-    def _closer_look(self, event: Encoded) -> Encoded:
-        body = orjson.loads(event.body)
-        del body["event.ingested"]
-        mark = body.get("siemlite", {}).get("drill")
-        try:
-            redacted = self.redactor.values(body)
-            # What siemlite itself writes is random enough to look like a token once in millions, and is no secret.
-            redacted["event"]["id"] = event.event_id
-            if mark is not None:
-                redacted["siemlite"]["drill"] = mark
-            line = _line(redacted)
-        except Exception as error:  # noqa: BLE001 - fails closed: what cannot be redacted is left out
-            safe = {"source": {"ip": body.get("source", {}).get("ip")}}
-            line = _line(skeleton(safe, event.event_id, body["@timestamp"], f"redact: {type(error).__name__}"))
-        return event._replace(body=line)
+            return Encoded(index_of(instant), draft.event_id, _UNKNOWN_LEVEL, body_of(remains))
 
 
 def _code_of(raw: Mapping[str, object]) -> str | None:
-    """Return the event's code, which detections count by, where it can be nothing else."""
     try:
-        code = raw["event"]
+        return plain_code(raw["event"])
     except Exception:  # noqa: BLE001 - a hostile mapping; the event then counts without a code
         return None
-    return code if type(code) is str and _CODE.fullmatch(code) else None
-
-
-def _line(body: Mapping[str, Any]) -> bytes:
-    return INGESTED + orjson.dumps(body)[1:]

@@ -4,6 +4,7 @@ Invariant: a skeleton holds only time, code, level, addresses, user and service 
 so that no index with siemlite's template can refuse it and nothing unredacted can hide in it.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,8 +22,14 @@ _KEPT = (
     ("user", "email"),
 )
 
+_CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _KEPT_WHOLE = "Elasticsearch refused this event; the dead letters have all of it."
 _LEFT_OUT = "This event could not be handled whole; what it held beside this is kept nowhere."
+
+
+def plain_code(value: object) -> str | None:
+    """Return `value`, unredacted, where it can be nothing but an event's code, which detections count by."""
+    return value if type(value) is str and _CODE.fullmatch(value) else None
 
 
 def skeleton(

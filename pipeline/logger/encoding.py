@@ -23,9 +23,10 @@ import orjson
 
 from pipeline.clock import SystemClock
 from pipeline.events import values
+from pipeline.events.closer_look import closer_look, suspects
 from pipeline.events.describe import level_of
 from pipeline.events.document import Shaper
-from pipeline.events.encoded import INGESTED, Encoded, index_of
+from pipeline.events.encoded import Encoded, body_of, index_of
 from pipeline.events.pseudonyms import Pseudonyms
 from pipeline.events.quick import SHORT_BYTES, QuickShaper
 from pipeline.events.redaction import Redactor
@@ -41,8 +42,6 @@ _POLITE_SHAPING = 16
 _AS_GIVEN = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 _CONTAINERS = frozenset({dict, list})
 _PLAIN_KINDS = frozenset({str, int, float, bool, dict, list})
-_HEAD = INGESTED + b'"@timestamp":"'
-_INSTANT_LENGTH = 24
 
 
 class Snapshot(NamedTuple):
@@ -81,7 +80,7 @@ class TwoSteps:
 
     def _shaped(self, raw: dict[str, Any], event_id: str, now_ms: int) -> Encoded:
         document = self._shaper.shape(self.redactor.keys(raw), event_id, now_ms, live=True)
-        return Encoded(index_of(document.instant), event_id, document.level, _dump(document.body))
+        return Encoded(index_of(document.instant), event_id, document.level, body_of(document.body))
 
     def remains(self, raw: Mapping[str, object], event_id: str, now_ms: int, error: Exception) -> Encoded:
         """Return a skeleton of the event `raw`, whose first step failed with `error`: that it happened, and when."""
@@ -93,7 +92,7 @@ class TwoSteps:
                 kept.setdefault(root, {})[leaf] = value.encode("ascii", "replace").decode("ascii")
         instant = values.instant_of(now_ms)
         body = skeleton(kept, event_id, instant.text, f"encode: {type(error).__name__}")
-        return Encoded(index_of(instant), event_id, kept.get("log", {}).get("level", "warn"), _dump(body))
+        return Encoded(index_of(instant), event_id, kept.get("log", {}).get("level", "warn"), body_of(body))
 
     def second(self, events: Sequence[Encoded | Snapshot], pause: Callable[[], None] | None = None) -> list[Encoded]:
         """Return `events` without secrets under sensitive names or in values; never raises.
@@ -105,12 +104,8 @@ class TwoSteps:
             found.append(self._opened(event) if type(event) is Snapshot else event)  # type: ignore[arg-type]
             if pause is not None and turn % _POLITE_SHAPING == 0:
                 pause()
-        try:
-            suspects: Sequence[int] = self.redactor.suspects([event.body for event in found])
-        except Exception:  # noqa: BLE001 - fails closed: all of them are looked at
-            suspects = range(len(found))
-        for turn, position in enumerate(suspects):
-            found[position] = self._closer_look(found[position])
+        for turn, position in enumerate(suspects(self.redactor, found)):
+            found[position] = closer_look(self.redactor, found[position])
             if pause is not None and turn % _POLITE == _POLITE - 1:
                 pause()
         return found
@@ -125,30 +120,13 @@ class TwoSteps:
                 document = self._quick.shape(raw, event_id, received_ms, live=True)
             if document is None:
                 return self._shaped(raw, event_id, received_ms)
-            return Encoded(index_of(document.instant), event_id, document.level, _dump(document.body))
+            return Encoded(index_of(document.instant), event_id, document.level, body_of(document.body))
         except Exception as error:  # noqa: BLE001 - fails closed, and the event still counts
             return self.remains(raw, event_id, received_ms, error)
 
     def both(self, raw: dict[str, Any], event_id: str, now_ms: int) -> Encoded:
         """Return the event `raw` ready to be written."""
         return self.second([self.first(raw, event_id, now_ms)])[0]
-
-    def _closer_look(self, event: Encoded) -> Encoded:
-        document: dict[str, Any] = {}
-        try:
-            document = orjson.loads(b"{" + event.body[len(INGESTED) :])
-            redacted = self.redactor.values(document)
-            redacted["event"]["id"] = event.event_id  # random enough to look like a token once in a long while
-            return event._replace(body=_dump(redacted))
-        except Exception as error:  # noqa: BLE001 - fails closed: what cannot be redacted is left out
-            safe = {
-                "event": {"code": document.get("event", {}).get("code")},
-                "source": {"ip": document.get("source", {}).get("ip")},
-            }
-            instant = event.body[len(_HEAD) : len(_HEAD) + _INSTANT_LENGTH].decode()
-            return event._replace(
-                body=_dump(skeleton(safe, event.event_id, instant, f"redact: {type(error).__name__}"))
-            )
 
 
 def _snapshot(raw: dict[str, Any], event_id: str, now_ms: int) -> Snapshot | None:
@@ -176,10 +154,6 @@ def _is_plain(tree: dict[str, Any] | list[Any]) -> bool:
     if not kinds <= _PLAIN_KINDS:
         return False
     return kinds.isdisjoint(_CONTAINERS) or all(_is_plain(item) for item in items if type(item) in _CONTAINERS)
-
-
-def _dump(document: dict[str, Any]) -> bytes:
-    return INGESTED + orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS)[1:]
 
 
 def locator(settings: Settings) -> "Callable[[str], Place | None] | None":

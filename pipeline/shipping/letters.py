@@ -16,7 +16,7 @@ import orjson
 from elastic_transport import TransportError
 from elasticsearch import ApiError, Elasticsearch
 
-from pipeline.events.encoded import INGESTED
+from pipeline.events.encoded import body_of
 from pipeline.events.skeleton import skeleton
 from pipeline.events.values import instant_text, shortened
 from pipeline.shipping.bulk import event_of
@@ -59,7 +59,7 @@ def buried(event: bytes, reason: str, now_ms: int) -> tuple[Letter, bytes]:
         return letter, b""
     remains = skeleton(document, event_id, str(document.get("@timestamp")), reason, whole_kept=True)
     action = event.partition(b"\n")[0]
-    return letter, b"%b\n%b\n" % (action, INGESTED + orjson.dumps(remains)[1:])
+    return letter, b"%b\n%b\n" % (action, body_of(remains))
 
 
 class DeadLetters:
