@@ -8,15 +8,13 @@ more marks than are examined, those beyond count as real.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from pipeline.detection.conditions import Query
 from pipeline.elastic.search import Search
 from pipeline.engine.protocol import VerifyMark
 from pipeline.engine.steps import Step, ask
+from pipeline.events.mark import MARK_FIELDS, SIGNATURE, drill_of, is_signed
 
-SIGNATURE = "siemlite.drill.signature"
-DRILL = "siemlite.drill.id"
 EXAMINED_MAX = 10_000
 _LISTED_MAX = 1_000
 
@@ -89,25 +87,15 @@ def read_marks(indices: Sequence[str], verify: VerifyMark) -> Step[Marks]:
         "seq_no_primary_term": True,
         "query": {"bool": {"filter": [{"exists": {"field": SIGNATURE}}]}},
         "sort": [{"@timestamp": {"order": "desc", "unmapped_type": "date"}}],
-        "docvalue_fields": [{"field": "@timestamp", "format": "epoch_millis"}, DRILL, SIGNATURE],
+        "docvalue_fields": list(MARK_FIELDS),
     }
     answer = yield from ask(Search.of(indices, body))
     valid: list[Mark] = []
     forged: list[Mark] = []
     for hit in answer["hits"]["hits"]:
-        found = hit.get("fields", {})
-        drill, signature, instant = (_only(found.get(name)) for name in (DRILL, SIGNATURE, "@timestamp"))
-        mark = Mark(hit["_index"], hit["_id"], int(hit["_seq_no"]), drill)
-        signed = bool(drill and signature and instant) and verify(
-            mark.index, mark.event_id, drill, int(instant), signature
-        )
-        (valid if signed else forged).append(mark)
+        mark = Mark(hit["_index"], hit["_id"], int(hit["_seq_no"]), drill_of(hit))
+        (valid if is_signed(hit, verify) else forged).append(mark)
     return Marks(tuple(valid), tuple(forged), answer["hits"]["total"]["value"] <= EXAMINED_MAX)
-
-
-def _only(values: Any) -> str:
-    """Return the one value of a field as text; nothing where it has none or several."""
-    return str(values[0]) if isinstance(values, list) and len(values) == 1 else ""
 
 
 def _these(marks: Iterable[Mark]) -> list[Query]:

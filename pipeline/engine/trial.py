@@ -29,11 +29,12 @@ from pipeline.engine.evaluation import Evaluated, evaluate
 from pipeline.engine.finding import Finding
 from pipeline.engine.indices import Indices, look, refresh
 from pipeline.engine.plan import plan
-from pipeline.engine.scope import DRILL, Scope
+from pipeline.engine.scope import Scope
 from pipeline.engine.steps import Step, run, unforeseen
 from pipeline.engine.ticking import Tick
 from pipeline.engine.view import View
 from pipeline.errors import SiemliteError
+from pipeline.events.mark import DRILL
 from pipeline.events.values import instant_text
 
 BASE_MS = 1_767_571_200_000

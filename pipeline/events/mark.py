@@ -7,7 +7,13 @@ the same event written elsewhere, does not verify, and such an event counts like
 import hashlib
 import hmac
 from base64 import urlsafe_b64encode
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+DRILL, SIGNATURE = "siemlite.drill.id", "siemlite.drill.signature"
+MARK_FIELDS = ({"field": "@timestamp", "format": "epoch_millis"}, {"field": DRILL}, {"field": SIGNATURE})
+"""What to ask Elasticsearch for, as `docvalue_fields`, to find out whether an event's mark is signed."""
 
 _PURPOSE = b"siemlite drill mark 1"
 
@@ -21,6 +27,23 @@ def concerns(drill_id: str, detection_id: str) -> bool:
     """Return whether a drill's events are for this detection: the one its id names, or any if it names none."""
     named = drill_id.partition(".")[2]
     return not named or named == detection_id
+
+
+def drill_of(hit: Mapping[str, Any]) -> str:
+    """Return the drill that a hit's mark names, whoever signed it; nothing where it names none or several."""
+    return _only(hit, DRILL)
+
+
+def is_signed(hit: Mapping[str, Any], verify: Callable[[str, str, str, int, str], bool]) -> bool:
+    """Return whether the mark of a hit with `MARK_FIELDS` is one, and `verify` (see `DrillMarker`) says it is ours."""
+    drill, signature, instant = (_only(hit, name) for name in (DRILL, SIGNATURE, "@timestamp"))
+    return bool(drill and signature and instant) and verify(hit["_index"], hit["_id"], drill, int(instant), signature)
+
+
+def _only(hit: Mapping[str, Any], name: str) -> str:
+    """Return the one value of a hit's field as text; nothing where it has none or several."""
+    found = hit.get("fields", {}).get(name)
+    return str(found[0]) if isinstance(found, list) and len(found) == 1 else ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -7,14 +7,9 @@ durable; counting takes no disk and may interrupt itself (a signal handler).
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.events.catalogue import EventType
-from pipeline.events.values import instant_text
+from pipeline.events.catalogue import LEVELS
+from pipeline.events.own import gap_event
 from pipeline.threads import RLock
-
-LOG_GAP = EventType("LOG_GAP", "error", type=("error",))
-"""Events were shed; `siemlite.number.shed_info`, `shed_warn` and `shed_error` say how many of each level."""
-
-_LEVELS = ("info", "warn", "error")
 
 
 @dataclass(slots=True)
@@ -33,20 +28,17 @@ class Gap:
 
     def raw(self, service: str) -> dict[str, Any]:
         """Return the event that states this gap, in the form that is redacted and shaped like any other."""
-        by_level = dict(zip(_LEVELS, self.counts, strict=True))
+        by_level = dict(zip(LEVELS, self.counts, strict=True))
         listed = ", ".join(f"{count} {level}" for level, count in by_level.items() if count)
-        return {
-            "event.code": LOG_GAP.code,
-            "event.action": LOG_GAP.action,
-            "event.type": list(LOG_GAP.type),
-            "log.level": LOG_GAP.level,
-            "service.name": service,
-            "message": f"{self.total} events were shed and are lost: {listed}",
-            "event.reason": ", ".join(sorted(self.reasons)),
-            "event.start": instant_text(self.first_ms),
-            "event.end": instant_text(self.last_ms),
-            "numbers": {"shed": self.total, **{f"shed_{level}": count for level, count in by_level.items()}},
-        }
+        return gap_event(
+            service,
+            self.total,
+            self.first_ms,
+            self.last_ms,
+            message=f"{self.total} events were shed and are lost: {listed}",
+            reason=", ".join(sorted(self.reasons)),
+            by_level=by_level,
+        )
 
 
 class GapLedger:

@@ -7,16 +7,16 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from pipeline.elastic.client import translated
+from pipeline.events.catalogue import LEVELS
 from pipeline.events.encoded import INDEX_PREFIX
-from pipeline.events.mark import DrillMarker
+from pipeline.events.mark import MARK_FIELDS, SIGNATURE, DrillMarker, is_signed
+from pipeline.events.own import LOG_GAP
 from pipeline.events.values import instant_text
 from pipeline.shipping.letters import INDEX
 
 GAPS_MS = 86_400_000
-_LEVELS = ("info", "warn", "error")
 _SECONDS = 3.0
 _MARKED_MAX = 1_000
-_DRILL, _SIGNATURE = "siemlite.drill.id", "siemlite.drill.signature"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Account:
 def account(client: Elasticsearch, now_ms: int, marker: DrillMarker) -> Account:
     """Ask `client`. Raises `SiemliteError`."""
     of_the_day: list[dict[str, Any]] = [
-        {"term": {"event.code": "LOG_GAP"}},
+        {"term": {"event.code": LOG_GAP.code}},
         {"range": {"@timestamp": {"gte": instant_text(now_ms - GAPS_MS)}}},
     ]
     asking = client.options(request_timeout=_SECONDS)
@@ -46,14 +46,10 @@ def account(client: Elasticsearch, now_ms: int, marker: DrillMarker) -> Account:
             index=f"{INDEX_PREFIX}*",
             size=_MARKED_MAX,
             source=False,
-            query={"bool": {"filter": [*of_the_day, {"exists": {"field": _SIGNATURE}}]}},
-            docvalue_fields=[
-                {"field": "@timestamp", "format": "epoch_millis"},
-                {"field": _DRILL},
-                {"field": _SIGNATURE},
-            ],
+            query={"bool": {"filter": [*of_the_day, {"exists": {"field": SIGNATURE}}]}},
+            docvalue_fields=list(MARK_FIELDS),
         )
-        played = [hit["_id"] for hit in marked["hits"]["hits"] if _is_signed(hit, marker)]
+        played = [hit["_id"] for hit in marked["hits"]["hits"] if is_signed(hit, marker.verify)]
         gaps = asking.search(
             index=f"{INDEX_PREFIX}*",
             size=0,
@@ -61,7 +57,7 @@ def account(client: Elasticsearch, now_ms: int, marker: DrillMarker) -> Account:
             query={"bool": {"filter": of_the_day, "must_not": [{"ids": {"values": played}}]}},
             aggs={
                 "shed": {"sum": {"field": "siemlite.number.shed"}},
-                **{level: {"sum": {"field": f"siemlite.number.shed_{level}"}} for level in _LEVELS},
+                **{level: {"sum": {"field": f"siemlite.number.shed_{level}"}} for level in LEVELS},
             },
         )
     sums = gaps.get("aggregations") or {}
@@ -69,16 +65,8 @@ def account(client: Elasticsearch, now_ms: int, marker: DrillMarker) -> Account:
         letters["count"],
         gaps["hits"]["total"]["value"],
         _whole(sums, "shed"),
-        {level: _whole(sums, level) for level in _LEVELS},
+        {level: _whole(sums, level) for level in LEVELS},
     )
-
-
-def _is_signed(hit: Mapping[str, Any], marker: DrillMarker) -> bool:
-    found = hit.get("fields", {})
-    instant, drill, signature = (found.get(name) or [""] for name in ("@timestamp", _DRILL, _SIGNATURE))
-    if not instant[0]:
-        return False
-    return marker.verify(hit["_index"], hit["_id"], str(drill[0]), int(instant[0]), str(signature[0]))
 
 
 def _whole(sums: Mapping[str, Mapping[str, float]], name: str) -> int:

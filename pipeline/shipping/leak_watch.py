@@ -20,12 +20,9 @@ from typing import Any
 
 from pipeline.clock import Clock
 from pipeline.errors import SiemliteError
-from pipeline.events.catalogue import EventType
 from pipeline.events.leaks import Leak, find_leaks
+from pipeline.events.own import LEAK_FOUND, own_event
 from pipeline.shipping.bulk import event_of
-
-LEAK_FOUND = EventType("LEAK_FOUND", "error", type=("error",))
-"""Something that reads like a secret was sent; `siemlite.data.leak` says of what kind, and where."""
 
 MOST_A_SECOND = 4.0
 SHARE = 0.01
@@ -159,13 +156,12 @@ class LeakWatch:
                 continue
             alarms.append(
                 {
-                    "event.code": LEAK_FOUND.code,
-                    "event.action": LEAK_FOUND.action,
-                    "event.type": list(LEAK_FOUND.type),
-                    "log.level": LEAK_FOUND.level,
-                    "service.name": service,
-                    "message": f"an event that was sent holds what reads like a secret ({leak.kind})",
-                    "event.reason": leak.kind,
+                    **own_event(
+                        LEAK_FOUND,
+                        service,
+                        f"an event that was sent holds what reads like a secret ({leak.kind})",
+                        leak.kind,
+                    ),
                     "leak": {
                         "kind": leak.kind,
                         "place": leak.path,

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 from pipeline.clock import Clock
 from pipeline.errors import ConfigurationError
+from pipeline.events.own import gap_event
 from pipeline.sources.connection import Connection
 from pipeline.sources.datagrams import Datagrams
 from pipeline.sources.formats.format import TOO_LONG, FormatOptions
@@ -91,6 +92,7 @@ class SyslogSource:
         self._swept_at = clock.monotonic()
         self._gap_at = clock.monotonic()
         self._reported = 0
+        self._whole_ms = clock.now_ms()
         self.refused = 0
         self.bytes_read = 0
         self.bytes_total = 0
@@ -294,26 +296,24 @@ class SyslogSource:
 
     def _gap_records(self) -> list[Record]:
         """Return an event that says what the kernel dropped since the last one, if anything."""
-        now = self._clock.monotonic()
+        now, now_ms = self._clock.monotonic(), self._clock.now_ms()
         lost = self.dropped - self._reported
+        if not lost:
+            self._whole_ms = now_ms
         if not lost or now - self._gap_at < _GAP_SECONDS:
             return []
         self._gap_at = now
         self._reported += lost
-        return [
-            Record(
-                {
-                    "event": "LOG_GAP",
-                    "level": "error",
-                    "timestamp": self._clock.now_ms(),
-                    "message": f"{lost} syslog datagrams came faster than they were read and are lost",
-                    "reason": "udp_buffer_full",
-                    "service": "siemlite",
-                    "numbers": {"shed": lost},
-                },
-                None,
-            )
-        ]
+        gap = gap_event(
+            "siemlite",
+            lost,
+            self._whole_ms,
+            now_ms,
+            message=f"{lost} syslog datagrams came faster than they were read and are lost",
+            reason="udp_buffer_full",
+        )
+        self._whole_ms = now_ms
+        return [Record(gap, None)]
 
 
 def _plain(address: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 import trustme
 
 from pipeline.errors import ConfigurationError
+from pipeline.logger.gaps import Gap
 from pipeline.sources import connection, syslog
 from pipeline.sources.formats.format import TOO_LONG, FormatOptions
 from pipeline.sources.framing import MESSAGE_MAX
@@ -250,13 +251,15 @@ def test_lost_datagrams_are_reported_as_a_gap(listeners: list[Listener]) -> None
         listener.clock.move(11)
         for _ in range(3):
             listener.step()
-        gap = next(event for event in listener.events if event.get("event") == "LOG_GAP")
+        gap = next(event for event in listener.events if event.get("event.code") == "LOG_GAP")
         assert gap["numbers"] == {"shed": 500 - received}
+        assert set(gap) == set(Gap().raw("shop")), "as the gap of an application"
+        assert str(gap["event.start"]) <= str(gap["event.end"])
         for _ in range(500):
             sock.sendto(b"<13>prog: " + b"x" * 1_000, listener.source.addresses[0])
         listener.stop.set()
         listener.events += [dict(record.event) for batch in listener.batches for record in batch.records]
-    gaps = [event["numbers"] for event in listener.events if event.get("event") == "LOG_GAP"]
+    gaps = [event["numbers"] for event in listener.events if event.get("event.code") == "LOG_GAP"]
     lost = [numbers["shed"] for numbers in gaps if isinstance(numbers, dict)]
     assert len(lost) == 2, "said at the end as well, though the last ones were said a moment ago"
 
