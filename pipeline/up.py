@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from pipeline.app.watching import App
 from pipeline.drill import canary
@@ -38,7 +39,7 @@ def run_everything(
         app.check_channels()
         if app.settings.elasticsearch_url is None:
             try:
-                running.enter_context(_embedded_node(app, stop))
+                running.enter_context(_embedded_node(app, stop, ended))
             except StartInterruptedError:
                 return
         if not app.await_server(stop):
@@ -62,29 +63,29 @@ def run_everything(
 
 
 @contextmanager
-def _embedded_node(app: App, stop: threading.Event) -> Iterator[None]:
-    node = start_node(app.settings, progress=app.notify, stop=stop)
+def _embedded_node(app: App, stop: threading.Event, ended: "_Ended") -> Iterator[None]:
+    """Keep the node running at the address that it has at first, which every part holds on to."""
+    node = start_node(app.settings, progress=app.notify, stop=stop, clock=app.clock)
     app.node_url = node.url
-    ended = threading.Event()
+    port = urlsplit(node.url).port
+    nodes = [node]
 
-    def watch() -> None:
-        while not app.clock.wait(ended, _WATCH_SECONDS):
+    def watch(watching: threading.Event) -> None:
+        while not app.clock.wait(watching, _WATCH_SECONDS):
             if stop.is_set() or node_url(app.settings.siemlite_home) is not None:
                 continue
             app.notify("the embedded node is gone; starting it again")
             try:
-                nodes.append(start_node(app.settings, progress=app.notify, stop=stop))
-            except SiemliteError as error:
+                nodes.append(start_node(app.settings, port=port, progress=app.notify, stop=stop, clock=app.clock))
+            except StartInterruptedError:
+                continue
+            except (SiemliteError, OSError) as error:
                 app.notify(f"the embedded node does not start: {error}; trying again")
 
-    nodes = [node]
-    watcher = threading.Thread(target=watch, name="node", daemon=True)
-    watcher.start()
     try:
-        yield
+        with _thread("embedded node", watch, ended):
+            yield
     finally:
-        ended.set()
-        watcher.join()
         for started in reversed(nodes):
             started.stop()
 

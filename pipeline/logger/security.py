@@ -53,7 +53,7 @@ class SecurityLogger:
         self._steps = TwoSteps(self.settings)
         self.redactor = self._steps.redactor
         self._writer = writer_for(self.settings, self.clock)
-        self._writer.use(id(self))
+        self._writer.use(self)
 
     def log(
         self,
@@ -132,9 +132,10 @@ class SecurityLogger:
     def close(self, timeout: float = _FLUSH_SECONDS) -> bool:
         """Flush, and as the last logger of this home in the process give the spool up; return as `flush`.
 
+        A logger that no longer exists does not count, whether it was closed or not.
         Called at the interpreter's end for you. A logger that is used again opens a new spool.
         """
-        return self._writer.leave(id(self), timeout)
+        return self._writer.leave(self, timeout)
 
     def _submit(self, raw: dict[str, Any], durable: bool) -> None:
         line = self._writer.line()

@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 import threading
+import weakref
 from functools import partial
 from pathlib import Path
 
@@ -44,7 +45,7 @@ class Writer:
         self._settings = settings
         self._steps = TwoSteps(settings)
         self._clock = clock
-        self._users: set[int] = set()
+        self._users: weakref.WeakSet[object] = weakref.WeakSet()
         self._inherited: list[Line] = []
         self._ending = False
         self._sending = False
@@ -98,11 +99,11 @@ class Writer:
             if not self._ending:
                 line.give_up_at = None
 
-    def use(self, user: int) -> None:
-        """Note that the logger `user` writes here."""
+    def use(self, user: object) -> None:
+        """Note that the logger `user` writes here, as long as it exists."""
         self._users.add(user)
 
-    def leave(self, user: int, seconds: float) -> bool:
+    def leave(self, user: object, seconds: float) -> bool:
         """Flush; the last logger to leave closes the spool. Return as `flush` does."""
         self._users.discard(user)
         return self.flush(seconds) if self._users else self.stop(seconds)

@@ -6,6 +6,7 @@ letter, however often it is written.
 """
 
 import fcntl
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from pipeline.shipping.home import private_folder
 
 INDEX = "security-dead-letters-v1"
 _FILE = "dead-letters.jsonl"
+_KEPT = frozenset({200, 201, 409})
+_log = logging.getLogger(__name__)
 _HEADERS = {"content-type": "application/x-ndjson", "accept": "application/json"}
 
 
@@ -68,6 +71,7 @@ class DeadLetters:
     def __init__(self, client: Elasticsearch, folder: Path) -> None:
         self._client = client
         self._folder = folder
+        self._said = ""
         self.kept = 0
 
     def keep(self, letters: Sequence[Letter]) -> None:
@@ -86,16 +90,23 @@ class DeadLetters:
             answer = self._client.perform_request(
                 "POST", "/_bulk?filter_path=items.*.status", headers=_HEADERS, body=b"\n".join(lines) + b"\n"
             )
-        except (ApiError, TransportError):
-            return list(letters)
+        except (ApiError, TransportError) as error:
+            return self._refused(letters, str(error))
         items = answer.body.get("items", []) if isinstance(answer.body, dict) else []
         if len(items) != len(letters):
-            return list(letters)
-        return [
-            letter
-            for letter, item in zip(letters, items, strict=True)
-            if item.get("create", {}).get("status") not in (200, 201, 409)
-        ]
+            return self._refused(letters, "the answer is not one to the request")
+        statuses = [item.get("create", {}).get("status") for item in items]
+        left = [letter for letter, status in zip(letters, statuses, strict=True) if status not in _KEPT]
+        return self._refused(left, f"status {', '.join(map(str, sorted({*statuses} - _KEPT, key=str)))}")
+
+    def _refused(self, letters: Sequence[Letter], reason: str) -> list[Letter]:
+        """Return `letters`, which go to the local file; say why, once for each reason that follows another."""
+        if not letters:
+            self._said = ""
+        elif reason != self._said:
+            self._said = reason
+            _log.warning("dead letters go to %s: %s does not take them: %s", self._folder / _FILE, INDEX, reason)
+        return list(letters)
 
     def _write(self, letters: Sequence[Letter]) -> None:
         _append(self._folder, [{"id": letter.event_id, **letter.body()} for letter in letters])

@@ -5,6 +5,7 @@ come and go; what Elasticsearch must be asked for is asked at most every `ASK_SE
 not answer.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from pipeline.shipping.spools import Spools
 from pipeline.shipping.survey import SpoolStatus, changes, survey
 
 ASK_SECONDS = 30.0
+_log = logging.getLogger(__name__)
 
 
 class ShippingMetrics(Collector):
@@ -36,6 +38,7 @@ class ShippingMetrics(Collector):
         self._clock = clock
         self._ask = ask
         self._asked_at: float | None = None
+        self._said = False
         self._account: Account | None = None
         self._mutex = threading.Lock()
         self._shippers: list[tuple[Shipper, LeakWatch]] = []
@@ -98,8 +101,12 @@ class ShippingMetrics(Collector):
             self._asked_at = now
             try:
                 self._account = self._ask()
-            except SiemliteError:
+                self._said = False
+            except SiemliteError as error:
                 self._account = None
+                if not self._said:
+                    self._said = True
+                    _log.warning("the numbers that Elasticsearch is asked for are left out: %s", error)
         if self._account is None:
             return
         yield _gauge("siemlite_dead_letters", "Dead letters in Elasticsearch, not replayed", self._account.letters)

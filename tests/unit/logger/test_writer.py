@@ -1,5 +1,6 @@
 """When events become durable, and what threads and a failing disk change about it: nothing."""
 
+import gc
 import logging
 import sys
 import threading
@@ -21,6 +22,7 @@ from tests.unit.logger.support import (
     broken,
     codes,
     numbers,
+    settings_for,
     spooled,
     until,
 )
@@ -47,6 +49,22 @@ def test_all_loggers_of_a_home_share_one_spool(make: Make, home: Path) -> None:
     assert one.flush()
     assert sorted(event["service"]["name"] for event in spooled(home)) == ["one", "other"]
     assert len(list((home / "spool").glob("*.db"))) == 1
+
+
+def test_a_logger_that_no_longer_exists_keeps_no_spool_from_being_given_up(home: Path) -> None:
+    def orphaned() -> bool:
+        (database,) = (home / "spool").glob("*.db")
+        return Spools(home / "spool", 2**30).orphaned(database)
+
+    forgotten: SecurityLogger | None = SecurityLogger("one", settings=settings_for(home))
+    assert forgotten is not None
+    forgotten = None
+    gc.collect()
+    other = SecurityLogger("other", settings=settings_for(home))
+    other.log(SecurityEvent.LOGOUT, durable=True)
+    assert not orphaned()
+    assert other.close()
+    assert orphaned()
 
 
 def test_loggers_of_one_home_that_want_different_things_are_told(make: Make, caplog: pytest.LogCaptureFixture) -> None:
