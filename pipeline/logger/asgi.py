@@ -6,11 +6,14 @@
 Invariants: messages pass unchanged and in order, and are never held back (streaming, websockets), but for the one
 that says that the application has ended, which waits until its last events are on disk: some servers end by a signal
 then, and no exit function runs; an exception is logged and raised again; a request is logged when the last of its
-response was handed over, whatever the application does after that; no framework is imported.
+response was handed over, whatever the application does after that; no framework is imported, and no loop is taken
+for asyncio's.
 """
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any, Unpack
 
 from pipeline.logger.notices import LOG
@@ -51,7 +54,8 @@ class SecurityASGIMiddleware:
             else:
                 await self._app(scope, receive, send)
         finally:
-            CURRENT.reset(token)
+            with suppress(ValueError):  # It is closed in another context than it began in, and that one has ended.
+                CURRENT.reset(token)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take part in the application's life, in its place where it does not, such as Django's."""
@@ -67,7 +71,7 @@ class SecurityASGIMiddleware:
             nonlocal answered
             answered = True
             if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
-                await asyncio.to_thread(self._security.flush)
+                await self._flush()
             await send(message)
 
         try:
@@ -82,7 +86,7 @@ class SecurityASGIMiddleware:
             await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await asyncio.to_thread(self._security.flush)
+        await self._flush()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,13 +111,19 @@ class SecurityASGIMiddleware:
 
         try:
             await self._app(scope, watched_receive, watched_send)
-        except asyncio.CancelledError as error:
-            exchange.finish(error, cancelled=True)
-            raise
         except BaseException as error:
-            exchange.finish(error, cancelled=gone)
+            exchange.finish(error, cancelled=gone or _is_called_off(error))
             raise
         exchange.finish(cancelled=gone or exchange.status is not None)
+
+    async def _flush(self) -> None:
+        """Wait until all that was logged is on disk."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            self._security.flush()  # Trio's loop, or no library's: it ends now, and this takes milliseconds.
+        else:
+            await asyncio.to_thread(self._security.flush)
 
     def _begin(self, scope: Scope) -> Exchange | None:
         if scope["type"] not in ("http", "websocket"):
@@ -136,3 +146,12 @@ class SecurityASGIMiddleware:
         except Exception as error:  # noqa: BLE001 - the request is served all the same
             LOG.error("a request cannot be logged: %s", type(error).__name__)
             return None
+
+
+def _is_called_off(error: BaseException) -> bool:
+    """Return whether the server ended the request, by whichever library's word for it, and nothing else failed."""
+    trio = sys.modules.get("trio")
+    words = (asyncio.CancelledError, GeneratorExit, *((trio.Cancelled,) if trio is not None else ()))
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(words)[1] is None
+    return isinstance(error, words)

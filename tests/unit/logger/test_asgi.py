@@ -2,8 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import nullcontext
+from contextvars import copy_context
+from pathlib import Path
+from types import ModuleType, coroutine
 from typing import Any
 
 import pytest
@@ -434,3 +438,94 @@ def test_a_start_that_fails_fails(security: SecurityLogger) -> None:
 
     with pytest.raises(ValueError, match="no database"):
         asyncio.run(SecurityASGIMiddleware(app, security=security)({"type": "lifespan"}, no_body, send))
+
+
+class _Cancelled(BaseException):
+    """Stands for `trio.Cancelled`."""
+
+
+@pytest.fixture
+def trio(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("trio")
+    module.Cancelled = _Cancelled  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "trio", module)
+
+
+def driven(application: Coroutine[Any, Any, None]) -> None:
+    """Run what waits for nothing, as a loop that is not asyncio's would."""
+    with pytest.raises(StopIteration):
+        application.send(None)
+
+
+@pytest.mark.usefixtures("trio")
+@pytest.mark.parametrize("taking_part", [True, False])
+def test_the_end_of_an_application_under_another_loop_waits_for_its_events(
+    security: SecurityLogger, home: Path, taking_part: bool
+) -> None:
+    asked = iter(["lifespan.startup", "lifespan.shutdown"])
+    sent: list[str] = []
+
+    async def receive() -> Message:
+        return {"type": next(asked)}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "lifespan.shutdown.complete":
+            assert len(spooled(home)) == 1
+        sent.append(message["type"])
+
+    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+        security.log(SecurityEvent.LOGOUT)
+        if not taking_part:
+            raise RuntimeError
+        for answer in ("lifespan.startup.complete", "lifespan.shutdown.complete"):
+            await receive()
+            await send({"type": answer})
+
+    driven(SecurityASGIMiddleware(app, security=security)({"type": "lifespan"}, receive, send))
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+@pytest.mark.usefixtures("trio")
+@pytest.mark.parametrize(
+    ("error", "cancelled"),
+    [
+        (_Cancelled(), True),
+        (GeneratorExit(), True),
+        (BaseExceptionGroup("nursery", [_Cancelled(), BaseExceptionGroup("inner", [_Cancelled()])]), True),
+        (BaseExceptionGroup("nursery", [_Cancelled(), ValueError()]), False),
+        (SystemExit(), False),
+    ],
+)
+def test_a_request_that_is_called_off_by_any_librarys_word_is_no_crash(
+    security: SecurityLogger, error: BaseException, cancelled: bool
+) -> None:
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise error
+
+    async def send(_message: Message) -> None:
+        raise AssertionError
+
+    with captured_events() as events, pytest.raises(type(error)):
+        SecurityASGIMiddleware(app, security=security)(scope_of(), no_body, send).send(None)
+    (event,) = events
+    assert event["log"]["level"] == ("info" if cancelled else "error")
+    assert (event["event"].get("reason") == "cancelled") is cancelled
+    assert ("http" in event and "response" in event["http"]) is not cancelled
+
+
+def test_a_request_that_is_closed_in_another_context_is_called_off_without_an_error(security: SecurityLogger) -> None:
+    @coroutine
+    def pending() -> Iterator[None]:
+        yield
+
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        await pending()
+
+    async def send(_message: Message) -> None:
+        raise AssertionError
+
+    request = SecurityASGIMiddleware(app, security=security)(scope_of(), no_body, send)
+    with captured_events() as events:
+        copy_context().run(request.send, None)
+        request.close()
+    assert [event["event"]["reason"] for event in events] == ["cancelled"]
