@@ -1,8 +1,13 @@
 """`siemlite ship`: bring events into Elasticsearch."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from pipeline.ship import ShipResult
+    from pipeline.sources.record import Source
 
 
 def ship(
@@ -27,42 +32,28 @@ def ship(
 ) -> int:
     """Ship files, or standard input; without either, send what every spool of this home holds, until SIGTERM."""
     from pipeline.cli.arguments import listen_arguments, timezone_argument
-    from pipeline.cli.output import progress_bar, say, show_json
+    from pipeline.cli.output import progress_bar
     from pipeline.cli.start import seldom_collect, shipping_application, stop_on_signals
     from pipeline.ship import ship_sources, ship_spools
-    from pipeline.sources.files import FileSource
     from pipeline.sources.formats.format import FormatOptions, format_factory
-    from pipeline.sources.record import Source
-    from pipeline.sources.stdin import StreamSource
 
     stop = stop_on_signals()
     app = shipping_application()
     seldom_collect()
-    options = FormatOptions(year, timezone_argument(timezone, live=bool(listen) or (follow and format_ != "json")))
-    if files and "-" in files and len(files) > 1:
-        say("siemlite: - is standard input and goes alone; run a second `siemlite ship` for the files")
-        return 2
-    if (tls_cert or tls_key) and not listen:
-        say("siemlite: --tls-cert and --tls-key are for --listen tls://HOST:PORT; add that, or leave them out")
-        return 2
-    if year is not None and (listen or format_ != "authlog"):
-        say("siemlite: --year is for --format authlog; leave it out")
-        return 2
-    if files and listen:
-        say("siemlite: --listen takes no files; run a second `siemlite ship` for them")
-        return 2
-    if not files and not listen:
-        if follow:
-            say("siemlite: --follow needs a file or a pattern; name one, such as /var/log/auth.log")
-            return 2
-        app.refuse_wrong_credentials()
-        ship_spools(app, stop)
-        return 0
+    _refuse_contradictions(
+        files or [], listen or [], follow=follow, format_=format_, year=year, tls=tls_cert or tls_key
+    )
+    live_lines = bool(listen) or (follow and format_ != "json")
+    options = FormatOptions(year, timezone_argument(timezone, live=live_lines))
     source: Source
     if listen:
         source = app.listener(listen_arguments(listen, tls_cert, tls_key), options, stop)
+    elif files:
+        source = app.source(files, format_factory(format_, options), stop, follow=follow)
     else:
-        source = app.source(files or [], format_factory(format_, options), stop, follow=follow)
+        app.refuse_wrong_credentials()
+        ship_spools(app, stop)
+        return 0
     app.refuse_wrong_credentials()
     endless = follow or bool(listen)
     with progress_bar() as bar:
@@ -72,6 +63,40 @@ def ship(
             bar.update(task, completed=read, total=source.bytes_total or None, note=f"{stored} stored, {waiting} wait")
 
         result = ship_sources(app, source, stop, live=endless or files == ["-"], progress=progress)
+    whole = _report(source, result, format_, json=json)
+    return 0 if whole and (not result.waiting or stop.is_set()) else 1
+
+
+def _refuse_contradictions(
+    files: Sequence[str], listen: Sequence[str], *, follow: bool, format_: str, year: int | None, tls: str | None
+) -> None:
+    """Raise `ConfigurationError` where the arguments do not go together; `tls` is a file for a tls:// listener."""
+    from pipeline.errors import ConfigurationError
+
+    contradictions = (
+        (
+            "-" in files and len(files) > 1,
+            "- is standard input and goes alone; run a second `siemlite ship` for the files",
+        ),
+        (tls and not listen, "--tls-cert and --tls-key are for --listen tls://HOST:PORT; add that, or leave them out"),
+        (year is not None and (listen or format_ != "authlog"), "--year is for --format authlog; leave it out"),
+        (files and listen, "--listen takes no files; run a second `siemlite ship` for them"),
+        (
+            follow and not files and not listen,
+            "--follow needs a file or a pattern; name one, such as /var/log/auth.log",
+        ),
+    )
+    for is_so, text in contradictions:
+        if is_so:
+            raise ConfigurationError(text)
+
+
+def _report(source: "Source", result: "ShipResult", format_: str, *, json: bool) -> bool:
+    """Say what became of the events and what could not be read; return whether everything could be."""
+    from pipeline.cli.output import say, show_json
+    from pipeline.sources.files import FileSource
+    from pipeline.sources.stdin import StreamSource
+
     problems = source.problems if isinstance(source, FileSource) else []
     for problem in problems:
         say(f"siemlite: {problem}")
@@ -84,12 +109,6 @@ def ship(
     if json:
         show_json({"read": result.read, "stored": result.stored, "refused": result.refused, "waiting": result.waiting})
     else:
-        say(
-            f"{result.read} events read, {result.stored} stored, {result.refused} refused"
-            + (
-                f", {result.waiting} wait in the spool and go on with the next `siemlite ship`"
-                if result.waiting
-                else ""
-            )
-        )
-    return 1 if problems or (result.waiting and not stop.is_set()) else 0
+        left = f", {result.waiting} wait in the spool and go on with the next `siemlite ship`" if result.waiting else ""
+        say(f"{result.read} events read, {result.stored} stored, {result.refused} refused{left}")
+    return not problems
