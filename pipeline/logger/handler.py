@@ -33,7 +33,9 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 class SecurityHandler(logging.Handler):
     """Hands records to `security`, a `SecurityLogger` or the name of the service to make one for.
 
-    A record's `extra` fields are the event's fields and metadata; `extra={"event": …}` names the event.
+    A record's `extra` fields are the event's fields and metadata; `extra={"event": …}` names the event. Attach it
+    directly, for it waits for nothing: behind a `QueueHandler`, what the current request knows (address, user) is not
+    known any more where the record is handled.
     """
 
     def __init__(self, security: SecurityLogger | str, level: int | str = logging.NOTSET) -> None:

@@ -5,7 +5,7 @@ sensitive name is gone; secrets within values go before anything is written (see
 no disk and no server unless `durable=True` asks it to, holds no lock that a signal handler could wait on, and
 raises nothing but the failure of a durable event. An event is written, counted in a `LOG_GAP`, or told
 through the standard logger `pipeline.logger`, never silently missing. Until the commit that follows within
-about 10 ms, an event that is not durable is lost when the process is killed.
+about 10 ms (100 ms for the first event of a process), an event that is not durable is lost when the process is killed.
 """
 
 from collections.abc import Mapping
