@@ -47,7 +47,6 @@ class FileSource:
         self._marks = Marks(key)
         self._positions = positions
         self.problems: list[str] = []
-        self.blank_lines = 0
         self.unread_lines = 0
         self.bytes_read = 0
         self.bytes_total = sum(_size(path) for path in self._paths)
@@ -103,7 +102,6 @@ class FileSource:
             block = self._next(file, cutter.consumed)
         for records, _ in maker.batches(cutter.finish(), cutter):
             yield Batch(records, received_ms=received_ms)
-        self.blank_lines += maker.blank
         self.unread_lines += maker.format.unread
         if identity is not None:
             yield Batch((), {key: FORGET})

@@ -38,7 +38,7 @@ def stem_of(path: str) -> str:
 def inodes_of(stem: str) -> dict[Path, int]:
     """Return the files beside `stem` that rotation may have made of it, and itself, with their inodes' numbers.
 
-    None where the folder cannot be read.
+    Nothing where the folder cannot be read, as where nothing is there.
     """
     folder, _, name = stem.rpartition("/")
     try:

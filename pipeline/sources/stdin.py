@@ -34,11 +34,6 @@ class StreamSource:
         self.bytes_total = 0
 
     @property
-    def blank_lines(self) -> int:
-        """The lines that held nothing."""
-        return self._maker.blank
-
-    @property
     def unread_lines(self) -> int:
         """The lines that are not of the format at all."""
         return self._maker.format.unread

@@ -92,11 +92,6 @@ class Tail:
         return self._cutter.waiting
 
     @property
-    def blank(self) -> int:
-        """The blank lines among those read."""
-        return self._maker.blank
-
-    @property
     def foreign(self) -> bool:
         """Whether the file seems to be in another format than the one it is read in."""
         return self._maker.foreign

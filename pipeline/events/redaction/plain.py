@@ -229,13 +229,7 @@ class Plainer:
             assert isinstance(budget, _Budget)  # noqa: S101 - for the type checker
             budget.objects -= 1
             return TRUNCATED if budget.objects < 0 else self._dict(read.by_name, inner)
-        if type(read) in (dict, list):
-            return self._any(read, inner)
-        return self._any(read, inner) if type(read) in (bool, int, float, type(None)) else self._deeper(read, inner)
-
-    def _deeper(self, read: object, above: _Above) -> Plain:
-        """Make plain what an object stood for: the value of an enumeration's member can be anything."""
-        return self._any(read, above)
+        return self._any(read, inner)  # What an object stood for, as an enumeration's member, can be anything.
 
     def _key(self, key: object) -> str:
         if type(key) is not str:

@@ -4,7 +4,7 @@ Program, host, priority and structured data go to their fields; messages of sshd
 they mean in an authentication log. What has no priority in front is read as the line of a file that such a message
 became; what is none either is an event with the whole text and the tag `syslog_parse_failure`. A message without
 a time has that of its receipt, one whose time is none keeps it as text, one without a host has that of its sender.
-Whoever can send syslog can claim any host, program and time: only TLS with client certificates says who it was.
+Whoever can send syslog can claim any host, program and time.
 """
 
 import re

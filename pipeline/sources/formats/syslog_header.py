@@ -21,7 +21,7 @@ from pipeline.events.values import instant_text
 _NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTHS = {name: number for number, name in enumerate(_NAMES, 1)}
 _HEADER = re.compile(
-    r"(?:<(?P<pri>\d{1,3})>)?"
+    r"(?:<\d{1,3}>)?"
     rf"(?:(?P<month>{'|'.join(_NAMES)}) {{1,2}}(?P<day>\d{{1,2}}) "
     r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?P<fraction>[.,]\d{1,9})?"
     r"|(?P<iso>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?))"
@@ -64,7 +64,6 @@ class Header(NamedTuple):
 
     time_ms: int | None
     time: str
-    priority: int | None
     host: str | None
     rest: str
 
@@ -191,7 +190,7 @@ def parse_header(text: str, clock: LogClock) -> Header | None:
     match = _HEADER.match(text)
     if match is None:
         return None
-    pri, month, day, hour, minute, second, fraction, iso, year, host, rest = match.groups()
+    month, day, hour, minute, second, fraction, iso, year, host, rest = match.groups()
     if iso is not None:
         time_ms, written = clock.full(iso), iso
         inner = _HEADER.match(text, match.start("host")) if host in _MONTHS else None
@@ -203,10 +202,9 @@ def parse_header(text: str, clock: LogClock) -> Header | None:
         local = LocalTime(_MONTHS[month], int(day), int(hour), int(minute), millis)
         time_ms = clock.yearless(local) if year is None else clock.of_year(int(year), local)
     time = written if time_ms is None else instant_text(time_ms)
-    priority = None if pri is None else int(pri)
     if host.endswith(":"):
-        return Header(time_ms, time, priority, None, f"{host} {rest}")
-    return Header(time_ms, time, priority, host, rest)
+        return Header(time_ms, time, None, f"{host} {rest}")
+    return Header(time_ms, time, host, rest)
 
 
 def parse_tag(rest: str) -> Tag:
