@@ -10,8 +10,9 @@ itself cannot be used, a full disk or a damaged file, troubles are told once wit
 import hashlib
 import logging
 import random
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -199,10 +200,21 @@ class Operations:
 
     @staticmethod
     def _at_once(tell: Callable[[str], _T], channels: Iterable[str]) -> list[_T]:
-        """Call `tell` for each of the channels, each in a thread of its own; return what it returns."""
-        names = list(channels)
-        with ThreadPoolExecutor(max(1, len(names)), thread_name_prefix="tell") as pool:
-            return list(pool.map(tell, names))
+        """Call `tell` for each of the channels, each in a thread of its own; return what it returns.
+
+        The threads keep no process alive, as an executor's would.
+        """
+        told = {name: Future[_T]() for name in channels}
+
+        def work(name: str) -> None:
+            try:
+                told[name].set_result(tell(name))
+            except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
+                told[name].set_exception(error)
+
+        for name in told:
+            threading.Thread(target=work, args=(name,), name=f"tell {name}", daemon=True).start()
+        return [future.result() for future in told.values()]
 
     def _raise(self, trouble: Trouble) -> None:
         notice = self._notice(trouble)
