@@ -13,7 +13,7 @@ from typing import Literal
 from pipeline.app.watching import App
 from pipeline.delivery.routing import OWN
 from pipeline.elastic import templates
-from pipeline.elastic.client import translated, without_credentials
+from pipeline.elastic.client import part, translated, without_credentials
 from pipeline.engine.checkup import examine
 from pipeline.engine.indices import PREFIX, look
 from pipeline.engine.loader import not_loaded
@@ -101,9 +101,10 @@ def _elasticsearch(app: App) -> Iterator[Finding]:
     with translated(place):
         health = app.client.cluster.health(timeout="5s")
         nodes = app.client.nodes.info(metric="os", filter_path="nodes.*.version")
-    versions = ", ".join(sorted({node["version"] for node in nodes["nodes"].values()}))
-    verdict: Literal["ok", "wrong"] = "wrong" if health["status"] == "red" else "ok"
-    yield Finding(verdict, "Elasticsearch", f"{place} is {health['status']}, version {versions}")
+    versions = ", ".join(sorted({str(node.get("version")) for node in part(place, nodes, "nodes").values()}))
+    status = part(place, health, "status")
+    verdict: Literal["ok", "wrong"] = "wrong" if status == "red" else "ok"
+    yield Finding(verdict, "Elasticsearch", f"{place} is {status}, version {versions}")
     try:
         templates.refuse_old(app.client)
     except ConfigurationError as error:

@@ -17,7 +17,7 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from pipeline.detection.kind import Kind
-from pipeline.elastic.client import ForbiddenError, translated
+from pipeline.elastic.client import ForbiddenError, part, translated
 from pipeline.elastic.search import INDICES_PER_CALL
 from pipeline.engine.indices import Index, Indices, Missing
 from pipeline.errors import SiemliteError
@@ -89,16 +89,17 @@ class Mappings:
 
     def _span(self, index: Index) -> tuple[int, int] | None:
         """Return the first and the last instant of the index's events, where it can tell."""
-        with suppress(SiemliteError), translated(f"reading the span of {index.name}"):
-            found = self._client.search(
+        what = f"reading the span of {index.name}"
+        with suppress(SiemliteError), translated(what):
+            answer = self._client.search(
                 index=index.name,
                 size=0,
                 aggregations={
                     "first": {"min": {"field": "@timestamp"}},
                     "last": {"max": {"field": "@timestamp"}},
                 },
-            )["aggregations"]
-            first, last = found["first"]["value"], found["last"]["value"]
+            )
+            first, last = (part(what, answer, "aggregations", name, "value") for name in ("first", "last"))
             return None if first is None or last is None else (int(first), int(last))
         return None
 

@@ -15,7 +15,7 @@ import orjson
 from elasticsearch import BadRequestError, Elasticsearch
 
 from pipeline.detection.timeline import Scalar
-from pipeline.elastic.client import translated
+from pipeline.elastic.client import part, translated
 from pipeline.elastic.search import Search
 from pipeline.engine.arrivals import Touched
 from pipeline.engine.queries import GroupValues
@@ -126,12 +126,13 @@ class Memory:
     def _write(self, learned: Sequence[Learned]) -> None:
         self._make_ready()
         for lines in _bulks(learned):
-            with translated("remembering what values were seen"):
+            what = "remembering what values were seen"
+            with translated(what):
                 answer = self._client.bulk(operations=lines, timeout="5s")
-            if answer["errors"]:
+            if part(what, answer, "errors"):
                 refused = next(item["index"]["error"] for item in answer["items"] if "error" in item["index"])
                 self._ready = False
-                raise RetryableError(f"remembering what values were seen: {refused.get('reason', refused)}")
+                raise RetryableError(f"{what}: {refused.get('reason', refused)}")
 
     def _make_ready(self) -> None:
         if self._ready:
@@ -156,9 +157,10 @@ class Memory:
         """Forget what is too old to prove anything, as far as some rounds go."""
         old_enough = {"range": {"until_ms": {"lt": now_ms - 86_400_000}}}
         for _ in range(_PURGE_ROUNDS):
-            with translated("forgetting values seen long ago"):
+            what = "forgetting values seen long ago"
+            with translated(what):
                 answer = self._client.search(index=INDEX, size=_PURGE_SIZE, source=False, query=old_enough)
-                old = [hit["_id"] for hit in answer["hits"]["hits"]]
+                old = [hit["_id"] for hit in part(what, answer, "hits", "hits")]
                 if old:
                     deletes = [{"delete": {"_index": INDEX, "_id": name}} for name in old]
                     self._client.bulk(operations=deletes, refresh=len(old) == _PURGE_SIZE)
