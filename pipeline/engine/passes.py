@@ -196,8 +196,7 @@ def _evaluated(detection: Detection, this: Pass, outcomes: Sequence[Evaluated]) 
         own.floor_ms - detection.kind.evidence_ms, this.now_ms + DAY_MS, fields_of(detection.kind)
     )
     if trouble and detection.kind.follows_clock:  # what is missing may be what was not silent
-        coverage = Coverage(behind=own.arrived + own.behind)
-        return PassResult(detection, before, complete=False, error=trouble, coverage=coverage)
+        return _failed(detection, this, RetryableError(trouble))
     complete = not trouble
     caught_up = this.now_ms if (complete and not own.behind) or before.caught_up_ms is None else before.caught_up_ms
     ticked = tick(before, this.now_ms, detection.kind.delay_ms)
