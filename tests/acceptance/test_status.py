@@ -50,7 +50,8 @@ def test_status_shows_depth_age_rates_dead_letters_and_gaps(es_url: str, home: P
     install(client)
     gap = {"event": "LOG_GAP", "level": "error", "numbers": {"shed": 7, "shed_info": 5, "shed_warn": 2}}
     env = environment(home, ELASTICSEARCH_URL=es_url)
-    assert siemlite(env, "ship", "-", stdin=json.dumps(gap).encode()).returncode == 0
+    (home.parent / "gap.jsonl").write_text(json.dumps(gap))
+    assert siemlite(env, "ship", str(home.parent / "gap.jsonl")).returncode == 0  # sends nothing of the applications'
     client.indices.refresh(index="security-logs-*")
     found = json.loads(siemlite(env, "status", "--json").stdout)
     assert found["events"] == 5
