@@ -95,6 +95,7 @@ def _report(source: "Source", result: "ShipResult", format_: str, *, json: bool)
     """Say what became of the events and what could not be read; return whether everything could be."""
     from pipeline.cli.output import say, show_json
     from pipeline.sources.files import FileSource
+    from pipeline.sources.formats.format import other_format
     from pipeline.sources.stdin import StreamSource
 
     problems = source.problems if isinstance(source, FileSource) else []
@@ -102,7 +103,7 @@ def _report(source: "Source", result: "ShipResult", format_: str, *, json: bool)
         say(f"siemlite: {problem}")
     unread = source.unread_lines if isinstance(source, FileSource | StreamSource) else 0
     if unread:
-        other = "authlog" if format_ == "json" else "json"
+        other = other_format(format_)
         say(
             f"siemlite: {unread} of {result.read} events come from lines that are no {format_}; is it --format {other}?"
         )

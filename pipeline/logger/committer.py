@@ -6,27 +6,23 @@ shed before warn before error, each shed event is in the ledger, and the last of
 """
 
 import secrets
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 from pipeline.clock import Clock
-from pipeline.errors import RetryableError, SiemliteError
-from pipeline.events.identity import WRITER_BYTES, WriterIdentity
+from pipeline.errors import RetryableError
+from pipeline.events.identity import WRITER_BYTES, WriterIds
 from pipeline.logger.encoding import TwoSteps
 from pipeline.logger.gaps import GapLedger
 from pipeline.logger.handover import RANKS, Ready
+from pipeline.shipping.database import FAILURES
 from pipeline.shipping.spool import Chunk, SpoolFullError
 from pipeline.shipping.spools import OwnedSpool, Spools
 
 CHUNK_BYTES = 1024 * 1024
 SPOOL_FULL = "spool full"
-FAILURES = (SiemliteError, OSError, sqlite3.Error)
-"""What `Committer.commit` raises when a disk fails it."""
-
 _INFO_SHARE, _WARN_SHARE = 0.8, 0.9
 _GAPS_SHARE, _GAPS_LEAST = 0.02, 16 * 1024
 
@@ -56,8 +52,7 @@ class Committer:
         self._clock = clock
         self._owned: OwnedSpool | None = None
         self._held_at_most = 0
-        self._identity = WriterIdentity(secrets.token_bytes(WRITER_BYTES))
-        self._sequence = count()
+        self._ids = WriterIds(secrets.token_bytes(WRITER_BYTES))
 
     def commit(self, items: list[Ready]) -> None:
         """Make `items` durable; shed ones are accounted for and removed from the list.
@@ -85,10 +80,7 @@ class Committer:
         try:
             owned = self._open()
             now_ms = self._clock.now_ms()
-            events = [
-                self._steps.both(gap.raw(service), self._identity.event_id(next(self._sequence)), now_ms)
-                for service, gap in gaps.items()
-            ]
+            events = [self._steps.both(gap.raw(service), self._ids.next(), now_ms) for service, gap in gaps.items()]
             lines = b"".join(event.lines() for event in events)
             owned.spool.append([Chunk(lines, len(events), RANKS["error"])], {}, now_ms)
         except BaseException:

@@ -9,17 +9,18 @@ import os
 import random
 import secrets
 from collections.abc import Callable
-from itertools import count, groupby
+from itertools import groupby
 
 from pipeline import threads
 from pipeline.clock import Clock
-from pipeline.events.identity import WRITER_BYTES, WriterIdentity
-from pipeline.logger.committer import FAILURES, Committer, not_durable
+from pipeline.events.identity import WRITER_BYTES, WriterIds
+from pipeline.logger.committer import Committer, not_durable
 from pipeline.logger.echo import Echo
 from pipeline.logger.gaps import GapLedger
 from pipeline.logger.handover import Handover, Item, Ready, Taken
 from pipeline.logger.notices import LOG, Notices
 from pipeline.shipping.backoff import Backoff
+from pipeline.shipping.database import FAILURES
 
 GROUP_SECONDS = 0.010
 GROUP_EVENTS = 1_000
@@ -57,8 +58,7 @@ class Line:
         self._notices = notices
         self._clock = clock
         self._starting = starting
-        self._identity = WriterIdentity(secrets.token_bytes(WRITER_BYTES))
-        self._sequence = count()
+        self._ids = WriterIds(secrets.token_bytes(WRITER_BYTES))
         self._start_tokens = [True]
         self._backoff = Backoff(base=0.1, ceiling=5.0)
         self._gap_changes = 0
@@ -67,7 +67,7 @@ class Line:
 
     def next_id(self) -> str:
         """Return the id of this line's next event."""
-        return self._identity.event_id(next(self._sequence))
+        return self._ids.next()
 
     def wake(self) -> None:
         """See to it that a thread serves the queue; cheap when one does."""

@@ -6,14 +6,12 @@ use, is named once and keeps no other from being sent.
 """
 
 import logging
-import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.clock import Clock
-from pipeline.errors import SiemliteError
-from pipeline.shipping.database import UnusableSpoolError
+from pipeline.shipping.database import FAILURES, UnusableSpoolError
 from pipeline.shipping.shipper import Shipper
 from pipeline.shipping.spools import AdoptedSpool, Spools
 
@@ -45,7 +43,7 @@ class Collector:
                     self._end(path)
                 else:
                     self._begin(path)
-            except (SiemliteError, OSError, sqlite3.Error) as error:
+            except FAILURES as error:
                 self._complain(path, error)
             else:
                 self._said.pop(path, None)
@@ -107,6 +105,6 @@ class Collector:
         while not self._stop.is_set():
             try:
                 self.look()
-            except (SiemliteError, OSError, sqlite3.Error):
+            except FAILURES:
                 _log.exception("the spools cannot be looked at now; trying again")
             self._clock.wait(self._stop, LOOK_SECONDS)

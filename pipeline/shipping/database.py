@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.errors import RetryableError
+from pipeline.errors import RetryableError, SiemliteError
 
 _FIRST_FORMAT = """
 CREATE TABLE chunk (
@@ -53,6 +53,9 @@ _FORMATS = (_FIRST_FORMAT, _SECOND_FORMAT, _THIRD_FORMAT)
 _BUSY_SECONDS = 30.0
 _BUSY_OPENING_SECONDS = 2.0
 """Shorter, because forks wait for it; another process makes or changes the same database meanwhile."""
+
+FAILURES = (SiemliteError, OSError, sqlite3.Error)
+"""What using a spool raises when its disk, or its database, fails."""
 
 _DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 

@@ -9,13 +9,12 @@ import logging
 import secrets
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import count
 from typing import Protocol
 
 from pipeline.clock import Clock
 from pipeline.errors import RetryableError
 from pipeline.events.encoder import Draft, Encoder
-from pipeline.events.identity import WRITER_BYTES, WriterIdentity
+from pipeline.events.identity import WRITER_BYTES, WriterIds
 from pipeline.shipping.database import UnusableSpoolError
 from pipeline.shipping.spool import Chunk, Spool
 
@@ -59,8 +58,7 @@ class Intake:
         self._size = 0
         self._positions: dict[str, str] = {}
         self.events = 0
-        self._identity = WriterIdentity(secrets.token_bytes(WRITER_BYTES))
-        self._numbers = count(1)
+        self._ids = WriterIds(secrets.token_bytes(WRITER_BYTES))
 
     def drain(self, batches: Iterable[Batch], stop: threading.Event) -> bool:
         """Take everything that a source yields; return whether all that was taken is durable.
@@ -69,7 +67,7 @@ class Intake:
         """
         for batch in batches:
             drafts = [
-                Draft(event, event_id or self._identity.event_id(next(self._numbers)), None, None, short)
+                Draft(event, event_id or self._ids.next(), None, None, short)
                 for event, event_id, short in batch.records
             ]
             if not self.take(drafts, batch.positions, stop, batch.received_ms) or (self._live and not self.flush(stop)):

@@ -12,17 +12,16 @@ Invariants:
 
 import logging
 import random
-import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.clock import Clock
-from pipeline.errors import SiemliteError
 from pipeline.events.leaks import Leak, find_leaks
 from pipeline.events.own import LEAK_FOUND, own_event
 from pipeline.shipping.bulk import event_of
+from pipeline.shipping.database import FAILURES
 
 MOST_A_SECOND = 4.0
 SHARE = 0.01
@@ -117,7 +116,7 @@ class LeakWatch:
         while self._owed:
             try:
                 self._alarm(self._owed[0])
-            except (SiemliteError, OSError, sqlite3.Error) as error:
+            except FAILURES as error:
                 _log.error("a leak was found, and the event that says so cannot be kept now: %s", error)
                 return
             with self._mutex:

@@ -2,11 +2,10 @@
 
 import secrets
 from collections.abc import Callable, Mapping
-from itertools import count
 
 from pipeline.clock import Clock
 from pipeline.events.encoder import Draft, Encoder
-from pipeline.events.identity import WRITER_BYTES, WriterIdentity
+from pipeline.events.identity import WRITER_BYTES, WriterIds
 from pipeline.shipping.spool import Chunk, Spool
 
 _ERROR_RANK = 2
@@ -20,14 +19,13 @@ class OwnEvents:
         self._encoder = encoder
         self._clock = clock
         self._spool: Spool | None = None
-        self._identity = WriterIdentity(secrets.token_bytes(WRITER_BYTES))
-        self._numbers = count(1)
+        self._ids = WriterIds(secrets.token_bytes(WRITER_BYTES))
 
     def log(self, fields: Mapping[str, object]) -> None:
         """Make an event with `fields` durable. Raises `SiemliteError`, `OSError` or `sqlite3.Error`."""
         if self._spool is None:
             self._spool = self._open_spool()
         now_ms = self._clock.now_ms()
-        drafts = [Draft(fields, self._identity.event_id(next(self._numbers)))]
+        drafts = [Draft(fields, self._ids.next())]
         (encoded,) = self._encoder().encode(drafts, now_ms, live=True)
         self._spool.append([Chunk(encoded.lines(), 1, _ERROR_RANK)], {}, now_ms)

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from pipeline.clock import Clock
 from pipeline.sources.discovery import Discovery
-from pipeline.sources.formats.format import FormatFactory, name_of
+from pipeline.sources.formats.format import FormatFactory, name_of, other_format
 from pipeline.sources.lineage import Lineage
 from pipeline.sources.logfile import UnreadableError
 from pipeline.sources.openfiles import OpenFiles
@@ -123,7 +123,7 @@ class FollowSource:
                 yield self._batch(lineage, records)
             if tail.foreign and tail.file.path not in self._misread:
                 self._misread.add(tail.file.path)
-                other = "authlog" if self._format == "json" else "json"
+                other = other_format(self._format)
                 self._notify(f"{tail.file.path}: none of its lines so far is {self._format}; is it --format {other}?")
         except TruncatedError:
             yield from self._truncated(tail)

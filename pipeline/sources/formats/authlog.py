@@ -8,13 +8,12 @@ tag `authlog_parse_failure` and the time of the line before.
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import orjson
 
 from pipeline.events.values import instant_text
 from pipeline.sources.formats import auth
-from pipeline.sources.formats.format import TOO_LONG, Event, FormatOptions, Latest, decoded
+from pipeline.sources.formats.format import TOO_LONG, Event, FormatOptions, Latest, decoded, tags_of
 from pipeline.sources.formats.syslog_header import Header, LogClock, Tag, parse_header, parse_tag
 from pipeline.sources.lines import CUT
 
@@ -56,7 +55,7 @@ class AuthLog:
         events = self._events(header, tag)
         if header.time_ms is None:
             for event in events:
-                event["tags"] = [*_tags(event), FAILURE]
+                event["tags"] = [*tags_of(event), FAILURE]
                 event.pop("timestamp")
                 if before is not None:
                     event["timestamp"] = instant_text(before)
@@ -67,7 +66,7 @@ class AuthLog:
         """See `Format.parse_cut`."""
         events = self.parse(line.partition(CUT)[0])
         for event in events:
-            event["tags"] = [*_tags(event), TOO_LONG]
+            event["tags"] = [*tags_of(event), TOO_LONG]
         return events
 
     def snapshot(self) -> str:
@@ -126,11 +125,6 @@ def repeated(event: Event, times: int, repeats_max: int = REPEATS_MAX) -> Sequen
     kept = max(1, min(times, repeats_max))
     events = [event.copy() for _ in range(kept)]
     if times > repeats_max:
-        events[-1]["tags"] = [*_tags(event), REPEATS_BOUNDED]
+        events[-1]["tags"] = [*tags_of(event), REPEATS_BOUNDED]
         events[-1]["repeats"] = times
     return events
-
-
-def _tags(event: Event) -> Sequence[Any]:
-    tags = event.get("tags")
-    return tags if isinstance(tags, list) else []

@@ -17,6 +17,12 @@ TOO_LONG = "line_too_long"
 """The tag of an event of which only the beginning was kept."""
 
 
+def tags_of(event: Event) -> list[object]:
+    """Return the tags that an event has."""
+    tags = event.get("tags")
+    return tags if isinstance(tags, list) else []
+
+
 class Format(Protocol):
     """Turns lines into events."""
 
@@ -72,6 +78,11 @@ FormatFactory = Callable[[Latest], Format]
 def name_of(make_format: FormatFactory) -> str:
     """Return the name of what `make_format` makes."""
     return make_format(lambda: 0).name
+
+
+def other_format(name: str) -> str:
+    """Return the format that lines that are not of `name` may have, for people to think of."""
+    return "authlog" if name == "json" else "json"
 
 
 def format_factory(name: str, options: FormatOptions | None = None) -> FormatFactory:

@@ -14,7 +14,7 @@ from datetime import UTC
 from pipeline.events.values import instant_text
 from pipeline.sources.formats.authlog import with_meaning
 from pipeline.sources.formats.cisco import CiscoMessage, cisco_message
-from pipeline.sources.formats.format import TOO_LONG, Event, FormatOptions, Latest, decoded
+from pipeline.sources.formats.format import TOO_LONG, Event, FormatOptions, Latest, decoded, tags_of
 from pipeline.sources.formats.structured_data import split_structured_data
 from pipeline.sources.formats.syslog_header import LogClock, Tag, parse_header, parse_tag
 from pipeline.sources.lines import CUT
@@ -95,7 +95,7 @@ class Syslog:
         _put(event, "msgid", match["msgid"])
         split = split_structured_data(match["rest"])
         if split is None:
-            event["tags"] = [*_tags(event), FAILURE]
+            event["tags"] = [*tags_of(event), FAILURE]
             text = match["rest"]
         else:
             elements, text = split
@@ -145,15 +145,10 @@ class Syslog:
     def _failed(self, event: Event, text: str) -> Event:
         self.unread += 1
         event["message"] = text
-        event["tags"] = [*_tags(event), FAILURE]
+        event["tags"] = [*tags_of(event), FAILURE]
         return event
 
 
 def _put(event: Event, name: str, value: str) -> None:
     if value != _NIL:
         event[name] = value
-
-
-def _tags(event: Event) -> list[object]:
-    tags = event.get("tags")
-    return tags if isinstance(tags, list) else []
