@@ -18,6 +18,8 @@ from pipeline.elastic.search import Answer, Search, Searcher
 from pipeline.errors import PermanentError, SiemliteError
 
 _log = logging.getLogger(__name__)
+_logged: deque[str] = deque(maxlen=100)
+"""What was logged of failures that nobody foresaw."""
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -110,9 +112,16 @@ def _advance(
 
 
 def unforeseen(error: Exception) -> PermanentError:
-    """Return, and log, what the evaluation of one detection fails with where it raises what nobody foresaw."""
-    _log.error("an evaluation failed", exc_info=error)
-    return PermanentError(f"its evaluation failed: {type(error).__name__}: {error}")
+    """Return what the evaluation of one detection fails with where it raises what nobody foresaw.
+
+    Where it comes from is logged, once: the next pass, seconds later, fails the same way.
+    """
+    failure = PermanentError(f"its evaluation failed: {type(error).__name__}: {error}")
+    text = str(failure)
+    if text not in _logged:
+        _logged.append(text)
+        _log.error("an evaluation failed", exc_info=error)
+    return failure
 
 
 def together(steps: Sequence[Step[T]]) -> Step[list[T]]:

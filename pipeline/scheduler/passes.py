@@ -18,6 +18,7 @@ from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.finding import Finding
 from pipeline.engine.protocol import Evaluator
 from pipeline.engine.result import Coverage, PassResult
+from pipeline.engine.steps import unforeseen
 from pipeline.errors import PermanentError, RetryableError
 from pipeline.scheduler.checkpoints import Checkpoints, Kept
 
@@ -112,6 +113,8 @@ def run_pass(
             except RetryableError as error:
                 checkpoints.probe()
                 outcome = replace(outcome, error=str(error), more=False)
+            except Exception as error:  # noqa: BLE001 - a defect met in one must not keep the others from being told
+                outcome = replace(outcome, error=str(unforeseen(error)), more=False)
             outcomes[result.detection.id] = outcome
             if clock.monotonic() - flushed > FLUSH_S:
                 _move(checkpoints, moves, outcomes)

@@ -31,7 +31,7 @@ class Alerts:
 
     def __init__(self) -> None:
         self.applied: list[str] = []
-        self.errors: dict[str, SiemliteError] = {}
+        self.errors: dict[str, Exception] = {}
 
     def apply(self, detection: Detection, findings: Sequence[Finding], *, on_purpose: bool = False) -> ApplyResult:
         """See `AlertStore.apply`."""
@@ -127,6 +127,20 @@ def test_a_detection_whose_alerts_cannot_be_written_keeps_its_checkpoint_and_sto
     world.alerts.errors.clear()
     assert not world.run().failed
     assert world.alerts.applied == ["second", "third", "first"]
+
+
+def test_what_nobody_foresaw_of_the_alerts_of_one_detection_is_its_error_and_logged_once(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.burst()
+    world.alerts.errors["first"] = KeyError(f"a defect of {id(world)}")
+    for _ in range(2):
+        (failed,) = world.run().failed
+        assert failed.detection_id == "first"
+        assert "KeyError" in str(failed.error)
+    assert world.alerts.applied == ["second", "third"]
+    assert world.seen() == {"second": 2, "third": 2}
+    assert caplog.text.count(f"KeyError: 'a defect of {id(world)}'") == 1
 
 
 def test_elasticsearch_away_ends_the_pass_after_what_was_done_is_kept(world: World) -> None:
