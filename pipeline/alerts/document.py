@@ -34,6 +34,7 @@ def to_source(alert: Alert, *, fields: bool = True) -> dict[str, Any]:
         "rule": {"id": alert.detection_id, "name": alert.title, "description": alert.guide},
         "siemlite": {
             "suppress_for": alert.suppress_for,
+            "condition": alert.condition,
             "crossing": instant_text(alert.episode.crossing_ms),
             "group": [{"field": name, "value": value} for name, value in alert.group],
             "samples": list(alert.samples),
@@ -130,6 +131,7 @@ def _parsed(document_id: str, source: Mapping[str, Any], version: Version) -> Al
         ),
         suppress_for=int(own["suppress_for"]),
         count=int(own["count"]),
+        condition=str(own.get("condition") or ""),
         state=str(own["state"]),
         drill=(own.get("drill") or {}).get("id"),
         deliveries=from_documents(own.get("deliveries") or ()),

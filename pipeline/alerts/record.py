@@ -58,7 +58,11 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert. Instants are milliseconds since the epoch; `version` is that of the document it was read from."""
+    """An alert. Instants are milliseconds since the epoch; `version` is that of the document it was read from.
+
+    `condition` is what the detection asked for when the alert was raised, such as `5 events within 15 minutes`; of a
+    silence, the count of events alone would say the contrary.
+    """
 
     id: str
     key: str
@@ -71,6 +75,7 @@ class Alert:
     episode: Episode
     suppress_for: int
     count: int
+    condition: str = ""
     state: str = OPEN
     drill: str | None = None
     deliveries: Outbox = ()
@@ -124,16 +129,18 @@ def new_alert(
         episode=episode,
         suppress_for=detection.suppress_for,
         count=count,
+        condition=shortened(detection.kind.summary(), 200),
         drill=drill,
         samples=tuple(samples),
     )
 
 
 def headline(alert: Alert) -> str:
-    """Return what happened in one line."""
+    """Return what happened in one line, and what was asked for."""
     who = ", ".join(f"{name}={shortened(value, 120)}" for name, value in alert.group)
     events = "1 event" if alert.count == 1 else f"{alert.count} events"
     span = f"{instant_text(alert.episode.first_ms)} to {instant_text(alert.episode.last_ms)}"
     if alert.is_rollup:
         return f"{alert.members_total} alerts, {events} from {span}"
-    return f"{who}: {events} from {span}" if who else f"{events} from {span}"
+    happened = f"{who}: {events} from {span}" if who else f"{events} from {span}"
+    return f"{happened} ({alert.condition})" if alert.condition else happened

@@ -5,6 +5,7 @@ writing it again writes nothing; its total and its count are those of all member
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pipeline.alerts.episodes import Episode
 from pipeline.alerts.identity import rollup_id
@@ -75,5 +76,5 @@ def _rollup(
 
 
 def _example(alert: Alert, reason: str) -> str:
-    line = headline(alert)
+    line = headline(replace(alert, condition=""))  # the same for all, and the roll-up's title names the detection
     return line if reason == STORM else f"[{alert.severity.upper()}] {alert.title} {line}"

@@ -1,0 +1,47 @@
+"""What an alert says, and that its document says the same."""
+
+from dataclasses import replace
+
+from pipeline.alerts.document import from_document, to_source
+from pipeline.alerts.episodes import Episode
+from pipeline.alerts.record import Alert, headline, new_alert
+from pipeline.alerts.rollups import of_storm
+from pipeline.detection.detection import Detection
+from pipeline.detection.durations import hours
+from pipeline.detection.kinds.absence import Absence
+from pipeline.detection.timeline import Severity
+from pipeline.elastic.compare_and_set import Document, Version
+from tests.unit.alerts.memory_engine import address, detection
+
+NOW = 1_750_000_000_000
+
+
+def alert(of: Detection, count: int = 7) -> Alert:
+    return new_alert(
+        of, "key", address("192.0.2.7"), Episode(1, NOW - 9000, NOW - 4000, NOW, Severity.HIGH, 5), count=count
+    )
+
+
+def test_the_line_about_an_alert_says_what_was_asked_for() -> None:
+    assert headline(alert(detection())).endswith("Z (3 events within 15 minutes)")
+
+
+def test_a_silence_does_not_read_as_an_event() -> None:
+    kind = Absence(severity=Severity.HIGH, group_by="source.address", within=hours(1))
+    line = headline(alert(replace(detection(), kind=kind), 1))
+    assert "1 event from" in line
+    assert "(no event for 1 hour after at least 1)" in line
+
+
+def test_a_document_holds_the_alert_and_one_without_a_condition_can_be_read() -> None:
+    found = alert(detection())
+    version = Version(0, 1)
+    source = to_source(found)
+    assert from_document(Document(found.id, version, source)) == found
+    del source["siemlite"]["condition"]
+    assert from_document(Document(found.id, version, source)) == replace(found, condition="")
+
+
+def test_a_roll_up_says_what_was_asked_for_once_at_most() -> None:
+    found = [alert(detection()), alert(detection(), 8)]
+    assert not [example for example in of_storm(detection(), found).examples if "within" in example]
