@@ -91,7 +91,7 @@ class FileSource:
             trail.follow(block)
             for records, end in maker.batches(cutter.feed(block), cutter):
                 positions = {}
-                if identity is not None and trail.reaches(end):
+                if identity is not None and end is not None:
                     position = Position(mark, end, trail.check(end), maker.snapshot())
                     positions[key] = to_text(position.as_plain())
                 yield Batch(records, positions, received_ms)

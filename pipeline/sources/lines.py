@@ -9,6 +9,7 @@ Where a log is cut off while its writer holds a place in it (copytruncate, and n
 behind a hole as long as all that was written before, which reads as NULs.
 """
 
+from collections.abc import Sequence
 from itertools import accumulate, repeat
 from operator import add
 
@@ -66,6 +67,10 @@ class LineCutter:
             return []
         first = self._long_line(1)
         return [first, *self._cut(block[end + 1 :])]
+
+    def behind(self, lines: Sequence[Line], index: int) -> int:
+        """Return from which offset reading can go on behind line `index` of `lines`, which were given last."""
+        return lines[index + 1][0] if index + 1 < len(lines) else self.offset
 
     def finish(self) -> list[Line]:
         """Return what is left as a line, where the source has ended without a line ending."""

@@ -5,17 +5,17 @@ ends with a line feed; Kubernetes' runtimes mark each piece but the last with a 
 Whoever can make one value of an event that long would otherwise hide the event: no piece of it is JSON.
 
 Invariants: pieces of one stream are joined in their order, whatever the other stream says between them; a joined
-line has the offset of its first piece, and reads like a whole one of CRI's; `offset` lies before every piece that
-is not given yet; what is held is bounded as a line is. Where a file ends within a line, what there is of it is
-given: pieces on both sides of a rotation stay apart.
+line has the offset of its first piece, and reads like a whole one of CRI's; reading can go on only where no line is
+in pieces, so that no piece is ever read without those before it; what is held is bounded as a line is. Where a file
+ends within a line, what there is of it is given: pieces on both sides of a rotation stay apart.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import orjson
 
-from pipeline.sources.formats.dialects import CRI, STREAMS, TIME
+from pipeline.sources.formats.dialects import CRI, STREAMS, TIME, WRAPPER
 from pipeline.sources.formats.format import Format
 from pipeline.sources.lines import CUT, HEAD_BYTES, LINE_MAX, Line, LineCutter
 
@@ -28,11 +28,6 @@ _LINES_LOOKED_AT = 10
 
 class Cutter(Protocol):
     """Gives the lines of one source, see `LineCutter`."""
-
-    @property
-    def offset(self) -> int:
-        """Where the first line begins that is not given yet."""
-        ...
 
     @property
     def consumed(self) -> int:
@@ -50,6 +45,10 @@ class Cutter(Protocol):
 
     def finish(self) -> list[Line]:
         """Return what is left, where the source has ended."""
+        ...
+
+    def behind(self, lines: Sequence[Line], index: int) -> int | None:
+        """Return from which offset reading can go on behind line `index` of `lines`, which were given last."""
         ...
 
 
@@ -97,17 +96,14 @@ class _Held:
 class PieceJoiner:
     """Cuts one source from byte `offset` on, and joins what belongs together."""
 
-    __slots__ = ("_cutter", "_held", "_wrapped")
+    __slots__ = ("_behind", "_cutter", "_held", "_wrapped")
 
     def __init__(self, offset: int = 0) -> None:
         self._cutter = LineCutter(offset)
         self._held: dict[bytes, _Held] = {}
         self._wrapped = False
-
-    @property
-    def offset(self) -> int:
-        """See `Cutter`."""
-        return min((held.offset for held in self._held.values()), default=self._cutter.offset)
+        self._behind: list[int | None] = []
+        """For each line that was given last, where reading can go on behind it; nowhere while pieces are held."""
 
     @property
     def consumed(self) -> int:
@@ -126,29 +122,44 @@ class PieceJoiner:
     def finish(self) -> list[Line]:
         """See `Cutter`."""
         lines = self._joined(self._cutter.finish())
-        lines += [held.line(stream) for stream, held in self._held.items()]
-        self._held.clear()
+        while self._held:
+            stream, held = self._held.popitem()
+            lines.append(held.line(stream))
+            self._behind.append(None if self._held else self._cutter.offset)
         return lines
+
+    def behind(self, lines: Sequence[Line], index: int) -> int | None:
+        """See `Cutter`."""
+        return self._behind[index] if self._wrapped else self._cutter.behind(lines, index)
 
     def _joined(self, lines: list[Line]) -> list[Line]:
         if not self._wrapped:
             self._wrapped = any(_is_wrapped(line) for _, line, _ in lines[:_LINES_LOOKED_AT])
-        return list(self._whole(lines)) if self._wrapped else lines
+            if not self._wrapped:
+                return lines
+        given: list[Line] = []
+        self._behind = []
+        for index, line in enumerate(lines):
+            whole = self._whole(line)
+            if whole is not None:
+                given.append(whole)
+                self._behind.append(None if self._held else self._cutter.behind(lines, index))
+        return given
 
-    def _whole(self, lines: Iterable[Line]) -> Iterable[Line]:
-        for line in lines:
-            offset, data, left_out = line
-            piece = None if left_out else self._piece(data)
-            held = None if piece is None else self._held.get(piece.stream)
-            if piece is None or (held is None and not piece.more):
-                yield line
-                continue
-            if held is None:
-                held = self._held[piece.stream] = _Held(offset, piece.time)
-            held.add(piece.text)
-            if not piece.more:
-                del self._held[piece.stream]
-                yield held.line(piece.stream)
+    def _whole(self, line: Line) -> Line | None:
+        """Return the line that `line` is, or is the last piece of."""
+        offset, data, left_out = line
+        piece = None if left_out else self._piece(data)
+        held = None if piece is None else self._held.get(piece.stream)
+        if piece is None or (held is None and not piece.more):
+            return line
+        if held is None:
+            held = self._held[piece.stream] = _Held(offset, piece.time)
+        held.add(piece.text)
+        if piece.more:
+            return None
+        del self._held[piece.stream]
+        return held.line(piece.stream)
 
     def _piece(self, data: bytes) -> _Piece | None:
         """Return what a wrapped line holds; None also for one that is whole by itself, where that is plain to see."""
@@ -160,6 +171,8 @@ class PieceJoiner:
         try:
             written = orjson.loads(data)
         except orjson.JSONDecodeError:
+            return None
+        if not written.keys() <= WRAPPER:
             return None
         log, stream, time = (written.get(name) for name in ("log", "stream", "time"))
         if not isinstance(log, str) or stream not in STREAMS or not isinstance(time, str) or not TIME.fullmatch(time):

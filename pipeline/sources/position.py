@@ -102,10 +102,6 @@ class Trail:
         self._block = block
         self._end += len(block)
 
-    def reaches(self, offset: int) -> bool:
-        """Return whether `offset` is in the last block; one before it was passed over while a line was incomplete."""
-        return offset >= self._end - len(self._block)
-
     def check(self, offset: int) -> str:
         """Return the mark of what lies before `offset`, which must be in or at the end of the last block."""
         return self._marks.of(self._piece(len(self._block) - (self._end - offset)))

@@ -6,7 +6,6 @@ the ordinal that their ids hash. A blank line (empty, or spaces only) is no even
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import Protocol
 
 from pipeline.events.quick import is_short
@@ -63,13 +62,12 @@ class RecordMaker:
         if state:
             self.format.restore(state)
 
-    def batches(self, lines: Sequence[Line], cutter: Cutter) -> Iterator[tuple[list[Record], int]]:
+    def batches(self, lines: Sequence[Line], cutter: Cutter) -> Iterator[tuple[list[Record], int | None]]:
         """Yield the records of `lines`, which `cutter` has just cut, and the offset before which all are given."""
         start = 0
         while start < len(lines):
             records, start = self.take(lines, start)
-            behind = min((line[0] for line in islice(lines, start, None)), default=cutter.offset)
-            yield records, min(behind, cutter.offset)
+            yield records, cutter.behind(lines, start - 1)
 
     def take(self, lines: Sequence[Line], start: int) -> tuple[list[Record], int]:
         """Return the records of a batch, and the index in `lines` of the first line that is not in it."""

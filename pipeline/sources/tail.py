@@ -148,8 +148,8 @@ class Tail:
             raise TruncatedError
         return block
 
-    def _move(self, offset: int, changed_ns: int) -> None:
-        if not self._trail.reaches(offset):
+    def _move(self, offset: int | None, changed_ns: int) -> None:
+        if offset is None:
             return
         self.position = replace(
             self.position,

@@ -19,7 +19,9 @@ from pipeline.sources.formats.format import Event
 _TIMES = ("time", "ts", "@t", "asctime", "eventTime")
 _MESSAGES = ("msg", "@m")
 _YEAR_2000_MS = 946_684_800_000
-_WRAPPER = frozenset({"log", "stream", "time", "attrs"})
+WRAPPER = frozenset({"log", "stream", "time", "attrs"})
+"""What a line of Docker's `json-file` driver may hold."""
+
 STREAMS = ("stdout", "stderr")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT[!-~]{8,30}")
 CRI = re.compile(
@@ -69,6 +71,6 @@ def unwrapped(written: bytes | Mapping[str, object]) -> tuple[str, str] | None:
             return None
         return match["line"].decode("utf-8", "backslashreplace").rstrip("\r\n"), match["time"].decode()
     line, time = written.get("log"), written.get("time")
-    if not isinstance(line, str) or not isinstance(time, str) or not written.keys() <= _WRAPPER:
+    if not isinstance(line, str) or not isinstance(time, str) or not written.keys() <= WRAPPER:
         return None
     return (line.rstrip("\r\n"), time) if written.get("stream") in STREAMS else None

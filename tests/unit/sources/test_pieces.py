@@ -78,7 +78,7 @@ def test_what_other_programs_of_the_container_say_between_is_kept_apart() -> Non
     st.lists(st.integers(0), max_size=6),
     st.randoms(use_true_random=False),
 )
-def test_blocks_and_streams_do_not_matter_and_nothing_that_waits_is_passed_over(
+def test_blocks_and_streams_do_not_matter_and_who_goes_on_reads_all_that_is_left_and_nothing_again(
     said: list[tuple[str, list[int]]], places: list[int], random: object
 ) -> None:
     pieces: dict[str, list[tuple[int, bytes]]] = {"stdout": [], "stderr": []}
@@ -98,18 +98,22 @@ def test_blocks_and_streams_do_not_matter_and_nothing_that_waits_is_passed_over(
     ):
         starts.setdefault(number, offset)
     cutter = PieceJoiner()
-    given_out: set[int] = set()
+    every = joined(data)
+    given: list[Line] = []
     ends = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
     for start, end in itertools.pairwise(ends):
-        for offset, line, left_out in cutter.feed(data[start:end]):
-            (read,) = JsonLines().parse(line)
-            number = int(str(read["userId"]).removeprefix("u-"))
-            assert (offset, left_out) == (starts[number], 0)
-            assert number not in given_out
-            given_out.add(number)
-        assert all(cutter.offset <= starts[number] for number in starts if number not in given_out)
-    assert given_out == set(range(len(said)))
-    assert (cutter.offset, cutter.waiting) == (len(data), 0)
+        lines = cutter.feed(data[start:end])
+        for index, line in enumerate(lines):
+            given.append(line)
+            behind = cutter.behind(lines, index)
+            if behind is not None:
+                again = PieceJoiner(behind)
+                assert again.feed(data[behind:]) == every[len(given) :]
+    assert given == every
+    assert cutter.waiting == 0
+    read = {str(JsonLines().parse(line)[0]["userId"]): (offset, left_out) for offset, line, left_out in every}
+    assert read == {f"u-{number}": (offset, 0) for number, offset in starts.items()}
+    assert not every or cutter.behind(lines, len(lines) - 1) == len(data)
 
 
 def test_what_is_no_piece_of_a_runtime_is_left_as_it_is() -> None:
@@ -118,6 +122,7 @@ def test_what_is_no_piece_of_a_runtime_is_left_as_it_is() -> None:
         docker("x" * 20_000, "elsewhere"),
         orjson.dumps({"log": "x" * 20_000, "stream": "stdout", "time": "noon"}) + b"\n",
         b'{"log":"' + b"x" * 20_000 + b"\n",
+        orjson.dumps({"log": "x" * 20_000, "stream": "stdout", "time": TIME, "event": "LOGIN_FAILURE"}) + b"\n",
         b"2026-01-01 stdout P text\n",
         b"plain\n",
     ]
@@ -128,9 +133,9 @@ def test_what_is_no_piece_of_a_runtime_is_left_as_it_is() -> None:
 def test_what_a_file_ends_with_is_given_at_its_end() -> None:
     cutter = PieceJoiner()
     assert cutter.feed(cri('{"userId":', "P")) == []
-    assert (cutter.offset, cutter.waiting > 0) == (0, True)
-    ((offset, line, left_out),) = cutter.finish()
-    assert (offset, left_out, cutter.waiting) == (0, 0, 0)
+    assert cutter.waiting > 0
+    ((offset, line, left_out),) = lines = cutter.finish()
+    assert (offset, left_out, cutter.waiting, cutter.behind(lines, 0)) == (0, 0, 0, len(cri('{"userId":', "P")))
     assert JsonLines().parse(line) == ({"timestamp": TIME, "message": '{"userId":'},)
     assert cutter.finish() == []
 
@@ -190,6 +195,37 @@ def test_a_follower_that_is_restarted_between_two_pieces_loses_neither(tmp_path:
     assert again[:-2] in ([], ["between"])
     follower.restart()
     assert follower.settle() == []
+
+
+def test_a_follower_that_is_restarted_while_a_line_waits_still_hides_the_key_that_was_logged_meanwhile(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "0.log"
+    log.touch()
+    key = ["-----BEGIN PRIVATE KEY-----", *["MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQDhCJnMIJAcRcSI"] * 4]
+    key = [cri(line, "F", "stderr").decode() for line in [*key, "-----END PRIVATE KEY-----"]]
+    follower = Follower(log)
+    append(log, "".join(key[:2]) + cri('{"message":"out', "P").decode() + "".join(key[2:]))
+    follower.settle()
+    follower.restart()
+    append(log, cri('side"}').decode())
+    follower.settle()
+    said = [str(each["message"]) for each in follower.events.values()]
+    assert sorted(said) == sorted(
+        [*["[REDACTED]"] * 4, *(f"-----{end} PRIVATE KEY-----" for end in ("BEGIN", "END")), "outside"]
+    )
+
+
+def test_a_follower_that_is_restarted_reads_no_piece_without_those_before_it(tmp_path: Path) -> None:
+    log = tmp_path / "0.log"
+    log.touch()
+    follower = Follower(log)
+    append(log, cri('{"message":"err, password=hun', "P", "stderr").decode() + cri('{"message":"out', "P").decode())
+    append(log, cri('ter2"}', "F", "stderr").decode())
+    assert follower.settle() == ["err, password=hunter2"]
+    follower.restart()
+    append(log, cri('side"}').decode())
+    assert follower.settle() == ["outside"]
 
 
 @pytest.mark.parametrize("blocks", [1, 3])
