@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from pipeline.detection.timeline import Scalar
 from pipeline.errors import ConfigurationError
+from pipeline.events.fields import KEYWORD_MAX
 
 Query = dict[str, Any]
 _WILD, _ESCAPED = re.compile(r"([*?\\])"), r"\\\1"
@@ -212,12 +213,12 @@ def between(low: float, high: float) -> Range:
 
 def prefix(*values: str) -> Prefix:
     """Return the test for text that begins with one of `values`."""
-    return Prefix(_texts("prefix", values))
+    return Prefix(_kept("prefix", values))
 
 
 def contains(*values: str) -> Contains:
     """Return the test for a keyword in which one of `values` stands somewhere, in the same letters."""
-    return Contains(_texts("contains", values))
+    return Contains(_kept("contains", values))
 
 
 def phrase(*values: str) -> Phrase:
@@ -286,6 +287,15 @@ def _texts(what: str, values: tuple[Any, ...]) -> tuple[str, ...]:
     if not values or not all(isinstance(value, str) and value for value in values):
         raise ConfigurationError(f"{what}(…) takes one or more texts that are not empty, one by one and not as a list")
     return values
+
+
+def _kept(what: str, values: tuple[Any, ...]) -> tuple[str, ...]:
+    texts = _texts(what, values)
+    if any(len(text) > KEYWORD_MAX for text in texts):
+        raise ConfigurationError(
+            f"{what}(…) of more than {KEYWORD_MAX:,} characters matches nothing: longer texts are cut"
+        )
+    return texts
 
 
 def _number(limit: Any) -> float:

@@ -45,7 +45,7 @@ class Engine:
         self._memory = Memory(client)
         self._mappings = Mappings(client)
         self._lanes = Lanes()
-        self._indices: Indices | None = None
+        self._indices: Indices | None = None  # of the last pass, or look into history: its evidence is sought there
 
     def evaluate(
         self, detections: Sequence[Detection], since: Mapping[str, Checkpoint], now_ms: int
@@ -79,7 +79,7 @@ class Engine:
         """See `protocol.Evaluator.evidence`."""
         if not wanted:
             return []
-        indices = self._known_indices()
+        indices = self._look() if self._indices is None else self._indices
         span = (min(one.first_ms for one in wanted), max(one.last_ms for one in wanted))
         marks = self._sight.marks(indices.overlapping(*span))
         drills = {one.drill for one in wanted}
@@ -88,8 +88,3 @@ class Engine:
 
     def _look(self) -> Indices:
         return self._mappings.judged(look(self._client))
-
-    def _known_indices(self) -> Indices:
-        if self._indices is None:
-            self._indices = self._look()
-        return self._indices

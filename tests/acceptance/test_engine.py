@@ -20,7 +20,19 @@ from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.engine import Limits
 from pipeline.engine.result import Wanted
 from pipeline.settings import load_settings
-from tests.acceptance.engine_world import DAY, FIVE, HOUR, MINUTE, NOON, SPRAY, World, detection, failure, instants
+from tests.acceptance.engine_world import (
+    DAY,
+    FIVE,
+    HOUR,
+    MINUTE,
+    NOON,
+    SPRAY,
+    World,
+    detection,
+    failure,
+    index_of,
+    instants,
+)
 
 
 @pytest.fixture
@@ -237,6 +249,23 @@ def test_the_evidence_of_an_alert_is_counted_exactly_in_its_own_world(world: Wor
     assert [sample.time_ms for sample in samples] == [NOON + 20, NOON + 19, NOON + 18]
     assert samples[0].source["event.code"] == "LOGIN_FAILURE"
     assert "siemlite.drill.id" not in samples[0].source
+
+
+def test_evidence_that_is_asked_for_without_any_pass_is_of_the_indices_that_there_are_now(world: World) -> None:
+    wanted = [Wanted((("source.address", "203.0.113.7"),), NOON, NOON + 2 * DAY)]
+
+    def count() -> int:
+        world.client.indices.refresh(index="security-logs-*")
+        (found,) = world.engine.evidence(FIVE, wanted)
+        return found.count
+
+    assert count() == 0
+    world.write([failure(NOON)])
+    assert count() == 1
+    world.write([failure(NOON + DAY)])
+    assert count() == 2
+    world.client.indices.delete(index=index_of(NOON))
+    assert count() == 1
 
 
 def test_without_any_index_there_is_nothing_to_find(world: World) -> None:

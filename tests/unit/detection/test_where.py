@@ -25,6 +25,7 @@ from pipeline.detection import (
 )
 from pipeline.detection.where import Where, compile_where, values_of
 from pipeline.errors import ConfigurationError
+from pipeline.events.values import shortened
 
 FAILURE = {"event": {"code": "LOGIN_FAILURE"}, "user.id": "alice", "siemlite": {"number": {"rows": 12.0}}}
 
@@ -159,6 +160,7 @@ def test_wrong_tests_say_how_they_are_written() -> None:
         (lambda: cidr(no_text), "cidr(10) is no text"),
         (lambda: prefix(""), "texts that are not empty"),
         (contains, "contains(…) takes one or more texts"),
+        (lambda: contains("x" * 1025), "contains(…) of more than 1,024 characters matches nothing"),
         (lambda: phrase("failed", "…"), "phrase('…') holds no word"),
         (lambda: at_least(number), "'5' is no number"),
         (any_of, "takes one or more alternatives"),
@@ -167,3 +169,10 @@ def test_wrong_tests_say_how_they_are_written() -> None:
         with pytest.raises(ConfigurationError) as error:
             make()
         assert words in str(error.value)
+
+
+def test_a_text_that_was_cut_is_found_as_the_guide_says() -> None:
+    name = "user_agent.original"
+    clause = compile_where(any_of({name: contains("sqlmap")}, {name: contains("…sha256:")}))
+    for agent, found in (("sqlmap/1.5", True), ("A" * 1100 + " sqlmap/1.5", True), ("curl/8", False)):
+        assert clause.matches({name: shortened(agent)}) == found
