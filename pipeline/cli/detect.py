@@ -1,8 +1,11 @@
 """`siemlite detect`: evaluate detections over history."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from pipeline.scheduler.history import HistoryOutcome
 
 
 def detect(
@@ -48,9 +51,18 @@ def detect(
                     }
                 )
             else:
-                found = f"{outcome.crossings} crossings in {len(outcome.findings)} groups"
-                done = "" if dry_run else f", {outcome.opened} alerts opened, {outcome.amended} amended"
-                show(f"{outcome.detection_id}: {f'not evaluated: {outcome.error}' if outcome.error else found + done}")
+                show(f"{outcome.detection_id}: {_told(outcome, dry_run)}")
     if not dry_run:
         say(f"{deliver_all(app.dispatcher, stop)} messages delivered")
     return 2 if app.loaded.failures else 1 if errors else 0
+
+
+def _told(outcome: "HistoryOutcome", dry_run: bool) -> str:
+    found = f"{outcome.crossings} crossings in {len(outcome.findings)} groups"
+    if not dry_run:
+        found += f", {outcome.opened} alerts opened, {outcome.amended} amended"
+    if outcome.error is None:
+        return found
+    return (
+        f"{found}; not evaluated completely: {outcome.error}" if outcome.findings else f"not evaluated: {outcome.error}"
+    )

@@ -21,7 +21,10 @@ Progress = Callable[[float], None]
 def evaluate_over(
     sight: Sight, indices: Indices, detection: Detection, span: tuple[int, int], progress: Progress | None
 ) -> PassResult:
-    """Return all crossings in `[span[0], span[1])`; see `protocol.Evaluator.over`."""
+    """Return all crossings in `[span[0], span[1])`; see `protocol.Evaluator.over`.
+
+    No silence is judged where an index cannot be looked at: what is missing may be what was not silent.
+    """
     if span[1] <= span[0]:
         raise ConfigurationError("the end of the time range is not after its beginning")
     evidence_ms = detection.kind.evidence_ms
@@ -29,6 +32,8 @@ def evaluate_over(
     found: dict[tuple[Group, str | None], Finding] = {}
     touched = suspected = 0
     missing = trouble = indices.trouble(span[0] - evidence_ms, span[1] - 1, fields_of(detection.kind))
+    if missing and detection.kind.follows_clock:
+        return PassResult(detection, Checkpoint(), complete=False, error=missing)
     slices = _slices(indices, span, max(DAY_MS, evidence_ms))
     for number, (start, end) in enumerate(slices, 1):
         marks = sight.marks(indices.overlapping(start - evidence_ms, end - 1))

@@ -131,6 +131,11 @@ def test_an_index_without_its_primary_is_not_evaluated_and_says_so(world: World)
     assert result.error is not None
     assert "security-logs-2026.01.02 has 0 of 1 primary shards" in result.error
     assert instants(result.findings) == {("203.0.113.7",): [NOON + 4]}
+    history = world.engine.over(FIVE, NOON, NOON + DAY)
+    assert (history.complete, instants(history.findings)) == (False, {("203.0.113.7",): [NOON + 4]})
+    quiet = detection(Absence(severity=Severity.LOW, group_by="source.address", within=minutes(60)))
+    history = world.engine.over(quiet, NOON, NOON + DAY)
+    assert (history.complete, history.findings, history.error) == (False, (), result.error)
 
 
 @pytest.mark.parametrize(
