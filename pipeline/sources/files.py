@@ -14,7 +14,7 @@ from pathlib import Path
 from pipeline.errors import ConfigurationError
 from pipeline.events.identity import FileIdentity
 from pipeline.sources.formats.format import FormatFactory
-from pipeline.sources.lines import BLOCK_BYTES
+from pipeline.sources.lines import BLOCK_BYTES, Behind
 from pipeline.sources.logfile import LogFile, UnreadableError
 from pipeline.sources.origin import Marks, first_line, source_name, stem_of
 from pipeline.sources.pieces import cutter_of
@@ -82,17 +82,19 @@ class FileSource:
         key = f"{_PREFIX}{line_format.name}:{file.real_path}"
         start = self._resumed(file, key, mark) or Position(mark, 0)
         maker.restore(start.state)
-        cutter = cutter_of(line_format, start.offset)
+        cutter = cutter_of(line_format, Behind(start.offset, start.given))
         trail = Trail(self._marks, start.offset, start.before(file))
         block = self._next(file, start.offset) if start.offset else head
         while block:
             raw = file.raw_position() if file.compressed else cutter.consumed + len(block)
             self.bytes_read = before + raw
             trail.follow(block)
-            for records, end in maker.batches(cutter.feed(block), cutter):
+            lines = cutter.feed(block)
+            trail.keep(cutter.floor)
+            for records, end in maker.batches(lines, cutter):
                 positions = {}
-                if identity is not None and end is not None:
-                    position = Position(mark, end, trail.check(end), maker.snapshot())
+                if identity is not None:
+                    position = Position(mark, end.offset, trail.check(end.offset), maker.snapshot(), given=end.given)
                     positions[key] = to_text(position.as_plain())
                 yield Batch(records, positions, received_ms)
             if self._stop.is_set():

@@ -12,6 +12,7 @@ behind a hole as long as all that was written before, which reads as NULs.
 from collections.abc import Sequence
 from itertools import accumulate, repeat
 from operator import add
+from typing import NamedTuple
 
 LINE_MAX = 1_000_000
 """Bytes up to which a line is kept whole, its ending not counted."""
@@ -24,6 +25,16 @@ CUT = b"\n"
 
 BLOCK_BYTES = 256 * 1024
 """How much is read at once."""
+
+
+class Behind(NamedTuple):
+    """Where reading goes on: at `offset`, without giving again the lines that end before `given`."""
+
+    offset: int
+    given: int
+
+
+BEGINNING = Behind(0, 0)
 
 Line = tuple[int, bytes, int]
 """A line: its offset, its bytes without the ending (`\\n` or `\\r\\n`), how many bytes it lacks at `CUT`."""
@@ -48,6 +59,11 @@ class LineCutter:
         self._carriage = False
 
     @property
+    def floor(self) -> None:
+        """See `pieces.Cutter`: reading goes on at `offset`."""
+        return None
+
+    @property
     def waiting(self) -> int:
         """The bytes in memory of the line that is not complete yet."""
         return len(self._pending) + len(self._head) + len(self._tail)
@@ -68,9 +84,10 @@ class LineCutter:
         first = self._long_line(1)
         return [first, *self._cut(block[end + 1 :])]
 
-    def behind(self, lines: Sequence[Line], index: int) -> int:
-        """Return from which offset reading can go on behind line `index` of `lines`, which were given last."""
-        return lines[index + 1][0] if index + 1 < len(lines) else self.offset
+    def behind(self, lines: Sequence[Line], index: int) -> Behind:
+        """Return where reading goes on behind line `index` of `lines`, which were given last."""
+        offset = lines[index + 1][0] if index + 1 < len(lines) else self.offset
+        return Behind(offset, offset)
 
     def finish(self) -> list[Line]:
         """Return what is left as a line, where the source has ended without a line ending."""

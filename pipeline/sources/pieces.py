@@ -5,9 +5,9 @@ ends with a line feed; Kubernetes' runtimes mark each piece but the last with a 
 Whoever can make one value of an event that long would otherwise hide the event: no piece of it is JSON.
 
 Invariants: pieces of one stream are joined in their order, whatever the other stream says between them; a joined
-line has the offset of its first piece, and reads like a whole one of CRI's; reading can go on only where no line is
-in pieces, so that no piece is ever read without those before it; what is held is bounded as a line is. Where a file
-ends within a line, what there is of it is given: pieces on both sides of a rotation stay apart.
+line has the offset of its first piece, and reads like a whole one of CRI's; reading goes on where no line is in
+pieces, so that no piece is ever read without those before it, and gives nothing again; what is held is bounded as a
+line is. Where a file ends within a line, what there is of it is given: pieces on both sides of a rotation stay apart.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ import orjson
 
 from pipeline.sources.formats.dialects import CRI, STREAMS, TIME, WRAPPER
 from pipeline.sources.formats.format import Format
-from pipeline.sources.lines import CUT, HEAD_BYTES, LINE_MAX, Line, LineCutter
+from pipeline.sources.lines import BEGINNING, CUT, HEAD_BYTES, LINE_MAX, Behind, Line, LineCutter
 
 _DOCKER = b'{"log":"'
 _DOCKER_PIECE = 16 * 1024
@@ -47,14 +47,19 @@ class Cutter(Protocol):
         """Return what is left, where the source has ended."""
         ...
 
-    def behind(self, lines: Sequence[Line], index: int) -> int | None:
-        """Return from which offset reading can go on behind line `index` of `lines`, which were given last."""
+    def behind(self, lines: Sequence[Line], index: int) -> Behind:
+        """Return where reading goes on behind line `index` of `lines`, which were given last."""
+        ...
+
+    @property
+    def floor(self) -> int | None:
+        """Where reading would go on now, if that lies before what is not given yet."""
         ...
 
 
-def cutter_of(line_format: Format, offset: int = 0) -> Cutter:
-    """Return what gives the lines of a source that is read in `line_format`, from byte `offset` on."""
-    return PieceJoiner(offset) if line_format.unwraps else LineCutter(offset)
+def cutter_of(line_format: Format, start: Behind = BEGINNING) -> Cutter:
+    """Return what gives the lines of a source that is read in `line_format`, from `start` on."""
+    return PieceJoiner(start) if line_format.unwraps else LineCutter(start.offset)
 
 
 class _Piece(NamedTuple):
@@ -96,14 +101,16 @@ class _Held:
 class PieceJoiner:
     """Cuts one source from byte `offset` on, and joins what belongs together."""
 
-    __slots__ = ("_behind", "_cutter", "_held", "_wrapped")
+    __slots__ = ("_behind", "_cutter", "_given", "_held", "_wrapped", "floor")
 
-    def __init__(self, offset: int = 0) -> None:
-        self._cutter = LineCutter(offset)
+    def __init__(self, start: Behind = BEGINNING) -> None:
+        self._cutter = LineCutter(start.offset)
+        self._given = start.given
         self._held: dict[bytes, _Held] = {}
         self._wrapped = False
-        self._behind: list[int | None] = []
-        """For each line that was given last, where reading can go on behind it; nowhere while pieces are held."""
+        self._behind: list[Behind] = []  # for each line that was given last
+        self.floor: int | None = None
+        """Where the lines began to be in pieces that are so now."""
 
     @property
     def consumed(self) -> int:
@@ -125,10 +132,12 @@ class PieceJoiner:
         while self._held:
             stream, held = self._held.popitem()
             lines.append(held.line(stream))
-            self._behind.append(None if self._held else self._cutter.offset)
+            if not self._held:
+                self.floor = None
+            self._behind.append(self._reached(self._cutter.offset))
         return lines
 
-    def behind(self, lines: Sequence[Line], index: int) -> int | None:
+    def behind(self, lines: Sequence[Line], index: int) -> Behind:
         """See `Cutter`."""
         return self._behind[index] if self._wrapped else self._cutter.behind(lines, index)
 
@@ -141,10 +150,17 @@ class PieceJoiner:
         self._behind = []
         for index, line in enumerate(lines):
             whole = self._whole(line)
-            if whole is not None:
+            if not self._held:
+                self.floor = None
+            elif self.floor is None:
+                self.floor = line[0]
+            if whole is not None and line[0] >= self._given:
                 given.append(whole)
-                self._behind.append(None if self._held else self._cutter.behind(lines, index))
+                self._behind.append(self._reached(self._cutter.behind(lines, index).offset))
         return given
+
+    def _reached(self, offset: int) -> Behind:
+        return Behind(offset if self.floor is None else self.floor, offset)
 
     def _whole(self, line: Line) -> Line | None:
         """Return the line that `line` is, or is the last piece of."""

@@ -23,9 +23,9 @@ FORGET = ""
 class Position:
     """Where reading goes on: at byte `offset` of the content, which begins a line.
 
-    `first` and `check` are marks of the first line and of the bytes before the offset (none at 0); `state` is
-    what the lines before it mean to those that follow. `device`, `inode` and `changed_ns` are the file's at that
-    time; `done` says that nothing can come after it.
+    `first` and `check` are marks of the first line and of the bytes before the offset (none at 0); lines that end
+    before byte `given` were given already, and `state` is what they mean to those that follow. `device`, `inode` and
+    `changed_ns` are the file's at that time; `done` says that nothing can come after it.
     """
 
     first: str
@@ -36,6 +36,7 @@ class Position:
     inode: int = 0
     changed_ns: int = 0
     done: bool = False
+    given: int = 0
 
     @classmethod
     def of(cls, value: object) -> "Position | None":
@@ -47,7 +48,7 @@ class Position:
         except TypeError:
             return None
         texts = (position.first, position.check, position.state)
-        numbers = (position.offset, position.device, position.inode, position.changed_ns)
+        numbers = (position.offset, position.device, position.inode, position.changed_ns, position.given)
         if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):
             return None
         return position if position.offset >= 0 else None
@@ -82,7 +83,7 @@ class Position:
 class Trail:
     """The end of what was read of a file, from which the marks of its last offsets are made."""
 
-    __slots__ = ("_before", "_block", "_end", "_marks")
+    __slots__ = ("_before", "_block", "_end", "_kept", "_marks")
 
     def __init__(self, marks: Marks, offset: int, before: bytes) -> None:
         """Begin at `offset`, before which lies `before`."""
@@ -90,6 +91,7 @@ class Trail:
         self._end = offset
         self._before = b""
         self._block = before
+        self._kept: dict[int, str] = {}
 
     @property
     def last(self) -> bytes:
@@ -102,8 +104,15 @@ class Trail:
         self._block = block
         self._end += len(block)
 
+    def keep(self, offset: int | None) -> None:
+        """Remember the mark of what lies before `offset`, in the last block, for later; of two offsets the last."""
+        if offset is not None and offset not in self._kept:
+            self._kept = {**dict(list(self._kept.items())[-1:]), offset: self.check(offset)}
+
     def check(self, offset: int) -> str:
-        """Return the mark of what lies before `offset`, which must be in or at the end of the last block."""
+        """Return the mark of what lies before `offset`, which is kept, or in or at the end of the last block."""
+        if offset in self._kept:
+            return self._kept[offset]
         return self._marks.of(self._piece(len(self._block) - (self._end - offset)))
 
     def _piece(self, end: int) -> bytes:

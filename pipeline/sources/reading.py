@@ -11,7 +11,7 @@ from typing import Protocol
 from pipeline.events.quick import is_short
 from pipeline.sources.formats.format import Format
 from pipeline.sources.keyblocks import BEGIN, KeyBlocks
-from pipeline.sources.lines import Line
+from pipeline.sources.lines import Behind, Line
 from pipeline.sources.pieces import Cutter
 from pipeline.sources.record import BATCH_RECORDS, Record
 
@@ -62,8 +62,8 @@ class RecordMaker:
         if state:
             self.format.restore(state)
 
-    def batches(self, lines: Sequence[Line], cutter: Cutter) -> Iterator[tuple[list[Record], int | None]]:
-        """Yield the records of `lines`, which `cutter` has just cut, and the offset before which all are given."""
+    def batches(self, lines: Sequence[Line], cutter: Cutter) -> Iterator[tuple[list[Record], Behind]]:
+        """Yield the records of `lines`, which `cutter` has just cut, and where reading goes on behind them."""
         start = 0
         while start < len(lines):
             records, start = self.take(lines, start)

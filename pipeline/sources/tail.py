@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pipeline.events.identity import FileIdentity
 from pipeline.sources.formats.format import FormatFactory
-from pipeline.sources.lines import BLOCK_BYTES
+from pipeline.sources.lines import BLOCK_BYTES, Behind
 from pipeline.sources.logfile import LogFile
 from pipeline.sources.origin import Marks, source_name
 from pipeline.sources.pieces import cutter_of
@@ -72,7 +72,7 @@ class Tail:
         self._ended = False
         self._trail = Trail(marks, start.offset, start.before(file))
         line_format = make_format(lambda: self.position.changed_ns // 1_000_000)
-        self._cutter = cutter_of(line_format, start.offset)
+        self._cutter = cutter_of(line_format, Behind(start.offset, start.given))
         self._maker = RecordMaker(line_format, FileIdentity(key, source_name(stem, start.first, line_format.name)))
         self._maker.restore(start.state)
 
@@ -112,7 +112,9 @@ class Tail:
         self.quiet_since = now
         self._trail.follow(block)
         changed_ns = self.file.status().st_mtime_ns
-        for records, end in self._maker.batches(self._cutter.feed(block), self._cutter):
+        lines = self._cutter.feed(block)
+        self._trail.keep(self._cutter.floor)
+        for records, end in self._maker.batches(lines, self._cutter):
             self._move(end, changed_ns)
             yield records
 
@@ -148,13 +150,12 @@ class Tail:
             raise TruncatedError
         return block
 
-    def _move(self, offset: int | None, changed_ns: int) -> None:
-        if offset is None:
-            return
+    def _move(self, end: Behind, changed_ns: int) -> None:
         self.position = replace(
             self.position,
-            offset=offset,
-            check=self._trail.check(offset),
+            offset=end.offset,
+            given=end.given,
+            check=self._trail.check(end.offset),
             state=self._maker.snapshot(),
             changed_ns=changed_ns,
         )

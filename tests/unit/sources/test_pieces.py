@@ -106,14 +106,13 @@ def test_blocks_and_streams_do_not_matter_and_who_goes_on_reads_all_that_is_left
         for index, line in enumerate(lines):
             given.append(line)
             behind = cutter.behind(lines, index)
-            if behind is not None:
-                again = PieceJoiner(behind)
-                assert again.feed(data[behind:]) == every[len(given) :]
+            again = PieceJoiner(behind)
+            assert again.feed(data[behind.offset :]) == every[len(given) :]
     assert given == every
     assert cutter.waiting == 0
     read = {str(JsonLines().parse(line)[0]["userId"]): (offset, left_out) for offset, line, left_out in every}
     assert read == {f"u-{number}": (offset, 0) for number, offset in starts.items()}
-    assert not every or cutter.behind(lines, len(lines) - 1) == len(data)
+    assert not every or cutter.behind(lines, len(lines) - 1) == (len(data), len(data))
 
 
 def test_what_is_no_piece_of_a_runtime_is_left_as_it_is() -> None:
@@ -135,7 +134,8 @@ def test_what_a_file_ends_with_is_given_at_its_end() -> None:
     assert cutter.feed(cri('{"userId":', "P")) == []
     assert cutter.waiting > 0
     ((offset, line, left_out),) = lines = cutter.finish()
-    assert (offset, left_out, cutter.waiting, cutter.behind(lines, 0)) == (0, 0, 0, len(cri('{"userId":', "P")))
+    assert (offset, left_out, cutter.waiting) == (0, 0, 0)
+    assert cutter.behind(lines, 0) == (len(cri('{"userId":', "P")),) * 2
     assert JsonLines().parse(line) == ({"timestamp": TIME, "message": '{"userId":'},)
     assert cutter.finish() == []
 
@@ -191,8 +191,7 @@ def test_a_follower_that_is_restarted_between_two_pieces_loses_neither(tmp_path:
     follower.restart()
     append(log, cri(text[290_000:]).decode() + cri('{"message":"after"}').decode())
     again = follower.settle()
-    assert again[-2:] == ["x" * 300_000 + "end", "after"]
-    assert again[:-2] in ([], ["between"])
+    assert again == ["x" * 300_000 + "end", "after"]
     follower.restart()
     assert follower.settle() == []
 
@@ -235,16 +234,16 @@ def test_an_interrupted_reading_goes_on_before_the_pieces_that_waited(tmp_path: 
     whole = b"".join(cri(event(f"u-{n}"), "F", "stderr") for n in range(3_000))
     parts = [text[at : at + DOCKER] for at in range(0, len(text), DOCKER)]
     path.write_bytes(cri(event("first")) + b"".join(cri(part, "P") for part in parts[:-1]) + whole + cri(parts[-1]))
-    ids: set[str | None] = set()
+    ids: list[str | None] = []
     positions: dict[str, str] = {}
     for batch in itertools.islice(source(path).batches(), blocks):
-        ids |= {record.event_id for record in batch.records}
+        ids += [record.event_id for record in batch.records]
         positions.update(batch.positions)
     (text,) = positions.values()
     position = Position.of(from_text(text))
     assert position is not None
     assert position.offset == len(cri(event("first")))
     assert position.fits(LogFile(path), Marks(KEY))
-    ids |= {record.event_id for batch in source(path, positions=positions).batches() for record in batch.records}
-    assert ids == {record.event_id for batch in source(path).batches() for record in batch.records}
-    assert len(ids) == 3_002
+    ids += [record.event_id for batch in source(path, positions=positions).batches() for record in batch.records]
+    assert ids == [record.event_id for batch in source(path).batches() for record in batch.records]
+    assert len(set(ids)) == 3_002
