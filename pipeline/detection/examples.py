@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.detection.durations import duration_text, seconds
-from pipeline.detection.validation import field_name
+from pipeline.detection.validation import any_name
 from pipeline.errors import ConfigurationError
 from pipeline.events.fields import FIELDS
 
@@ -77,7 +77,7 @@ def burst(
         if given is not None:
             _instant(f"burst(…, {name})", given)
     if vary is not None:
-        field_name("burst(…, vary)", vary)
+        any_name("burst(…, vary)", vary)
     fields = _fields("burst", fields)
     if every is not None and over is not None:
         raise ConfigurationError("burst(…): give either every or over")

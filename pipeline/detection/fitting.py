@@ -3,6 +3,8 @@
 Invariant: what is refused could never be answered truthfully: Elasticsearch refuses it, or takes it for something else.
 """
 
+from collections.abc import Sequence
+
 from pipeline.detection.conditions import Cidr, Contains, Inverse, OneOf, Phrase, Prefix, Range, Test
 from pipeline.errors import ConfigurationError
 from pipeline.events.fields import FIELDS, OWN_FIELDS
@@ -23,7 +25,7 @@ def refuse_unfit(name: str, test: Test) -> None:
         return
     if kind == "text" and isinstance(test, OneOf | Prefix | Contains):
         raise ConfigurationError(
-            f"{name} is text, of which Elasticsearch knows the words; use phrase({str(test.values[0])!r}), which fits "
+            f"{name} is text, of which Elasticsearch knows the words; use phrase({_listed(test.values)}), which fits "
             "where they follow one another"
         )
     if kind != "text" and isinstance(test, Phrase):
@@ -48,5 +50,11 @@ def _of_metadata(name: str, test: Test) -> None:
         )
 
 
+def _listed(values: Sequence[object]) -> str:
+    return ", ".join(repr(str(value)) for value in values[:5])
+
+
 def _instead(kind: str) -> str:
-    return "use cidr(…)" if kind == "ip" else "give a value, or between(…)"
+    return {"ip": "use cidr(…)", "flattened": f"name what is in it, such as {METADATA}NAME"}.get(
+        kind, "give a value, or between(…)"
+    )

@@ -5,6 +5,7 @@ import re
 from pipeline.errors import ConfigurationError
 
 WINDOW_MAX_MS = 366 * 86_400_000
+_NAMED_BY_APPLICATIONS = ("siemlite.data.", "siemlite.number.")
 _FIELD = re.compile(r"[@\w][\w@.-]*", re.ASCII)
 
 
@@ -38,3 +39,9 @@ def field_name(name: str, value: object) -> None:
     """Raise `ConfigurationError` unless `value` is the name of a field."""
     if not isinstance(value, str) or _FIELD.fullmatch(value) is None:
         raise wrong(name, value, "give a field name such as 'source.address'")
+
+
+def any_name(name: str, value: object) -> None:
+    """Raise `ConfigurationError` unless `value` is the name of a field; what applications name may be any text."""
+    if not isinstance(value, str) or not value.startswith(_NAMED_BY_APPLICATIONS):
+        field_name(name, value)

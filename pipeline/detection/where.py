@@ -21,12 +21,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipeline.detection.conditions import Query, Test, either, test_of
-from pipeline.detection.fitting import METADATA, NUMBERS, refuse_unfit
-from pipeline.detection.validation import field_name
+from pipeline.detection.fitting import refuse_unfit
+from pipeline.detection.validation import any_name
 from pipeline.errors import ConfigurationError
 
 Document = Mapping[str, Any]
-_NAMED_BY_APPLICATIONS = (METADATA, NUMBERS)
 
 
 class Clause(Protocol):
@@ -178,7 +177,7 @@ def raw(clause: Query, *about: str | list[str] | tuple[str, ...]) -> Raw:
         raise ConfigurationError("raw(…) takes one query clause such as {'wildcard': {'user.id': 'adm*'}}")
     names = [name for part in about for name in (part if isinstance(part, list | tuple) else (part,))]
     for name in names:
-        _name("raw(…)", name)
+        any_name("a field of raw(…)", name)
     return Raw(clause, tuple(names))
 
 
@@ -192,7 +191,7 @@ def compile_where(where: Where) -> Clause:
         )
     clauses: list[Clause] = []
     for name, condition in where.items():
-        _name("where", name)
+        any_name("a field of where", name)
         try:
             test = test_of(condition)
             refuse_unfit(name, test)
@@ -200,12 +199,6 @@ def compile_where(where: Where) -> Clause:
         except ConfigurationError as error:
             raise ConfigurationError(f"where[{name!r}]: {error}") from None
     return clauses[0] if len(clauses) == 1 else All(tuple(clauses))
-
-
-def _name(where: str, name: object) -> None:
-    """Raise `ConfigurationError` unless `name` is the name of a field; what applications name may be any text."""
-    if not isinstance(name, str) or not name.startswith(_NAMED_BY_APPLICATIONS):
-        field_name(f"a field of {where}", name)
 
 
 def values_of(document: Document, name: str) -> list[Any]:

@@ -11,7 +11,7 @@ from pipeline.detection.conditions import Query
 from pipeline.detection.timeline import Row
 from pipeline.elastic.search import Search
 from pipeline.engine.queries import GroupValues, group_of, group_sources, time_source
-from pipeline.engine.reading import read_rows
+from pipeline.engine.reading import read_rows, refuse_too_many
 from pipeline.engine.steps import Bucket, Step, ask
 from pipeline.engine.view import View
 
@@ -58,8 +58,12 @@ def _counted(
     view: View, window: tuple[int, int], groups: Sequence[Query], group_by: Sequence[str], size: int
 ) -> Step[Mapping[GroupValues, _Counts]]:
     counts: dict[GroupValues, _Counts] = {}
+    held = 0
 
     def take(buckets: list[Bucket]) -> bool:
+        nonlocal held
+        held += len(buckets)
+        refuse_too_many(held)
         for bucket in buckets:
             counts.setdefault(group_of(bucket, group_by), {})[int(bucket["key"]["t"])] = bucket["doc_count"]
         return True

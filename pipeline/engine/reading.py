@@ -23,6 +23,12 @@ ROWS_MAX = 5_000_000
 _WIDEN = 8
 
 
+def refuse_too_many(rows: int) -> None:
+    """Raise `PermanentError` where so many rows are not to be held."""
+    if rows > ROWS_MAX:
+        raise PermanentError(f"a group has more than {ROWS_MAX:,} rows within reach; narrow where, or the window")
+
+
 @dataclass(slots=True)
 class Rows:
     """Rows in time order, held tightly: a group may have a million."""
@@ -92,8 +98,7 @@ def _row_taker(
     def take(buckets: list[Bucket]) -> bool:
         nonlocal held
         held += len(buckets)
-        if held > ROWS_MAX:
-            raise PermanentError(f"a group has more than {ROWS_MAX:,} rows within reach; narrow where, or the window")
+        refuse_too_many(held)
         for bucket in buckets:
             key = bucket["key"]
             group = group_of(bucket, group_by)

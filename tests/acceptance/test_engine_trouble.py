@@ -263,6 +263,18 @@ def test_a_judgement_that_crashes_fails_alone(world: World) -> None:
     assert results["five"].findings
 
 
+def test_counts_beside_rows_are_bounded_as_rows_are(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def reached(*_: object) -> None:
+        raise AssertionError("rows are read though their counts are too many to hold")
+
+    monkeypatch.setattr("pipeline.engine.reading.ROWS_MAX", 10)
+    monkeypatch.setattr("pipeline.engine.counted.read_rows", reached)
+    world.write([{**failure(NOON + n), "user.roles": ["a", "b"]} for n in range(20)])
+    kind = Custom(severity=Severity.LOW, judge=lambda window: window.count > 2, fields=("user.roles",), at_least=2)
+    with pytest.raises(PermanentError, match="more than 10 rows"):
+        world.engine.over(detection(kind), NOON, NOON + MINUTE)
+
+
 def test_a_value_that_a_judgement_does_not_expect_blinds_it_to_nothing_else(world: World) -> None:
     def judge(window: Window) -> bool:
         return any(int(str(amount)) > 5 for amount in window.values("siemlite.data.amount"))

@@ -1,8 +1,9 @@
-"""One deadline for a whole exchange with a receiver.
+"""One deadline for a whole exchange with a receiver, once there is a connection.
 
 A time-out is for one read, and whatever comes begins it anew: a header line, an informational answer, the extension of
-a chunk, a body that decodes to nothing, a line of a mail server's reply. Invariant: a receiver that sends drop by drop
-is hung up on when the time is over, so that no message takes longer than its claim lasts.
+a chunk, a body that decodes to nothing, a line of a mail server's reply. Invariants: a receiver that sends drop by drop
+is hung up on when the time is over, so that a message does not take longer than its claim lasts; addresses of it that
+do not answer take nothing of that time.
 """
 
 import socket
@@ -13,9 +14,12 @@ from types import TracebackType
 EXCHANGE_S = 30.0
 """How long one message may take, from the connection to the end of the answer."""
 
+CONNECT_S = 20.0
+"""How long all addresses of a receiver together are tried."""
+
 
 class Deadline:
-    """Hangs up, `seconds` after it was entered, on the connection that it watches then."""
+    """Hangs up, `seconds` after it was shown the first connection, on the one that it watches then."""
 
     def __init__(self, seconds: float = EXCHANGE_S) -> None:
         self._lock = threading.Lock()
@@ -25,7 +29,6 @@ class Deadline:
         self._timer.daemon = True
 
     def __enter__(self) -> "Deadline":
-        self._timer.start()
         return self
 
     def __exit__(
@@ -41,6 +44,8 @@ class Deadline:
     def watch(self, connection: socket.socket) -> None:
         """Hang up on `connection` once the time is over. Raises `TimeoutError` where it is already."""
         with self._lock:
+            if self._connection is None:
+                self._timer.start()
             self._connection = connection
             passed = self._passed
         if passed:
@@ -53,6 +58,26 @@ class Deadline:
             connection = self._connection
         if connection is not None:
             _hang_up(connection)
+
+
+def connected(host: str, port: int, seconds: float = CONNECT_S) -> socket.socket:
+    """Return a connection with the first address of `host` that answers; each has its share of `seconds`.
+
+    Raises `OSError` where none does.
+    """
+    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    failure: OSError = OSError(f"{host} has no address")
+    for family, kind, protocol, _, address in addresses:
+        connection = socket.socket(family, kind, protocol)
+        try:
+            connection.settimeout(seconds / len(addresses))
+            connection.connect(address)
+        except OSError as error:
+            connection.close()
+            failure = error
+        else:
+            return connection
+    raise failure
 
 
 def _hang_up(connection: socket.socket) -> None:

@@ -8,6 +8,7 @@ the server does not say goodbye.
 
 import logging
 import smtplib
+import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
@@ -22,7 +23,7 @@ from pydantic import SecretStr
 from pipeline.alerts.outbox import Action
 from pipeline.clock import Clock
 from pipeline.delivery.channels.base import Channel, SendError
-from pipeline.delivery.channels.deadline import EXCHANGE_S, Deadline
+from pipeline.delivery.channels.deadline import EXCHANGE_S, Deadline, connected
 from pipeline.delivery.notice import Notice
 from pipeline.delivery.retry import Failure
 from pipeline.errors import ConfigurationError
@@ -53,6 +54,11 @@ class _Session(smtplib.SMTP):
     def __init__(self, server: MailServer, deadline: Deadline) -> None:
         self._deadline = deadline
         super().__init__(server.host, server.port, timeout=TIMEOUT_S)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        connection = connected(host, port)
+        connection.settimeout(timeout)
+        return connection
 
     def getreply(self) -> tuple[int, bytes]:
         if self.sock is not None:

@@ -46,6 +46,7 @@ def test_a_burst_is_spread_over_its_time_with_its_last_event_at_the_end() -> Non
     assert [e.at_ms for e in burst(3).events] == [0, 1000, 2000]
     assert [e.at_ms for e in burst(3, over=minutes(1) - 1, at=5).events] == [5, 30005, 60004]
     assert [e.fields for e in burst(2, vary="user.id").events] == [{"user.id": "user.id-0"}, {"user.id": "user.id-1"}]
+    assert len(burst(2, vary="siemlite.data.a b").events) == 2
     assert [e.fields["source.ip"] for e in burst(2, vary="source.ip").events] == ["198.18.0.1", "198.18.0.2"]
 
 

@@ -134,6 +134,8 @@ def test_the_name_of_metadata_may_be_any_text() -> None:
         ({"siemlite.data.cmd": phrase("x")}, "does not look within metadata"),
         ({"message": "Failed password"}, "message is text, of which Elasticsearch knows the words; use phrase('Failed"),
         ({"message": not_("failed")}, "use phrase('failed')"),
+        ({"message": ["timeout", "refused"]}, "use phrase('timeout', 'refused')"),
+        ({"siemlite.data": prefix("x")}, "name what is in it, such as siemlite.data.NAME"),
         ({"message": prefix("Failed")}, "use phrase('Failed')"),
         ({"error.message": contains("refused")}, "use phrase('refused')"),
         (
