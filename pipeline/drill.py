@@ -98,7 +98,8 @@ def run_drills(
     for drill_id in drills:
         found = seen.get(drill_id, DrillResult(drills[drill_id][0].id, drill_id))
         why = "no alert was raised" if found.alert_seconds is None else "the alert was not delivered"
-        yield replace(found, reason=f"{why} within {wait_seconds:.0f} s")
+        until = "before the drill was ended" if stop.is_set() else f"within {wait_seconds:.0f} s"
+        yield replace(found, reason=f"{why} {until}" + (f"; {found.reason}" if found.reason else ""))
 
 
 def canary(app: App, stop: threading.Event, *, wait_seconds: float = WAIT_SECONDS) -> str | None:

@@ -9,8 +9,9 @@ import pytest
 from pipeline import drill
 from pipeline.detection import Detection, hours
 from pipeline.detection.realise import realised
-from pipeline.drill import _draft, example_to_play
+from pipeline.drill import DrillResult, _draft, example_to_play
 from pipeline.engine.loader import load_detections
+from pipeline.errors import RetryableError
 from pipeline.events.encoder import Draft
 from pipeline.events.redaction import MARKER, Redactor
 from tests.unit.clocks import ManualClock
@@ -42,6 +43,28 @@ def test_a_detection_of_whose_example_no_events_can_be_made_keeps_no_other_from_
     assert [(one.detection_id, one.passed, one.reason) for one in found] == [
         (one.id, False, "no events can be made of its example: TypeError: no event") for one in chosen
     ]
+
+
+@pytest.mark.parametrize(("ended", "until"), [(True, "before the drill was ended"), (False, "within 7 s")])
+def test_a_drill_that_does_not_pass_says_how_long_was_waited_and_what_was_in_the_way(
+    ended: bool, until: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = threading.Event()
+    clock = ManualClock(MIDNIGHT)
+
+    def looks(*_: object) -> DrillResult:
+        clock.advance(8)
+        if ended:
+            stop.set()
+        raise RetryableError("Elasticsearch does not answer")
+
+    monkeypatch.setattr(drill, "leader", lambda _: None)
+    monkeypatch.setattr(drill, "drafts_of", lambda *_: [])
+    monkeypatch.setattr(drill, "_play", lambda *_: None)
+    monkeypatch.setattr(drill, "_look", looks)
+    app = SimpleNamespace(client=None, clock=clock)
+    (found,) = drill.run_drills(app, [LOADED["brute_force_by_address"]], stop, wait_seconds=7)  # type: ignore[arg-type]
+    assert found.reason == f"no alert was raised {until}; Elasticsearch does not answer"
 
 
 def test_any_other_example_ends_now() -> None:
