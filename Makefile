@@ -10,6 +10,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 export FOLLOW FORMAT TIMEZONE
+# Without its compiled form, which some environments forbid, each command takes a second more to load the program.
+export PYTHONDONTWRITEBYTECODE :=
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'

@@ -241,6 +241,7 @@ def test_a_node_started_by_command_runs_until_it_is_stopped_by_command(home: Pat
     assert siemlite(alone, "node", "status").returncode == 1
 
 
+@pytest.mark.long
 def test_three_nodes_form_a_cluster_that_survives_one(tmp_path: Path) -> None:
     with temporary_cluster(3) as nodes:
         body = {"settings": {"number_of_shards": 3, "number_of_replicas": 1}}

@@ -1,14 +1,15 @@
 """Places of addresses from MaxMind DB files that come, change, break and go."""
 
 import logging
-import threading
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import orjson
 import pytest
 
+from pipeline import threads
 from pipeline.app.shipping import encoder_of
 from pipeline.clock import SystemClock
 from pipeline.events.document import Shaper
@@ -50,10 +51,8 @@ def renewed(geoip: GeoIp, clock: ManualClock, address: str, wanted: object) -> b
 def looked_at(geoip: GeoIp, clock: ManualClock) -> None:
     """Let the files be looked at, and wait until they were."""
     clock.advance(LOOK_SECONDS)
-    geoip.locate("192.0.2.1")
-    for thread in threading.enumerate():
-        if thread.name == "geoip":
-            thread.join(10)
+    with patch.object(threads, "start", lambda run: run()):
+        geoip.locate("192.0.2.1")
 
 
 def test_an_address_is_where_the_files_say_together(tmp_path: Path) -> None:
