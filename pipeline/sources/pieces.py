@@ -99,7 +99,7 @@ class _Held:
 
 
 class PieceJoiner:
-    """Cuts one source from byte `offset` on, and joins what belongs together."""
+    """Cuts one source, from `start` on, and joins what belongs together."""
 
     __slots__ = ("_behind", "_cutter", "_given", "_held", "_wrapped", "floor")
 
