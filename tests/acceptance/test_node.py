@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
 from pipeline.errors import ConfigurationError
-from pipeline.node import ServerOptions, StartInterruptedError, node_status, node_url, start_node
+from pipeline.node import StartInterruptedError, node_status, node_url, start_node
 from pipeline.node.layout import find
 from pipeline.node.orphans import data_in_use
 from pipeline.node.runstate import held, read_state
@@ -79,7 +80,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def test_a_home_keeps_its_data_and_address_and_the_second_start_is_quick(home: Path) -> None:
-    first = start_node(settings_for(home), progress=lambda _: None)
+    first = start_node(settings_for(home), options=QUICK, progress=lambda _: None)
     processes = processes_of(home)
     httpx.put(first.url + "/security-x/_doc/1", json={"a": 1}, timeout=30).raise_for_status()
     first.stop()
@@ -193,8 +194,9 @@ def test_a_killed_server_can_be_started_again_with_its_data(home: Path) -> None:
 
 
 def test_a_server_that_refuses_to_boot_says_why_in_one_line_and_leaves_nothing(home: Path) -> None:
+    options = replace(QUICK, settings={"no.such.setting": 1})
     with pytest.raises(ConfigurationError) as caught:
-        start_node(settings_for(home), options=ServerOptions(settings={"no.such.setting": 1}), progress=lambda _: None)
+        start_node(settings_for(home), options=options, progress=lambda _: None)
     assert "unknown setting [no.such.setting]" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert node_url(home) is None
