@@ -155,7 +155,8 @@ class Plainer:
 
     def _completed(self, opener: str, tree: dict[str, Any]) -> dict[str, Any]:
         """Redact what completes a fragment: the `key` in `{"api": {"key": …}}`."""
-        return {key: MARKER if self._verdicts[f"{opener}_{key}"] == SENSITIVE else value for key, value in tree.items()}
+        items = tree.copy().items()  # it may be the application's own, and another thread may change it
+        return {key: MARKER if self._verdicts[f"{opener}_{key}"] == SENSITIVE else value for key, value in items}
 
     def _list(self, items: list[Any] | tuple[Any, ...], above: _Above) -> Plain:
         if len(above) > MAX_DEPTH or not _afford(above, len(items)):

@@ -459,6 +459,8 @@ def test_a_long_key_is_redacted_before_it_can_be_cut() -> None:
 
 
 def test_a_dict_that_changes_while_it_is_read_does_not_break_the_event() -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
     shared: dict[str, object] = {str(number): "x" for number in range(500)}
     stop = threading.Event()
 
@@ -477,6 +479,7 @@ def test_a_dict_that_changes_while_it_is_read_does_not_break_the_event() -> None
     finally:
         stop.set()
         thread.join()
+        sys.setswitchinterval(interval)
 
 
 @pytest.mark.parametrize("location", [["password"], ("body", "user", "pin"), ["api", 0, "key"], "body.password"])
