@@ -11,8 +11,7 @@ crossings; everything else here lets it read no more than it must, and never les
 A kind that `follows_clock` can cross without an arrival, `delay_ms` after an event; one that `remembers` is
 only asked about groups in which a value appears that is not known to have been there; one that `runs_code` runs a
 function of its author's; one that `counts_events` is told how many events there are beside the values of its columns.
-`counts` and `windows` name the fields that `siemlite test` mutates by one event and one
-millisecond.
+`counts` and `windows` name the fields that `siemlite test` mutates by one event and one millisecond.
 """
 
 import re

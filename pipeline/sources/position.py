@@ -105,9 +105,12 @@ class Trail:
         self._end += len(block)
 
     def keep(self, offset: int | None) -> None:
-        """Remember the mark of what lies before `offset`, in the last block, for later; of two offsets the last."""
-        if offset is not None and offset not in self._kept:
-            self._kept = {**dict(list(self._kept.items())[-1:]), offset: self.check(offset)}
+        """Remember the mark of what lies before `offset`, in the last block, for later, and that of the one before."""
+        if offset is None or offset in self._kept:
+            return
+        while len(self._kept) > 1:
+            del self._kept[next(iter(self._kept))]
+        self._kept[offset] = self.check(offset)
 
     def check(self, offset: int) -> str:
         """Return the mark of what lies before `offset`, which is kept, or in or at the end of the last block."""
