@@ -145,7 +145,8 @@ def _definitions(detection: Detection, *, mutate: bool) -> Iterator[tuple[str | 
         for label, kind in mutations(detection.kind) if mutate else ():
             yield label, replace(detection, kind=kind)
     except Exception as error:  # noqa: BLE001 - a defect in one must not end the others
-        unforeseen(error)
+        # What cannot be made wrong is the detection as it is, and so comes out as untested.
+        yield f"mutations that cannot be made ({unforeseen(error)})", detection
 
 
 def _units(detection: Detection, cases: Sequence[Case], mutation: str | None) -> Iterator[_Unit]:
