@@ -23,7 +23,7 @@ from pipeline.node.orphans import data_in_use
 from pipeline.node.runstate import held, read_state
 from pipeline.settings import Settings, load_settings
 from tests.command import environment, siemlite
-from tests.node import QUICK, TestNode, temporary_cluster
+from tests.node import QUICK, TestNode, is_running, temporary_cluster, temporary_node
 from tests.unit.node.processes import eventually, lives
 
 # What `siemlite up` does with its node, and nothing else.
@@ -46,6 +46,20 @@ def home(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "a home"
     yield path
     TestNode(path).remove()
+
+
+@pytest.fixture(scope="module")
+def one_node() -> Iterator[TestNode]:
+    with temporary_node() as node:
+        yield node
+
+
+@pytest.fixture
+def shared_node(one_node: TestNode) -> TestNode:
+    """Return the node of all tests that need a running one, whatever the last of them did to it."""
+    if not is_running(one_node):
+        one_node.start()
+    return one_node
 
 
 def settings_for(home: Path) -> Settings:
@@ -99,8 +113,8 @@ def test_a_home_keeps_its_data_and_address_and_the_second_start_is_quick(home: P
     second.stop()
 
 
-def test_the_server_listens_on_loopback_only_obeys_no_web_page_and_never_runs_as_root(home: Path) -> None:
-    node = start_node(settings_for(home), options=QUICK, progress=lambda _: None)
+def test_the_server_listens_on_loopback_only_obeys_no_web_page_and_never_runs_as_root(shared_node: TestNode) -> None:
+    node, home = shared_node, shared_node.home
     assert httpx.post(f"{node.url}/_refresh", headers={"Origin": "https://evil.example"}).status_code == 403
     assert httpx.post(f"{node.url}/_refresh").status_code == 200
     told = httpx.get(node.url + "/_nodes/_local/http,transport").json()["nodes"]
@@ -113,7 +127,6 @@ def test_the_server_listens_on_loopback_only_obeys_no_web_page_and_never_runs_as
         assert Path(f"/proc/{pid}").stat().st_uid != 0
         environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         assert not [entry for entry in environment if entry.startswith(b"PYTEST_CURRENT_TEST")]
-    node.stop()
 
 
 def test_starts_of_one_home_share_one_node_that_only_its_owner_ends(home: Path) -> None:
@@ -163,9 +176,8 @@ def test_a_start_that_is_called_off_leaves_nothing(home: Path) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs PR_SET_PDEATHSIG")
-def test_a_killed_supervisor_leaves_no_server_and_the_next_start_is_not_misled(home: Path) -> None:
-    node = TestNode(home)
-    node.start()
+def test_a_killed_supervisor_leaves_no_server_and_the_next_start_is_not_misled(shared_node: TestNode) -> None:
+    home = shared_node.home
     processes = processes_of(home)
     state = read_state(find(home))
     assert state
@@ -173,24 +185,20 @@ def test_a_killed_supervisor_leaves_no_server_and_the_next_start_is_not_misled(h
     assert eventually(lambda: not held(find(home)))
     # At once, while the old server may still be closing; the stale state file names it.
     assert find(home).state.exists()
-    node.start()
+    shared_node.start()
     assert not any(lives(pid) for pid in processes)
     assert node_status(home) is not None
-    node.stop()
 
 
-def test_a_killed_server_can_be_started_again_with_its_data(home: Path) -> None:
-    node = TestNode(home)
-    node.start()
-    url = node.url
+def test_a_killed_server_can_be_started_again_with_its_data(shared_node: TestNode) -> None:
+    url = shared_node.url
     httpx.put(url + "/security-x/_doc/1", json={"a": 1}, timeout=30).raise_for_status()
-    node.kill()
+    shared_node.kill()
     with pytest.raises(httpx.ConnectError):
         httpx.get(url + "/_cluster/health")
-    node.start()
-    assert node.url == url
+    shared_node.start()
+    assert shared_node.url == url
     assert httpx.get(url + "/security-x/_doc/1").json()["_source"] == {"a": 1}
-    node.stop()
 
 
 def test_a_server_that_refuses_to_boot_says_why_in_one_line_and_leaves_nothing(home: Path) -> None:
