@@ -81,15 +81,36 @@ class OpenFiles:
         """Open what is new, and note what rotation took away."""
         self._folders.look_again()
         before, self._live = self._live, {}
-        new: list[tuple[float, Path, Inode]] = []
+        self._open_new(self._new_among(before, now), now)
+        for inode in [inode for inode in self._parked if inode not in self._live]:
+            del self._parked[inode]
+        for inode, lineage in before.items():
+            if lineage is not None and inode not in self._live:
+                lineage.unsettled = True
+        self._note_current(now)
+        for lineage in self.lineages.values():
+            if self._full:
+                break
+            if lineage.unsettled:
+                lineage.parked.clear()
+            if lineage.unsettled or now - lineage.looked_at >= SIBLINGS_SECONDS:
+                self._look_at(self._folders.siblings_of(lineage.stem), lineage, now)
+
+    def _new_among(self, before: Mapping[Inode, Lineage | None], now: float) -> list[tuple[float, Path, Inode]]:
+        """Note which files are followed now, and return those to open, each with since when it waits."""
+        new = []
         for path, status in self._discovery.files(now):
-            inode = (status.st_dev, status.st_ino)
+            inode = _inode(status)
             lineage = before.get(inode)
             if inode in self._owners:
                 lineage = self._owners[inode][0]
             elif not self._resting(self._parked, inode, status, now):
                 new.append((self._waiting.get(inode, now), path, inode))
             self._live[inode] = lineage
+        return new
+
+    def _open_new(self, new: Sequence[tuple[float, Path, Inode]], now: float) -> None:
+        """Open files as far as there is room, those first that wait longest."""
         self._waiting.clear()
         for since, path, inode in sorted(new, key=lambda entry: entry[0]):
             if len(self._owners) >= OPEN_MAX:
@@ -100,23 +121,14 @@ class OpenFiles:
             opened = self._open(path, now)
             if opened is not None:
                 self._live[opened[0]] = opened[1]
-        for inode in [inode for inode in self._parked if inode not in self._live]:
-            del self._parked[inode]
-        for inode, lineage in before.items():
-            if lineage is not None and inode not in self._live:
-                lineage.unsettled = True
+
+    def _note_current(self, now: float) -> None:
+        """Tell open files whether a followed path leads to them still."""
         for inode, (_, part) in self._owners.items():
             tail = part.tail
             if tail is not None and tail.current != (inode in self._live):
                 tail.current = not tail.current
                 tail.quiet_since = now
-        for lineage in self.lineages.values():
-            if self._full:
-                break
-            if lineage.unsettled:
-                lineage.parked.clear()
-            if lineage.unsettled or now - lineage.looked_at >= SIBLINGS_SECONDS:
-                self._look_at(self._folders.siblings_of(lineage.stem), lineage, now)
 
     def look_at_siblings(self, lineage: Lineage, now: float) -> bool:
         """Open what rotation made of parts that are not read to their end, and what came and went unseen.
@@ -144,41 +156,41 @@ class OpenFiles:
     def _look_at(self, siblings: Sequence[Path], lineage: Lineage, now: float) -> None:
         lineage.unsettled = False
         lineage.looked_at = now
-        found = []
-        seen = set()
-        lost = lineage.lost()
-        for path in siblings:
-            try:
-                if stat.S_ISLNK(path.lstat().st_mode):
-                    continue  # rotation makes no links, and who made this one is not asked
-                status = path.stat()
-            except OSError:
-                continue
-            inode = (status.st_dev, status.st_ino)
-            seen.add(inode)
-            if inode in self._owners or inode in self._live or not stat.S_ISREG(status.st_mode):
-                continue
-            if (lost or status.st_mtime_ns >= lineage.since_ns) and not self._resting(
-                lineage.parked, inode, status, now
-            ):
-                found.append((status.st_mtime_ns, path.suffix == ".gz", path, status))
+        found = _without_links(siblings)
+        seen = {_inode(status) for _, status in found}
         if seen or lineage.tails():
             lineage.gone_since = None
         elif lineage.gone_since is None:
             lineage.gone_since = now
         for inode in [inode for inode in lineage.newborn if inode not in seen or inode in self._live]:
             del lineage.newborn[inode]
-        for _, _, path, status in sorted(found, key=lambda entry: entry[:3]):
+        for path, status in self._unread(found, lineage, now):
             if self._full:
                 lineage.unsettled = True
                 break
-            inode = (status.st_dev, status.st_ino)
+            inode = _inode(status)
             if self._open_sibling(lineage, path, now):
                 lineage.newborn.pop(inode, None)
             elif not _leads_to(path, inode):
                 lineage.unsettled = True
             elif inode not in lineage.newborn:
                 lineage.parked[inode] = Signature.of(status)
+
+    def _unread(
+        self, found: Sequence[tuple[Path, os.stat_result]], lineage: Lineage, now: float
+    ) -> list[tuple[Path, os.stat_result]]:
+        """Return those of a log's files that may hold what was not read, the oldest first."""
+        lost = lineage.lost()
+        unread = [
+            (path, status)
+            for path, status in found
+            if stat.S_ISREG(status.st_mode)
+            and (inode := _inode(status)) not in self._owners
+            and inode not in self._live
+            and (lost or status.st_mtime_ns >= lineage.since_ns)
+            and not self._resting(lineage.parked, inode, status, now)
+        ]
+        return sorted(unread, key=lambda one: (one[1].st_mtime_ns, one[0].suffix == ".gz", one[0]))
 
     def release(self, tail: Tail) -> tuple[Lineage, Part]:
         """Close a file; its part keeps its position."""
@@ -276,7 +288,7 @@ class OpenFiles:
                     status = other.stat()
                 except OSError:
                     continue
-                if stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) != inode:
+                if stat.S_ISREG(status.st_mode) and _inode(status) != inode:
                     newest = max(newest, status.st_mtime_ns)
             lineage = self.lineages[stem] = Lineage(stem, newest + 1, str(path))
         lineage.path = str(path)
@@ -298,9 +310,25 @@ class OpenFiles:
         return True
 
 
+def _inode(status: os.stat_result) -> Inode:
+    return (status.st_dev, status.st_ino)
+
+
+def _without_links(paths: Sequence[Path]) -> list[tuple[Path, os.stat_result]]:
+    """Return what is there, but for links: rotation makes none, and who made one is not asked."""
+    found = []
+    for path in paths:
+        try:
+            status = path.lstat()
+        except OSError:
+            continue
+        if not stat.S_ISLNK(status.st_mode):
+            found.append((path, status))
+    return found
+
+
 def _leads_to(path: Path, inode: Inode) -> bool:
     try:
-        status = path.stat()
+        return _inode(path.stat()) == inode
     except OSError:
         return False
-    return (status.st_dev, status.st_ino) == inode
