@@ -129,6 +129,13 @@ class Kind(ABC):
     def __post_init__(self) -> None:
         if not isinstance(self.severity, Severity | ByCount):
             raise wrong("severity", self.severity, "use Severity.HIGH or by_count({…})")
+        self._check_grouping()
+        self._check_labels()
+        duration("suppress_for", self.suppress_for, zero=True)
+        self._check_examples()
+        compile_where(self.where)
+
+    def _check_grouping(self) -> None:
         if isinstance(self.group_by, list):
             object.__setattr__(self, "group_by", tuple(self.group_by))
         if not isinstance(self.group_by, str | tuple):  # a set has another order in each process
@@ -137,6 +144,8 @@ class Kind(ABC):
             field_name("group_by", name)
         if len(set(self.group)) != len(self.group):
             raise wrong("group_by", self.group_by, "name each field once")
+
+    def _check_labels(self) -> None:
         if isinstance(self.attack, str):
             raise wrong("attack", self.attack, f"give a tuple such as ({self.attack!r},)")
         for name in ("attack", "tags", "inhibits"):
@@ -149,14 +158,14 @@ class Kind(ABC):
             raise wrong("tags", self.tags, "give a tuple of texts")
         if isinstance(self.inhibits, str) or not all(isinstance(name, str) for name in self.inhibits):
             raise wrong("inhibits", self.inhibits, "give a tuple of detections' ids")
-        duration("suppress_for", self.suppress_for, zero=True)
+
+    def _check_examples(self) -> None:
         for name, examples in (("fires", self.fires), ("quiet", self.quiet)):
             if not isinstance(examples, list | tuple):
                 raise wrong(name, type(examples).__name__, "give a list of examples such as [burst(5)]")
             for number, example in enumerate(examples):
                 if not isinstance(example, Example):
                     raise wrong(f"{name}[{number}]", example, "make it with event({…}), burst(5), late(…) or until(…)")
-        compile_where(self.where)
 
     @cached_property
     def group(self) -> tuple[str, ...]:
