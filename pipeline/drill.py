@@ -14,9 +14,9 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
-from pipeline.alerts.lookup import all_alerts, refresh
 from pipeline.alerts.outbox import DeliveryState
 from pipeline.alerts.record import Alert
+from pipeline.alerts.search import all_alerts, refresh
 from pipeline.app.watching import App
 from pipeline.delivery.routing import PAGING_DRILL
 from pipeline.detection.detection import Detection

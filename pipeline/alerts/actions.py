@@ -12,9 +12,9 @@ from elasticsearch import Elasticsearch
 
 from pipeline.alerts import outbox
 from pipeline.alerts.document import changing, from_document
-from pipeline.alerts.lookup import HEAVY, readable, refresh, searched
 from pipeline.alerts.outbox import DeliveryState, Routes
 from pipeline.alerts.record import ACKNOWLEDGED, CLOSED, INDEX, SIEMLITE, Alert, Standing
+from pipeline.alerts.search import HEAVY, readable, refresh, searched
 from pipeline.clock import Clock
 from pipeline.elastic.compare_and_set import Merge, Outcome, read_many, write_many
 from pipeline.errors import PermanentError, RetryableError, SiemliteError

@@ -13,13 +13,14 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from pipeline.alerts.document import from_document, to_source
-from pipeline.alerts.lookup import HEAVY, document_of, searched
 from pipeline.alerts.outbox import Outbox, to_documents
 from pipeline.alerts.record import INDEX, Alert
+from pipeline.alerts.search import HEAVY, Sort, documents, read
 from pipeline.elastic.compare_and_set import Merge, Outcome, Replace, Result, read_many, write_many
 from pipeline.errors import PermanentError
 
 _PAGE = 100
+_MOST_URGENT_FIRST: Sort = ({"event.severity": "desc"}, {"@timestamp": "asc"}, {"event.id": "asc"})
 
 _log = logging.getLogger(__name__)
 
@@ -37,26 +38,8 @@ class Books:
 
     def alerts(self, query: dict[str, Any]) -> Iterator[Alert]:
         """Yield the alerts that match, the most severe first and the oldest among equals, to the last of them."""
-        after: list[Any] | None = None
-        while True:
-            answer = searched(
-                self._client,
-                size=_PAGE,
-                query=query,
-                sort=[{"event.severity": "desc"}, {"@timestamp": "asc"}, {"event.id": "asc"}],
-                search_after=after,
-                source_excludes=list(HEAVY),
-                seq_no_primary_term=True,
-            )
-            hits = answer["hits"]["hits"]
-            for hit in hits:
-                try:
-                    yield from_document(document_of(hit))
-                except PermanentError as error:
-                    _log.error("%s", error)
-            if len(hits) < _PAGE:
-                return
-            after = hits[-1]["sort"]
+        for alert, _ in read(documents(self._client, query, _MOST_URGENT_FIRST, page=_PAGE)):
+            yield alert
 
     def write(self, alert: Alert, deliveries: Outbox) -> Alert | None:
         """Store the outbox; return the alert as it is now, or `None` where somebody else wrote since.

@@ -15,10 +15,10 @@ from elasticsearch import Elasticsearch
 
 from pipeline.alerts.actions import closed_by_itself
 from pipeline.alerts.document import changing
-from pipeline.alerts.lookup import readable, searched
 from pipeline.alerts.outbox import Routes
 from pipeline.alerts.ports import EvidenceSource
 from pipeline.alerts.record import ACKNOWLEDGED, INDEX, OPEN, Alert
+from pipeline.alerts.search import readable, searched
 from pipeline.clock import Clock
 from pipeline.detection.detection import Detection
 from pipeline.elastic.compare_and_set import Merge, Outcome, write_many

@@ -14,10 +14,10 @@ from elasticsearch import Elasticsearch
 
 from pipeline.alerts import outbox
 from pipeline.alerts.document import changing, from_document, to_source
-from pipeline.alerts.lookup import HEAVY, readable, refresh, searched
 from pipeline.alerts.outbox import Routes
 from pipeline.alerts.record import INDEX, Alert, Membership
 from pipeline.alerts.rollups import DIGEST, digest
+from pipeline.alerts.search import HEAVY, readable, refresh, searched
 from pipeline.clock import Clock
 from pipeline.elastic.compare_and_set import Create, Merge, Outcome, read_many, write_many
 from pipeline.errors import PermanentError

@@ -1,23 +1,21 @@
 """Looking through alerts, for people and for programs."""
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from elasticsearch import Elasticsearch
 
 from pipeline.alerts.document import from_document
-from pipeline.alerts.lookup import HEAVY, document_of, refresh, searched
 from pipeline.alerts.record import INDEX, Alert
+from pipeline.alerts.search import Sort, documents, read, refresh, searched
 from pipeline.detection.timeline import Severity
 from pipeline.elastic.compare_and_set import read_many
-from pipeline.errors import PermanentError, SiemliteError
+from pipeline.errors import SiemliteError
 from pipeline.events.values import instant_text
 
 _PAGE = 500
-
-_log = logging.getLogger(__name__)
+_LATEST_FIRST: Sort = ({"siemlite.last": "desc"}, {"event.id": "asc"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +58,7 @@ class Filter:
 def listed(client: Elasticsearch, which: Filter, limit: int) -> Iterator[tuple[Alert, Mapping[str, Any]]]:
     """Yield up to `limit` alerts, the latest first, each with its document without samples."""
     refresh(client)
-    after: Sequence[Any] | None = None
-    left = limit
-    while left > 0:
-        size = min(left, _PAGE)
-        answer = searched(
-            client,
-            size=size,
-            query=which.query(),
-            sort=[{"siemlite.last": "desc"}, {"event.id": "asc"}],
-            search_after=after,
-            source_excludes=list(HEAVY),
-            seq_no_primary_term=True,
-        )
-        hits = answer["hits"]["hits"]
-        for hit in hits:
-            try:
-                yield from_document(document_of(hit)), hit["_source"]
-            except PermanentError as error:
-                _log.error("%s; mend or delete that document of %s", error, INDEX)
-        left -= len(hits)
-        if len(hits) < size:
-            return
-        after = hits[-1]["sort"]
+    yield from read(documents(client, which.query(), _LATEST_FIRST, page=_PAGE, limit=limit))
 
 
 def matching(client: Elasticsearch, which: Filter) -> int:

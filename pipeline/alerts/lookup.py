@@ -1,34 +1,23 @@
 """Finding the episodes that a group has had already.
 
 Invariants: the answer holds every alert of the group that crossings can touch, the highest episode number and
-the latest closing by a person, however many episodes the group has had; a search that timed out or lost a
-shard is an error and never an empty answer; the index is refreshed first, so that every write that was
-acknowledged is seen. A document that somebody made unreadable is said and left out: its group's attacks then open
-an alert of their own, where the detection would otherwise be blind.
+the latest closing by a person, however many episodes the group has had; the index is refreshed first, so that
+every write that was acknowledged is seen. A document that somebody made unreadable is said and left out: its
+group's attacks then open an alert of their own, where the detection would otherwise be blind.
 """
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from elasticsearch import Elasticsearch, NotFoundError
+from elasticsearch import Elasticsearch
 
-from pipeline.alerts.document import from_document
 from pipeline.alerts.episodes import Episode
-from pipeline.alerts.record import INDEX, Alert
+from pipeline.alerts.record import Alert
+from pipeline.alerts.search import readable, refresh, searched
 from pipeline.detection.timeline import Severity
-from pipeline.elastic.client import part, translated
-from pipeline.elastic.compare_and_set import Document, Version
-from pipeline.errors import PermanentError, RetryableError
 from pipeline.events.values import instant_text
 
-HEAVY = ("siemlite.samples", "siemlite.rollup.members")
-"""Parts of an alert that deciding about it does not need."""
-
-_log = logging.getLogger(__name__)
 _GROUPS = 500
-_PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +60,6 @@ class Span:
     key: str
     first_ms: int
     last_ms: int
-
-
-def refresh(client: Elasticsearch) -> None:
-    """Make every alert that was written findable."""
-    with translated("refreshing the alerts"):
-        try:
-            client.indices.refresh(index=INDEX)
-        except NotFoundError:
-            return
 
 
 def histories(client: Elasticsearch, spans: Sequence[Span], suppress_for: int) -> dict[str, History]:
@@ -139,62 +119,6 @@ def _batch(client: Elasticsearch, spans: Sequence[Span], suppress_for: int) -> d
         cut = None if latest is None else int(latest)
         result[bucket["key"]] = History(alerts, int(bucket["highest"]["value"] or 0), cut)
     return result
-
-
-def readable(client: Elasticsearch, query: Mapping[str, Any]) -> list[Alert]:
-    """Return what `all_alerts` would, but for documents that hold no alert, which are logged and left out."""
-    return all_alerts(client, query, strict=False)
-
-
-def all_alerts(client: Elasticsearch, query: Mapping[str, Any], *, strict: bool = True) -> list[Alert]:
-    """Return every alert that matches, without its heavy parts, by paging to the end.
-
-    Raises `PermanentError` where one cannot be read, unless it is not `strict`.
-    """
-    found: list[Alert] = []
-    after: list[Any] | None = None
-    while True:
-        answer = searched(
-            client,
-            size=_PAGE,
-            query=query,
-            sort=[{"siemlite.episode.key": "asc"}, {"siemlite.episode.number": "asc"}],
-            search_after=after,
-            source_excludes=list(HEAVY),
-            seq_no_primary_term=True,
-        )
-        hits = answer["hits"]["hits"]
-        for hit in hits:
-            try:
-                found.append(from_document(document_of(hit)))
-            except PermanentError as error:
-                if strict:
-                    raise
-                _log.error("%s", error)
-        if len(hits) < _PAGE:
-            return found
-        after = hits[-1]["sort"]
-
-
-def searched(client: Elasticsearch, **body: Any) -> Mapping[str, Any]:
-    """Search the alerts; an index that is not there yet holds none. Raises where the answer is not whole."""
-    what = "searching the alerts"
-    parameters = {name: value for name, value in body.items() if value is not None}
-    with translated(what):
-        answer: Mapping[str, Any] = client.search(
-            index=INDEX, ignore_unavailable=True, allow_partial_search_results=False, **parameters
-        ).body
-    if part(what, answer, "timed_out") or part(what, answer, "_shards", "failed"):
-        raise RetryableError(f"{what}: the answer is incomplete")
-    part(what, answer, "hits", "hits")
-    if "aggregations" in parameters and part(what, answer, "_shards", "total"):
-        part(what, answer, "aggregations")
-    return answer
-
-
-def document_of(hit: Mapping[str, Any]) -> Document:
-    """Return a search hit as a document."""
-    return Document(hit["_id"], Version(hit["_seq_no"], hit["_primary_term"]), hit["_source"])
 
 
 def _bare(number: int, cut: int | None) -> Episode:

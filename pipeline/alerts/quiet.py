@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from elasticsearch import Elasticsearch
 
 from pipeline.alerts.identity import episode_key
-from pipeline.alerts.lookup import readable
 from pipeline.alerts.record import ACKNOWLEDGED, OPEN, Alert, Silenced
+from pipeline.alerts.search import readable
 from pipeline.alerts.silences import Silences
 from pipeline.detection.detection import Detection
 

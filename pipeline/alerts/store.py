@@ -21,10 +21,11 @@ from pipeline.alerts.counting import Counting
 from pipeline.alerts.document import changing, from_document, to_source
 from pipeline.alerts.episodes import Amend, Open, closed_until, plan
 from pipeline.alerts.identity import episode_key
-from pipeline.alerts.lookup import HEAVY, History, Span, histories
+from pipeline.alerts.lookup import History, Span, histories
 from pipeline.alerts.outbox import Routes
 from pipeline.alerts.ports import ApplyResult, EvidenceSource, Limits, NothingQuiet, Quiet
 from pipeline.alerts.record import ALIAS, INDEX, Alert, Membership, new_alert
+from pipeline.alerts.search import HEAVY
 from pipeline.clock import Clock
 from pipeline.detection.detection import Detection
 from pipeline.detection.timeline import Crossing, Severity

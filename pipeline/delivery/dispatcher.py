@@ -22,9 +22,9 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from pipeline.alerts.books import Books
-from pipeline.alerts.lookup import refresh
 from pipeline.alerts.outbox import LONGEST_WAIT_MS, Delivery, DeliveryState, due, replaced
 from pipeline.alerts.record import Alert
+from pipeline.alerts.search import refresh
 from pipeline.clock import Clock
 from pipeline.delivery.attempt import attempt
 from pipeline.delivery.channels.base import Channel

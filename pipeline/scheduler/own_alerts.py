@@ -11,9 +11,9 @@ from elasticsearch import Elasticsearch
 
 from pipeline.alerts.document import changing, from_document, to_source
 from pipeline.alerts.episodes import Episode
-from pipeline.alerts.lookup import HEAVY
 from pipeline.alerts.outbox import Action, required_instant
 from pipeline.alerts.record import ALIAS, CLOSED, INDEX, SIEMLITE, Alert, Standing
+from pipeline.alerts.search import HEAVY
 from pipeline.delivery.notice import Notice
 from pipeline.elastic.compare_and_set import Create, Merge, Outcome, read_many, require_template, write_many
 from pipeline.errors import PermanentError

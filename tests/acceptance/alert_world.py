@@ -10,11 +10,11 @@ from pipeline.alerts.actions import AlertActions
 from pipeline.alerts.closing import Closing
 from pipeline.alerts.digest import Digests
 from pipeline.alerts.evidence import EngineEvidence
-from pipeline.alerts.lookup import all_alerts, refresh
 from pipeline.alerts.outbox import Action, Subject
 from pipeline.alerts.ports import ApplyResult, Limits
 from pipeline.alerts.quiet import Inhibits, Quietness
 from pipeline.alerts.record import ALIAS, Alert
+from pipeline.alerts.search import all_alerts, refresh
 from pipeline.alerts.silences import Silence, Silences
 from pipeline.alerts.store import AlertStore
 from pipeline.detection.detection import Detection

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from elasticsearch import Elasticsearch
 
-from pipeline.alerts.lookup import refresh
+from pipeline.alerts.search import refresh
 from pipeline.alerts.silences import Silence, Silences
 from pipeline.detection.kind import by_count
 from pipeline.detection.timeline import Severity

@@ -9,9 +9,9 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from pipeline.alerts.listing import Filter, listed
-from pipeline.alerts.lookup import refresh
 from pipeline.alerts.outbox import DeliveryState
 from pipeline.alerts.record import ALIAS, INDEX
+from pipeline.alerts.search import refresh
 from pipeline.detection.detection import Detection
 from pipeline.detection.kind import by_count
 from pipeline.detection.timeline import Severity

@@ -16,9 +16,9 @@ from pydantic import SecretStr
 
 from pipeline.alerts.actions import AlertActions
 from pipeline.alerts.evidence import EngineEvidence
-from pipeline.alerts.lookup import all_alerts, refresh
 from pipeline.alerts.outbox import Action, to_documents
 from pipeline.alerts.record import ALIAS, INDEX, Alert
+from pipeline.alerts.search import all_alerts, refresh
 from pipeline.alerts.store import AlertStore
 from pipeline.delivery.channels.base import Channel, SendError, load_channels
 from pipeline.delivery.channels.http import Poster

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from elasticsearch import Elasticsearch
 
-from pipeline.alerts.lookup import all_alerts, refresh
 from pipeline.alerts.record import Alert
+from pipeline.alerts.search import all_alerts, refresh
 from pipeline.elastic.client import connect
 from pipeline.elastic.templates import install
 from pipeline.settings import Settings

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from pipeline.alerts.lookup import all_alerts, refresh
+from pipeline.alerts.search import all_alerts, refresh
 from pipeline.delivery.dispatcher import CLAIM_MS
 from pipeline.elastic.client import connect
 from pipeline.elastic.templates import install

@@ -18,9 +18,9 @@ from typing import Any
 
 from pipeline.alerts.episodes import Episode, Open, plan
 from pipeline.alerts.evidence import EngineEvidence
-from pipeline.alerts.lookup import all_alerts, refresh
 from pipeline.alerts.outbox import Action, Subject
 from pipeline.alerts.ports import Limits as AlertLimits
+from pipeline.alerts.search import all_alerts, refresh
 from pipeline.alerts.store import AlertStore
 from pipeline.detection import Crossing, Detection
 from pipeline.elastic.client import connect

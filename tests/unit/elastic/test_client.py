@@ -11,7 +11,7 @@ import pytest
 import trustme
 from elasticsearch import Elasticsearch
 
-from pipeline.alerts.lookup import refresh, searched
+from pipeline.alerts.search import refresh, searched
 from pipeline.alerts.silences import Silences
 from pipeline.elastic.client import connect, translated
 from pipeline.elastic.compare_and_set import Create, create, read, read_many, require_template, write_many
