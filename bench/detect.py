@@ -51,6 +51,9 @@ WARM_UPS = 3
 SHORT_PASSES = 15
 """Of passes that take a fraction of a second, more are needed to tell two medians apart."""
 
+RUNS = {"siemlite": 5, "ElastAlert2": 1}
+"""Of a run that takes a second, a tenth more or less is noise; of one that takes a minute it is not."""
+
 RATE = 2_000
 PAUSE_S = 5
 DAYS = 30
@@ -106,10 +109,18 @@ class Bench:
         self._warm_up(self._command("siemlite", peer, span), asked, right)
         runs = []
         for name in names:
-            start = self._run(name, self._command(name, peer, before), asked, {})
-            run = self._run(name, self._command(name, peer, span), asked, right)
+            start = self._median(name, self._command(name, peer, before), asked, {})
+            run = self._median(name, self._command(name, peer, span), asked, right)
             runs.append(replace(run, start_cpu=start.cpu))
         return runs
+
+    def _median(
+        self, name: str, argv: Sequence[str], asked: tuple[int, int, int], right: dict[str, list[int]]
+    ) -> HistoryRun:
+        """Return the run in the middle of `RUNS` by processor time; where an answer is not exact, that run."""
+        runs = [self._run(name, argv, asked, right) for _ in range(RUNS[name])]
+        wrong = [run for run in runs if not run.answer.startswith("exact")]
+        return wrong[0] if wrong else sorted(runs, key=lambda run: run.cpu)[len(runs) // 2]
 
     def _command(self, name: str, peer: str | None, span: tuple[int, int]) -> list[str]:
         """Return what evaluates the events of `span`."""
