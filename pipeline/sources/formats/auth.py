@@ -20,8 +20,11 @@ attempt as pam_unix and do not count: of an account that only they know, sudo's 
 A user name may hold anything, ` from 192.0.2.1 port 22` included; the address that sshd itself wrote is the
 last one. Only a certificate's key id, which follows it, can hold another; there the user of a valid account,
 which holds none, shows where the first one is. Lines of a connection that ends before a login (`Connection
-closed by authenticating user …`) give account and address, and do not count. Invariant: pure, and linear in
-the length of the message.
+closed by authenticating user …`) give account and address, and do not count.
+
+sshd writes a backslash twice and what is not ASCII in octal (vis(3) in do_log in log.c), and does that again to what
+its unprivileged part says, which ends with `[preauth]`: the names of accounts are given as sudo, PAM and everybody
+else write them. Invariant: pure, and linear in the length of the message.
 """
 
 import re
@@ -63,6 +66,7 @@ _EXCEEDED = re.compile(
 _NOT_ALLOWED = re.compile(r"User (?P<user>.*) from (?P<ip>\S+) not allowed because .*", re.DOTALL)
 _PAM_METHOD = "keyboard-interactive/pam"
 _PREAUTH = " [preauth]"
+_ESCAPED = re.compile(r"\\\\|(?:\\[23][0-7]{2})+")
 _PAM_STYLE = re.compile(r"pam_unix\((?P<service>[^):]{1,64})(?::(?P<step>\w+))?\): ")
 _PAM_OLD_STYLE = "(pam_unix) "
 _MORE = re.compile(r"(?P<more>\d{1,6}) more authentication failures?; ")
@@ -155,6 +159,26 @@ def _pam_fields(rest: str) -> Event:
 
 
 def _sshd(text: str) -> Meaning:
+    found = _sshd_line(text)
+    user = found.fields.get("userId")
+    if isinstance(user, str) and "\\" in user:
+        for _ in range(2 if text.endswith(_PREAUTH) else 1):
+            user = _ESCAPED.sub(_unescaped, user)
+        found.fields["userId"] = user
+    return found
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    """Return the backslash, or the letters, that a part of a name stands for."""
+    if match[0] == "\\\\":
+        return "\\"
+    try:
+        return bytes(int(octet, 8) for octet in match[0].split("\\")[1:]).decode()
+    except UnicodeDecodeError:
+        return match[0]
+
+
+def _sshd_line(text: str) -> Meaning:
     if text.startswith(("Failed ", "Accepted ")):
         line = text.removesuffix(_PREAUTH).rstrip()
         match = _SSH.fullmatch(line)

@@ -127,6 +127,23 @@ def test_the_user_and_address_of_an_accompanying_line_are_kept() -> None:
     assert meaning("sshd", None, text).fields == {"userId": "x", "ip": "a.example", "tty": "ssh"}
 
 
+@pytest.mark.parametrize(
+    ("text", "user"),
+    [
+        (r"Accepted password for CORP\\administrator from 192.0.2.1 port 22 ssh2", r"CORP\administrator"),
+        (r"Failed password for invalid user CORP\\bob from 192.0.2.1 port 22 ssh2", r"CORP\bob"),
+        (r"Failed password for CORP\nancy from 192.0.2.1 port 22 ssh2", r"CORP\nancy"),
+        (r"Invalid user CORP\\bob from 192.0.2.1 port 22", r"CORP\bob"),
+        (r"error: PAM: Authentication failure for CORP\\bob from 192.0.2.1", r"CORP\bob"),
+        (r"Connection closed by authenticating user CORP\\\\bob 192.0.2.1 port 22 [preauth]", r"CORP\bob"),
+        (r"Failed password for J\303\274rgen from 192.0.2.1 port 22 ssh2", "Jürgen"),
+        (r"Failed password for x\303 \033[0m\n from 192.0.2.1 port 22 ssh2", r"x\303 \033[0m\n"),
+    ],
+)
+def test_an_account_that_sshd_names_is_the_one_that_others_name(text: str, user: str) -> None:
+    assert meaning("sshd", None, text).fields["userId"] == user
+
+
 def test_where_sshd_logs_pam_lines_only_each_is_an_attempt() -> None:
     text = "authentication failure; logname= uid=0 euid=0 tty=NODEVssh ruser= rhost=192.0.2.1  user=root"
     found = meaning("sshd", "pam_unix", text)
