@@ -274,22 +274,30 @@ def _name_account(body: dict[str, Plain]) -> str | None:
     """Give an account without an id one; return the field that it was made of, if any.
 
     It is the e-mail address, in lower case and without blanks around it, and else the name: before a login succeeds
-    an application often knows nothing but what was typed, and ECS calls that the name. An empty id is none.
+    an application often knows nothing but what was typed, and ECS calls that the name. An empty id is none. What came
+    as a list, such as a client may send in place of one address, is as many accounts.
     """
     user = body["user"]
     known = user.get("id")
-    if type(known) is str and not known.strip():
+    if known is not None:
+        if any(word.strip() for word in _words(known)):
+            return None
         del user["id"]
-    elif known is not None:
-        return None
     for name in ("email", "name"):
-        told = user.get(name)
-        if type(told) is str and told.strip():
-            user["id"] = told.strip().lower() if name == "email" else told
+        told = [word for word in _words(user.get(name)) if word.strip()]
+        if name == "email":
+            told = list(dict.fromkeys(word.strip().lower() for word in told))
+        if told:
+            user["id"] = told[0] if len(told) == 1 else told
             return f"user.{name}"
     if not user:
         del body["user"]
     return None
+
+
+def _words(value: Plain) -> list[str]:
+    """Return what a keyword field holds as a list."""
+    return value if type(value) is list else [] if value is None else [value]
 
 
 def _add_place(source: dict[str, Plain], locate: Callable[[str], Mapping[str, Mapping[str, Plain]] | None]) -> None:

@@ -226,6 +226,10 @@ def test_an_address_may_come_with_a_port_or_as_a_list() -> None:
         ({"user": {"name": "bob", "id": "u-1"}}, "u-1"),
         ({"userId": ""}, None),
         ({"userId": "", "email": " "}, None),
+        ({"email": ["Victim@example.org"]}, "victim@example.org"),
+        ({"email": [" ", "a@example.org", "A@example.org ", "b@example.org"]}, ["a@example.org", "b@example.org"]),
+        ({"userId": ["", " "], "user": {"name": ["bob", "eve"]}}, ["bob", "eve"]),
+        ({"userId": ["", "7"], "email": "a@example.org"}, ["", "7"]),
     ],
 )
 def test_an_account_has_the_best_id_there_is_and_an_empty_one_is_none(
