@@ -121,17 +121,16 @@ class Silences:
             raise ConfigurationError(f"the silence would last more than {MAX_DAYS} days; give an earlier end")
         if not reason.strip() or not author.strip():
             raise ConfigurationError("a silence needs an author and a reason")
-        named = re.sub(r"\[[^\]]*\]|[*?_]", "", detection or "")  # what a pattern such as [a-z]*_* says of a name
-        narrow = named or values or (cidr is not None and not cidr.endswith("/0"))
-        if not narrow:
+        try:
+            network = None if cidr is None else ipaddress.ip_network(cidr)
+        except ValueError as error:
+            raise ConfigurationError(f"{cidr!r} is not a network such as 192.0.2.0/24: {error}") from None
+        # What a pattern such as [a-z]*_* says of a name.
+        named = re.sub(r"\[!?\]?[^\]]*\]|[*?_]", "", detection or "")
+        if not (named or values or (network is not None and network.prefixlen > 0)):
             raise ConfigurationError(
                 "a silence needs a detection, a group value or a network; nothing silences everything"
             )
-        if cidr is not None:
-            try:
-                ipaddress.ip_network(cidr)
-            except ValueError as error:
-                raise ConfigurationError(f"{cidr!r} is not a network such as 192.0.2.0/24: {error}") from None
         require_template(self._client, CONTROL_TEMPLATE)
         silence = Silence(secrets.token_hex(6), author, reason, now, until_ms, detection, values, cidr)
         self._audit("added", silence, author)  # First: whoever cannot leave a trace silences nothing.

@@ -58,6 +58,9 @@ def test_a_silenced_alert_is_recorded_with_the_silence_on_it(
         {"detection": "*_*"},
         {"cidr": "0.0.0.0/0"},
         {"cidr": "::/0"},
+        {"cidr": "0.0.0.0/00"},
+        {"cidr": "0.0.0.0/0.0.0.0"},
+        {"detection": "[!]]*"},
     ],
 )
 def test_nothing_silences_everything(world: World, conditions: dict[str, Any]) -> None:
