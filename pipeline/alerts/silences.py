@@ -55,7 +55,7 @@ class Silence:
     """Alerts that meet all conditions are kept quiet from `created_ms` until `until_ms`.
 
     `detection` is an id or a pattern with `*`; `values` are fields and values of the group; `cidr` is a network
-    that one of the group's values lies in.
+    that one of the group's addresses lies in.
     """
 
     id: str
@@ -76,7 +76,7 @@ class Silence:
             return False
         if not set(self.values) <= set(group):
             return False
-        return self.cidr is None or any(_within(value, self.cidr) for _, value in group)
+        return self.cidr is None or any(_within(value, self.cidr) for name, value in group if _is_place(name))
 
 
 Audit = Callable[[str, Silence, str], None]
@@ -226,6 +226,11 @@ class Silences:
                     self._spoilt.add(document.id)
                     _log.warning("%s; it silences nothing", error)
         return found
+
+
+def _is_place(name: str) -> bool:
+    """Return whether a field may hold an address; an account that somebody calls like one is no address."""
+    return not name.startswith("user.")
 
 
 def _within(value: str, cidr: str) -> bool:
