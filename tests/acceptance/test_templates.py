@@ -139,11 +139,24 @@ def test_no_combination_of_fields_makes_the_index_refuse_an_event(client: Elasti
     assert _stored(client, events) == []
 
 
+def test_no_metadata_is_so_long_that_it_cannot_be_found(client: Elasticsearch) -> None:
+    install(client)
+    letter = "\U0001f4a3"
+    nested: Any = letter * 4000
+    for _ in range(15):
+        nested = {letter * 256: nested}
+    events: list[Any] = [{"note": letter * 4000}, {"note": letter * 5000}, {"note": nested}]
+    assert _stored(client, events) == []
+    client.indices.refresh(index="security-logs-*")
+    found = client.search(index="security-logs-*", query={"prefix": {"siemlite.data": letter}})
+    assert found["hits"]["total"]["value"] == len(events)
+
+
 def test_a_template_that_somebody_changed_is_told_of_and_mended(es_url: str) -> None:
     client = Elasticsearch(es_url)
     install(client)
     changed = {"mappings": {"dynamic": True}}
-    client.cluster.put_component_template(name="security-logs@mappings", version=2, template=changed)
+    client.cluster.put_component_template(name="security-logs@mappings", version=3, template=changed)
     assert [one.change for one in compare(client) if one.name == "security-logs@mappings"] == ["mended"]
     install(client)
     assert {one.change for one in compare(client)} == {"unchanged"}
