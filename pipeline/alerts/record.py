@@ -1,6 +1,7 @@
 """An alert: an episode, what is known of it, what people made of it, and what is owed for it. Pure."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -135,12 +136,20 @@ def new_alert(
     )
 
 
-def headline(alert: Alert) -> str:
-    """Return what happened in one line, and what was asked for."""
-    who = ", ".join(f"{name}={shortened(value, 120)}" for name, value in alert.group)
+def headline(alert: Alert, clean: Callable[[str], str] = str) -> str:
+    """Return what happened in one line, and what was asked for.
+
+    `clean` redacts each value of the group by itself, so that none of them hides what is said after it; one with
+    blanks stands in quotes, for it may read like the rest of the line.
+    """
+    who = ", ".join(clean(f"{name}={_quoted(shortened(value, 120))}") for name, value in alert.group)
     events = "1 event" if alert.count == 1 else f"{alert.count} events"
     span = f"{instant_text(alert.episode.first_ms)} to {instant_text(alert.episode.last_ms)}"
     if alert.is_rollup:
         return f"{alert.members_total} alerts, {events} from {span}"
     happened = f"{who}: {events} from {span}" if who else f"{events} from {span}"
-    return f"{happened} ({alert.condition})" if alert.condition else happened
+    return f"{happened} ({clean(alert.condition)})" if alert.condition else happened
+
+
+def _quoted(value: str) -> str:
+    return value if value and not any(map(str.isspace, value)) else json.dumps(value, ensure_ascii=False)

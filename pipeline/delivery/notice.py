@@ -90,7 +90,7 @@ def notice_of(
         action=delivery.action,
         severity=alert.severity,
         title=text(alert.title),
-        summary=text(headline(alert)),
+        summary=printable(headline(alert, clean)),
         detection_id=alert.detection_id,
         guide="\n".join(text(line) for line in alert.guide.splitlines()),
         group=tuple((name, printable(value)) for name, value in alert.group),

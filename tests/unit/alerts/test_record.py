@@ -26,6 +26,11 @@ def test_the_line_about_an_alert_says_what_was_asked_for() -> None:
     assert headline(alert(detection())).endswith("Z (3 events within 15 minutes)")
 
 
+def test_a_value_that_reads_like_the_rest_of_the_line_stands_in_quotes() -> None:
+    forged = replace(alert(detection()), group=(("user.id", 'bob: 0 events ("closed"), user.id=x'),))
+    assert headline(forged).startswith(r'user.id="bob: 0 events (\"closed\"), user.id=x": 7 events from ')
+
+
 def test_a_silence_does_not_read_as_an_event() -> None:
     kind = Absence(severity=Severity.HIGH, group_by="source.address", within=hours(1))
     line = headline(alert(replace(detection(), kind=kind), 1))

@@ -11,6 +11,7 @@ from pipeline.alerts.outbox import Action, Delivery
 from pipeline.alerts.record import Alert, Standing, new_alert
 from pipeline.delivery.notice import notice_of
 from pipeline.detection.timeline import Severity
+from pipeline.events.redaction import Redactor
 from tests.unit.alerts.memory_engine import address, detection
 
 NOW = 1_750_000_000_000
@@ -50,6 +51,14 @@ def test_every_text_passes_the_redactor() -> None:
     notice = notice_of(alert("hunter2"), ENTRY, clean=lambda text: text.replace("hunter2", "[REDACTED]"))
     assert notice.group == (("source.address", "[REDACTED]"),)
     assert "hunter2" not in repr(notice)
+
+
+@pytest.mark.parametrize("account", ["token", 'password="'])
+def test_an_account_that_is_called_like_a_secret_hides_nothing_of_what_is_said_of_it(account: str) -> None:
+    found = replace(alert(), group=(("service.name", account), ("user.id", account)))
+    notice = notice_of(found, ENTRY, clean=Redactor().text)
+    assert notice.summary.startswith(f"service.name={account}, user.id={account}: 7 events from 2025-06-15T15:06")
+    assert notice.summary.endswith(" (3 events within 15 minutes)")
 
 
 @pytest.mark.parametrize(
