@@ -94,16 +94,20 @@ def number(value: object) -> float | None:
 
 
 def geo_point(value: object) -> dict[str, float] | None:
-    """Return `{"lat": …, "lon": …}` for a mapping, or for text `lat,lon`, that names a place on the globe."""
+    """Return `{"lat": …, "lon": …}` for a mapping, or for text `lat,lon`, that names a place on the globe.
+
+    The numbers may be decimal text, which is what headers hold and what a `Decimal` has become.
+    """
     lat: object = None
     lon: object = None
     if isinstance(value, dict):
         lat = value.get("lat", value.get("latitude"))
         lon = value.get("lon", value.get("lng", value.get("longitude")))
     elif isinstance(value, str) and (found := _LAT_LON.fullmatch(value)):
-        lat, lon = float(found[1]), float(found[2])
-    if isinstance(lat, int | float) and isinstance(lon, int | float) and abs(lat) <= 90 and abs(lon) <= 180:
-        return {"lat": float(lat), "lon": float(lon)}
+        lat, lon = found[1], found[2]
+    north, east = number(lat), number(lon)
+    if north is not None and east is not None and abs(north) <= 90 and abs(east) <= 180:
+        return {"lat": north, "lon": east}
     return None
 
 

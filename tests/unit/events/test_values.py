@@ -110,5 +110,8 @@ def test_what_a_long_cannot_hold_is_refused(value: object) -> None:
 
 def test_a_place_may_be_text() -> None:
     assert geo_point("52.5, -13.4") == {"lat": 52.5, "lon": -13.4}
+    assert geo_point({"latitude": "52.52", "longitude": "-13.4"}) == {"lat": 52.52, "lon": -13.4}
+    assert geo_point({"lat": "x", "lon": "13"}) is None
+    assert geo_point({"lat": True, "lon": False}) is None
     assert geo_point("95,13") is None
     assert geo_point("52.5") is None
