@@ -230,11 +230,21 @@ INVISIBLE = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """What steers a terminal, or hides what it shows, and may stand in JSON as it is: C1 controls and directions."""
 
 
+_UNSEEN = re.compile(
+    r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Letters and marks that show nothing: Unicode's Default_Ignorable_Code_Point, and the blank of braille."""
+
+
 def printable(text: str) -> str:
-    """Return `text` with control and invisible formatting characters shown as escapes, on one line."""
-    if text.isprintable():
+    """Return `text` with control characters and all that shows nothing but a blank as escapes, on one line."""
+    if text.isprintable() and (text.isascii() or _UNSEEN.search(text) is None):
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+    return "".join(c if c.isprintable() and _UNSEEN.match(c) is None else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape", "backslashreplace").decode()
 
 
 def unused(name: str, taken: Mapping[str, object]) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.events.values import address, geo_point, instant, keyword, shortened, whole_number
+from pipeline.events.values import address, geo_point, instant, keyword, printable, shortened, whole_number
 
 
 @pytest.mark.parametrize(
@@ -115,3 +115,11 @@ def test_a_place_may_be_text() -> None:
     assert geo_point({"lat": True, "lon": False}) is None
     assert geo_point("95,13") is None
     assert geo_point("52.5") is None
+
+
+@pytest.mark.parametrize("unseen", ["\u200b", "\u202e", "\u3164", "\uffa0", "\u2800", "\ufe0f", "\u034f", "\U000e0100"])
+def test_a_name_that_looks_like_another_is_shown_with_what_it_hides(unseen: str) -> None:
+    shown = printable(f"root{unseen}")
+    assert shown.startswith("root\\")
+    assert shown.isascii()
+    assert printable("root Jürgen 名前 e\u0301") == "root Jürgen 名前 e\u0301"
