@@ -88,7 +88,7 @@ class Plainer:
                     return self._rebuilt(tree, above)
                 verdict = verdicts[key]
                 if verdict:
-                    if verdict != SENSITIVE:
+                    if verdict != SENSITIVE or not (key.isascii() or encodable(key) is key):
                         return self._rebuilt(tree, above)
                     if out is None:
                         out = tree.copy()

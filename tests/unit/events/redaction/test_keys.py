@@ -376,6 +376,10 @@ def test_text_that_utf8_cannot_hold_is_made_so_that_it_can() -> None:
         "\ufffd": 1,
         "é": "ü",
     }
+    assert keys({"\ud800password": "x", "a": [{"token\udc00": "y"}]}) == {
+        "\ufffdpassword": MARKER,
+        "a": [{"token\ufffd": MARKER}],
+    }
 
 
 def test_subclasses_of_plain_types_become_those_types() -> None:
