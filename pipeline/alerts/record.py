@@ -142,7 +142,7 @@ def headline(alert: Alert, clean: Callable[[str], str] = str) -> str:
     `clean` redacts each value of the group by itself, so that none of them hides what is said after it; one with
     blanks stands in quotes, for it may read like the rest of the line.
     """
-    who = ", ".join(clean(f"{name}={_quoted(shortened(value, 120))}") for name, value in alert.group)
+    who = ", ".join(clean(f"{name}={quoted(shortened(value, 120))}") for name, value in alert.group)
     events = "1 event" if alert.count == 1 else f"{alert.count} events"
     span = f"{instant_text(alert.episode.first_ms)} to {instant_text(alert.episode.last_ms)}"
     if alert.is_rollup:
@@ -151,5 +151,6 @@ def headline(alert: Alert, clean: Callable[[str], str] = str) -> str:
     return f"{happened} ({clean(alert.condition)})" if alert.condition else happened
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
+    """Return a value for a line of several, in quotes where it has blanks."""
     return value if value and not any(map(str.isspace, value)) else json.dumps(value, ensure_ascii=False)

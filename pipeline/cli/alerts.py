@@ -169,6 +169,7 @@ def _table(alerts: "Sequence[Alert]") -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from pipeline.alerts.record import quoted
     from pipeline.events.values import instant_text, printable, shortened
 
     console = Console(highlight=False, markup=False, emoji=False)
@@ -178,7 +179,7 @@ def _table(alerts: "Sequence[Alert]") -> None:
     for heading in ("ID", "LAST", "SEVERITY", "STATE", "COUNT", "DETECTION", "GROUP"):
         table.add_column(heading, overflow="fold", no_wrap=heading not in ("DETECTION", "GROUP"))
     for alert in alerts:
-        group = shortened(", ".join(f"{name}={value}" for name, value in alert.group), _GROUP_MAX)
+        group = shortened(", ".join(f"{name}={quoted(value)}" for name, value in alert.group), _GROUP_MAX)
         cells = (
             alert.id[:12],
             instant_text(alert.episode.last_ms)[:19].replace("T", " "),
