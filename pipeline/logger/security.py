@@ -28,6 +28,9 @@ _PLAIN = frozenset({str, int, float, bool, dict, list, type(None)})
 _TEXTS = frozenset(
     {"message", "user.id", "user.name", "user.email", "session.id", "trace.id", "source.address", "event.reason"}
 )
+_ACCOUNT = frozenset({"user.id", "user.email", "user.name"})
+_OF_ANYBODY = frozenset({"LOGIN_FAILURE", "PASSWORD_RESET_REQUEST"})
+"""Events whose account is what somebody typed, whoever is logged in there."""
 
 
 class SecurityLogger:
@@ -162,10 +165,21 @@ class SecurityLogger:
 
 
 def _fill(raw: dict[str, Any], request: RequestContext) -> None:
-    """Add what the request knows where the event says nothing, under whichever of a field's names."""
-    said = {ALIASES.get(key, key) for key, value in raw.items() if value is not None}
+    """Add what the request knows where the event says nothing, under whichever of a field's names.
+
+    The request's account is left out where the event is about another one: who is logged in may try others.
+    """
+    said = {ALIASES.get(key, key): value for key, value in raw.items() if value is not None}
+    user = raw.get("user")
+    if type(user) is dict:
+        said |= {f"user.{key}": value for key, value in user.items()}
+    another = False
+    if "user.id" in said:
+        another = said["user.id"] is not request.user_id and said["user.id"] != request.user_id
+    elif raw["event.code"] in _OF_ANYBODY:
+        another = not _ACCOUNT.isdisjoint(said)
     for name, value in request.fields().items():
-        if name not in said:
+        if name not in said and not (another and name in _ACCOUNT):
             raw[name] = value
 
 

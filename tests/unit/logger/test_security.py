@@ -397,6 +397,21 @@ def test_what_the_request_knows_is_filled_in_and_what_the_caller_says_wins(secur
     assert not bind_user("nobody")
 
 
+def test_the_requests_account_is_not_that_of_others_whom_its_user_tries(security: SecurityLogger) -> None:
+    with request_context(user_id="eve", email="eve@example.org"):
+        failure = logged(security, SecurityEvent.LOGIN_FAILURE, email="victim@example.org")
+        reset = logged(security, SecurityEvent.PASSWORD_RESET_REQUEST, user={"name": "victim"})
+        by_id = logged(security, SecurityEvent.ADMIN_ACTION, user_id="root")
+        own = logged(security, SecurityEvent.ADMIN_ACTION, email="eve@example.org")
+        same = logged(security, SecurityEvent.LOGIN_FAILURE, user_id="eve")
+        about = logged(security, SecurityEvent.LOGIN_FAILURE, user={"target": {"id": "victim"}})
+    assert failure["user"] == {"id": "victim@example.org", "email": "victim@example.org"}
+    assert reset["user"] == {"id": "victim", "name": "victim"}
+    assert by_id["user"] == {"id": "root"}
+    assert own["user"] == same["user"] == {"id": "eve", "email": "eve@example.org"}
+    assert about["user"] == {"id": "eve", "email": "eve@example.org", "target": {"id": "victim"}}
+
+
 def test_concurrent_requests_do_not_see_each_others_context(security: SecurityLogger) -> None:
     async def request(number: int) -> None:
         with request_context(ip=f"192.0.2.{number}"):
