@@ -41,7 +41,7 @@ class Queue:
     """What is known of one spool: the last id that was claimed, what is under way, and what waits until when.
 
     `failures` counts delays since the last success; `tidy_at` is when file space is given back, if ever; nothing is
-    claimed before `rests_until`, and `trouble` says why.
+    claimed before `rests_until`, and `trouble` says why, nor before `gathers_until`.
     """
 
     spool: Spool
@@ -51,6 +51,7 @@ class Queue:
     failures: int = 0
     tidy_at: float | None = None
     rests_until: float = 0.0
+    gathers_until: float = 0.0
     trouble: str = ""
 
     def next(self, now: float, max_bytes: int) -> list[Spooled]:
@@ -98,6 +99,9 @@ class Queues:
         """Whether anything is claimed."""
         return any(queue.in_flight for queue in self._queues)
 
+    def __len__(self) -> int:
+        return len(self._queues)
+
     def add(self, spool: Spool) -> None:
         """Send from `spool` too."""
         self._queues.append(Queue(spool))
@@ -114,7 +118,7 @@ class Queues:
         """Return what comes next, if anything; `broken` is given the spools that cannot be read, and why."""
         for step in range(len(self._queues)):
             queue = self._queues[(self._turn + step) % len(self._queues)]
-            if now < queue.rests_until:
+            if now < max(queue.rests_until, queue.gathers_until):
                 continue
             try:
                 chunks = queue.next(now, max_bytes)
@@ -126,11 +130,12 @@ class Queues:
                 return Claim(queue.spool, tuple(chunks))
         return None
 
-    def let_go(self, claim: Claim, *, done: bool, tidy_at: float) -> None:
-        """End a claim; where it is not `done` its chunks come again."""
+    def let_go(self, claim: Claim, *, done: bool, tidy_at: float, gathers_until: float = 0.0) -> None:
+        """End a claim; where it is not `done` its chunks come again. More is let gather until `gathers_until`."""
         for queue in self._of(claim.spool):
             queue.let_go(claim, done=done)
             queue.tidy_at = tidy_at
+            queue.gathers_until = gathers_until
             if done:
                 queue.trouble = ""
 

@@ -40,8 +40,9 @@ _SMALLEST_REQUEST = 1024
 _REQUEST_SECONDS = 60.0
 _IDLE_SECONDS = 0.05
 _SMALL_BYTES = 256 * 1024
-_SMALL_PAUSE_SECONDS = 0.2
-"""After a small request a worker lets more events gather: many small requests cost Elasticsearch most of its time."""
+_GATHER_SECONDS, _GATHER_AT_MOST_SECONDS = 0.1, 2.0
+"""After a small request more events are let gather in its spool, the longer the more spools there are: many small
+requests cost Elasticsearch most of its time. The other spools, of which many may hold one event each, do not wait."""
 
 _GIVE_BACK_EVERY = 256
 _QUIET_SECONDS = 1.0
@@ -154,8 +155,6 @@ class Shipper:
             finally:
                 if claim is not None:
                     self._release(claim, done=done)
-            if done and claim is not None and claim.size < min(_SMALL_BYTES, self._request_bytes // 2):
-                self._clock.wait(self._stop, _SMALL_PAUSE_SECONDS)
 
     def _claim(self) -> Claim | None:
         broken: list[tuple[Spool, Exception]] = []
@@ -178,9 +177,12 @@ class Shipper:
 
     def _release(self, claim: Claim, *, done: bool) -> None:
         """Let go of the claim; one that is not `done` goes back in line, and the shipper's pause delays it."""
+        small = claim.size < min(_SMALL_BYTES, self._request_bytes // 2)
+        now = self._clock.monotonic()
         with self._mutex:
             self._pace.active -= 1
-            self._queues.let_go(claim, done=done, tidy_at=self._clock.monotonic() + _QUIET_SECONDS)
+            gather = min(_GATHER_AT_MOST_SECONDS, _GATHER_SECONDS * len(self._queues)) if done and small else 0.0
+            self._queues.let_go(claim, done=done, tidy_at=now + _QUIET_SECONDS, gathers_until=now + gather)
 
     def _tidy(self) -> None:
         """Give back the file space of a spool from which nothing was sent for a while, a step at a time."""
