@@ -1,8 +1,9 @@
 """Which event indices there are, how far each shard has come, and which days they hold.
 
 Invariants: a shard's position is its primary's global checkpoint, read before the refresh that makes all up
-to it searchable on every copy; an index whose name names no day may hold any day; an answer that leaves something out
-is an error, or says what is missing, and never passes for one about fewer indices.
+to it searchable on every copy; an index whose name names no day may hold any day, and one that stands behind its old
+name after shrinking (`shrink-ab1c-security-logs-2026.01.01`) holds the day of that; an answer that leaves something
+out is an error, or says what is missing, and never passes for one about fewer indices.
 """
 
 import re
@@ -146,9 +147,9 @@ def look(client: Elasticsearch, prefix: str = PREFIX) -> Indices:
         shards = health.get(name, {}).get("number_of_shards", 0)
         if len(state.get("shards", {})) < shards:
             missing.append((name, f"{name} tells of {len(state.get('shards', {}))} of its {shards} shards"))
-        day_ms = day_of(name.removeprefix(prefix))
+        day_ms = day_of(name.rpartition(prefix)[2])
         found.append(Index(name, state["uuid"], tuple(sorted(checkpoints)), day_ms, tuple(sorted(histories))))
-    return Indices(tuple(found), tuple(Missing(text, day_of(name.removeprefix(prefix))) for name, text in missing))
+    return Indices(tuple(found), tuple(Missing(text, day_of(name.rpartition(prefix)[2])) for name, text in missing))
 
 
 def _asked(client: Elasticsearch, prefix: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

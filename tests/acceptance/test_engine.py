@@ -18,6 +18,7 @@ from pipeline.detection import (
 )
 from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.engine import Limits
+from pipeline.engine.indices import look
 from pipeline.engine.result import Wanted
 from pipeline.settings import load_settings
 from tests.acceptance.engine_world import (
@@ -406,3 +407,15 @@ def test_silence_is_not_judged_while_events_of_an_outage_still_arrive(world: Wor
     world.write(failure(NOON + n * 10 * MINUTE, user="goes on") for n in range(1, 7))
     assert world.findings([silent], back + 14 * MINUTE) == []
     assert instants(world.findings([silent], back + 15 * MINUTE)) == {("stops",): [NOON + 30 * MINUTE]}
+
+
+def test_an_index_that_stands_behind_its_old_name_after_shrinking_holds_the_day_of_that_name(world: World) -> None:
+    world.write([failure(NOON)])
+    name = "shrink-ab1c-" + index_of(NOON - 2 * DAY)
+    world.client.indices.create(index=name, aliases={index_of(NOON - 2 * DAY): {}})
+    try:
+        found = look(world.client)
+        assert {index.name: index.day_ms for index in found.all}[name] == NOON - NOON % DAY - 2 * DAY
+        assert found.overlapping(NOON, NOON) == (index_of(NOON),)
+    finally:
+        world.client.indices.delete(index=name)
