@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pipeline.detection.conditions import Query
 from pipeline.elastic.search import Search
 from pipeline.engine.protocol import VerifyMark
+from pipeline.engine.queries import TIME
 from pipeline.engine.steps import Step, ask
 from pipeline.events.mark import MARK_FIELDS, SIGNATURE, drill_of, is_signed
 
@@ -51,19 +52,20 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """The marks in some indices: signed ones, those that are not, and whether all were examined."""
+    """The marks in some indices: signed ones, those that are not, and which events' were not examined, if any's."""
 
     valid: tuple[Mark, ...] = ()
     forged: tuple[Mark, ...] = ()
-    all_examined: bool = True
+    unexamined: Query | None = None
 
     def real(self) -> Scope:
         """Return the real world."""
-        if self.all_examined and len(self.forged) <= _LISTED_MAX:
+        if len(self.forged) <= _LISTED_MAX:
             unmarked: Query = {"bool": {"must_not": [{"exists": {"field": SIGNATURE}}]}}
-            if not self.forged:
+            marked = [*_these(self.forged), *([] if self.unexamined is None else [self.unexamined])]
+            if not marked:
                 return Scope((unmarked,), idle=not self.valid)
-            return Scope(({"bool": {"should": [unmarked, *_these(self.forged)], "minimum_should_match": 1}},))
+            return Scope(({"bool": {"should": [unmarked, *marked], "minimum_should_match": 1}},))
         if not self.valid:
             return Scope()
         return Scope(({"bool": {"must_not": _these(self.valid)}},))
@@ -85,17 +87,25 @@ def read_marks(indices: Sequence[str], verify: VerifyMark) -> Step[Marks]:
         "track_total_hits": EXAMINED_MAX + 1,
         "_source": False,
         "seq_no_primary_term": True,
-        "query": {"bool": {"filter": [{"exists": {"field": SIGNATURE}}]}},
-        "sort": [{"@timestamp": {"order": "desc", "unmapped_type": "date"}}],
+        "query": {"bool": {"filter": [{"exists": {"field": SIGNATURE}}, {"exists": {"field": TIME}}]}},
+        "sort": [{TIME: {"order": "desc", "unmapped_type": "date", "numeric_type": "date"}}],
         "docvalue_fields": list(MARK_FIELDS),
     }
     answer = yield from ask(Search.of(indices, body))
     valid: list[Mark] = []
     forged: list[Mark] = []
-    for hit in answer["hits"]["hits"]:
+    hits = answer["hits"]["hits"]
+    for hit in hits:
         mark = Mark(hit["_index"], hit["_id"], int(hit["_seq_no"]), drill_of(hit))
         (valid if is_signed(hit, verify) else forged).append(mark)
-    return Marks(tuple(valid), tuple(forged), answer["hits"]["total"]["value"] <= EXAMINED_MAX)
+    unexamined: Query | None = None
+    if answer["hits"]["total"]["value"] > len(hits):  # a canary makes as many in a week
+        last_ms = hits[-1]["sort"][0]
+        examined = {(hit["_index"], hit["_id"]) for hit in hits if hit["sort"][0] == last_ms}
+        signed = [mark for mark in valid if (mark.index, mark.event_id) in examined]
+        before: Query = {"range": {TIME: {"lte": last_ms, "format": "epoch_millis"}}}
+        unexamined = {"bool": {"filter": [before], "must_not": _these(signed)}}
+    return Marks(tuple(valid), tuple(forged), unexamined)
 
 
 def _these(marks: Iterable[Mark]) -> list[Query]:

@@ -16,15 +16,19 @@ from pipeline.detection import (
     days,
     minutes,
 )
+from pipeline.elastic.search import Searcher
+from pipeline.engine import scope
 from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.engine import Limits
 from pipeline.engine.indices import look
 from pipeline.engine.result import Wanted
+from pipeline.engine.steps import run
 from pipeline.settings import load_settings
 from tests.acceptance.engine_world import (
     DAY,
     FIVE,
     HOUR,
+    MARKER,
     MINUTE,
     NOON,
     SPRAY,
@@ -226,6 +230,21 @@ def test_a_forged_drill_counts_as_real(world: World) -> None:
     world.write(failure(NOON + 3 + n) for n in range(2))
     (finding,) = world.findings([FIVE], NOON + MINUTE)
     assert (finding.drill, finding.crossings[0].time_ms) == (None, NOON + 4)
+
+
+def test_marks_beyond_those_examined_count_as_real_and_the_others_are_not_listed_one_by_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scope, "EXAMINED_MAX", 6)
+    world.write([failure(NOON + n * 1000, "192.0.2.1") for n in range(5)], drill="drill-old")
+    world.write([failure(NOON + MINUTE + n, "192.0.2.2") for n in (0, 0, 1, 2, 3, 4)], drill="drill-new")
+    world.client.indices.refresh(index=index_of(NOON))
+    ((_, marks),) = run(Searcher(world.client), [(None, scope.read_marks([index_of(NOON)], MARKER.verify))])
+    assert isinstance(marks, scope.Marks)
+    assert str(marks.real()).count("e0000") == 2  # those of the last instant that was examined
+    found = {(finding.drill, finding.group) for finding in world.findings([FIVE], NOON + 2 * MINUTE)}
+    assert {group for drill, group in found if drill is None} == {(("source.address", "192.0.2.1"),)}
+    assert ("drill-new", (("source.address", "192.0.2.2"),)) in found
 
 
 def test_a_mark_copied_onto_another_event_is_forged(world: World) -> None:
