@@ -2,7 +2,8 @@
 
 Invariants: an alert closes by itself only when its detection was evaluated, successfully and completely, past
 its last crossing by more than `suppress_for`, so an error or an outage closes nothing; one that stands for a
-silence is not over before an event of its group was heard again, however long that takes; one that changed
+silence is not over before an event of its group was heard again, however long that takes, and all of its time
+is looked through now and then only, in between the end of it, because there may be many and old ones; one that changed
 meanwhile is left for the next time; a roll-up closes after the last of its members; a digest stays open until a
 person closes it, because it stands for work that nobody has done yet.
 """
@@ -10,6 +11,7 @@ person closes it, because it stands for work that nobody has done yet.
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from elasticsearch import Elasticsearch
 
@@ -26,6 +28,10 @@ from pipeline.engine.result import Wanted
 from pipeline.errors import SiemliteError
 from pipeline.events.values import instant_text
 
+_WHOLE_EVERY_S = 600.0
+_LATE_MS = 3_600_000
+"""How late an event that ends a silence is found at once, and not only when all of the silence is looked at."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -37,6 +43,13 @@ class Evaluated:
     until_ms: int
 
 
+class _Listened(NamedTuple):
+    """That nothing was heard up to `until_ms`; all of the silence is looked at again at `whole_at`."""
+
+    until_ms: int
+    whole_at: float
+
+
 class Closing:
     """Closes what is over."""
 
@@ -45,6 +58,7 @@ class Closing:
         self._routes = routes
         self._clock = clock
         self._evidence = evidence
+        self._listened: dict[str, dict[str, _Listened]] = {}
 
     def close_expired(self, evaluated: Iterable[Evaluated]) -> int:
         """Close the alerts of detections that are evaluated beyond their episodes; return how many."""
@@ -95,12 +109,25 @@ class Closing:
             for alert in alerts
             if alert.detection_id == detection.id and not alert.is_rollup and alert.drill is None
         ]
-        wanted = [Wanted(alert.group, alert.episode.last_ms + 1, evaluated.until_ms) for alert in own]
+        now = self._clock.monotonic()
+        before = self._listened.get(detection.id, {})
+        after: dict[str, _Listened] = {}
+        wanted = []
+        for alert in own:
+            first_ms = alert.episode.last_ms + 1
+            known = before.get(alert.id)
+            if known is not None and now < known.whole_at and known.until_ms <= evaluated.until_ms:
+                first_ms = max(first_ms, known.until_ms - _LATE_MS)
+                after[alert.id] = _Listened(evaluated.until_ms, known.whole_at)
+            else:
+                after[alert.id] = _Listened(evaluated.until_ms, now + _WHOLE_EVERY_S)
+            wanted.append(Wanted(alert.group, first_ms, evaluated.until_ms))
         try:
             counts = self._evidence.counts(detection, wanted) if wanted else ()
         except SiemliteError as error:
             _log.warning("%s: whether its silences have ended is not known: %s", detection.id, error)
             return {alert.id for alert in own}
+        self._listened[detection.id] = after
         return {alert.id for alert, count in zip(own, counts, strict=True) if not count}
 
     def _with_open_members(self, rollups: Sequence[str]) -> set[str]:

@@ -1,6 +1,6 @@
 """How alerts end: by themselves, by a person, and what the next events of the group mean then."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from pipeline.detection.kind import by_count
 from pipeline.detection.kinds.absence import Absence
 from pipeline.detection.kinds.spike import Spike
 from pipeline.detection.timeline import Severity
-from pipeline.engine.result import PassResult
+from pipeline.engine.result import Evidence, PassResult, Wanted
 from pipeline.errors import RetryableError, SiemliteError
 from tests.acceptance.alert_world import HOUR, MINUTE, World, burst, owed, worlds
 from tests.unit.alerts.memory_engine import address, detection
@@ -174,6 +174,37 @@ def test_an_alert_about_a_silence_is_open_until_something_is_heard(world: World)
     assert world.closing.close_expired([Evaluated(rule, start + 49_999)]) == 0
     assert world.closing.close_expired([Evaluated(rule, start + 50_000)]) == 1
     assert owed(world.alerts()[0])[-1] == ("pager", "resolve", "pending")
+
+
+def test_a_silence_of_months_is_looked_at_as_a_whole_now_and_then_and_in_between_at_its_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = Absence(severity=Severity.HIGH, group_by="source.address", within=20_000, suppress_for=5_000)
+    rule = Detection("silent", "Silent.", "Look.", Path("silent.py"), kind)
+    values, start = [address("203.0.113.7"), address("203.0.113.8")], world.clock.now_ms()
+    for value in values:
+        world.engine.add(value, start, start + 60_000)
+    world.apply(rule)
+    for value in values:
+        world.engine.events.remove((value, start + 60_000, None))
+    asked: list[int] = []
+    evidence = world.engine.evidence
+
+    def noted(rule: Detection, wanted: Sequence[Wanted], *, size: int = 0) -> list[Evidence]:
+        asked.extend(one.last_ms - one.first_ms for one in wanted)
+        return evidence(rule, wanted, size=size)
+
+    monkeypatch.setattr(world.engine, "evidence", noted)
+    until_ms = start + 60 * 24 * HOUR
+    assert world.closing.close_expired([Evaluated(rule, until_ms)]) == 0
+    assert min(asked) > 59 * 24 * HOUR
+    asked.clear()
+    world.engine.add(values[0], until_ms - HOUR // 2)
+    world.engine.add(values[1], until_ms - 24 * HOUR)
+    assert world.closing.close_expired([Evaluated(rule, until_ms + 15_000)]) == 1
+    assert max(asked) < 2 * HOUR
+    world.clock.advance(600)
+    assert world.closing.close_expired([Evaluated(rule, until_ms + 600_000)]) == 1
 
 
 def test_silences_that_cannot_be_looked_at_keep_no_other_alert_open(
