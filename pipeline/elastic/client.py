@@ -29,6 +29,9 @@ from pipeline.settings import Settings
 
 _REPAIR = "check ES_USER and ES_PASSWORD, or ES_API_KEY"
 RETRYABLE_STATUS = frozenset({408, 409, 429, 500, 502, 503, 504})
+_BLOCKED = "blocked by: ["
+"""How the reason of a 403 reads that is no matter of credentials: somebody has blocked the index, or the cluster."""
+
 _CONNECTIONS = 8
 _ANYBODYS = frozenset({401, 403, 408, 413, 429, 500, 502, 503, 504})
 """What a gateway says in its own right, and means the same by; Elasticsearch itself says 413 without its name."""
@@ -188,6 +191,8 @@ def failure(what: str, status: int, reason: str) -> ConfigurationError | Retryab
     """Return the exception that HTTP `status` stands for."""
     if status == 401:
         return ConfigurationError(f"{what}: Elasticsearch refuses the credentials (401); {_REPAIR}")
+    if status == 403 and _BLOCKED in reason:
+        return RetryableError(f"{what}: {reason} remove that block")
     if status == 403:
         return ForbiddenError(f"{what}: Elasticsearch does not permit this to these credentials (403); {_REPAIR}")
     if status in RETRYABLE_STATUS:

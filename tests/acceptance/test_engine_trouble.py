@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from pipeline.detection import (
     one_of,
     raw,
 )
+from pipeline.elastic.compare_and_set import Create, create, write_many
 from pipeline.elastic.templates import taking_our_place
 from pipeline.engine import timelines
 from pipeline.engine.checkpoint import Checkpoint
@@ -32,7 +33,7 @@ from pipeline.engine.indices import look
 from pipeline.engine.mappings import AGAIN_SECONDS, Mappings
 from pipeline.engine.overseer import Overseer
 from pipeline.engine.result import PassResult
-from pipeline.errors import PermanentError
+from pipeline.errors import PermanentError, RetryableError
 from pipeline.events.values import instant_text
 from tests.acceptance.engine_world import (
     DAY,
@@ -136,6 +137,23 @@ def test_an_index_without_its_primary_is_not_evaluated_and_says_so(world: World)
     quiet = detection(Absence(severity=Severity.LOW, group_by="source.address", within=minutes(60)))
     history = world.engine.over(quiet, NOON, NOON + DAY)
     assert (history.complete, history.findings, history.error) == (False, (), result.error)
+
+
+def test_a_block_that_somebody_set_on_an_index_is_named_and_no_matter_of_credentials(world: World) -> None:
+    world.write([failure(NOON)])
+    name = index_of(NOON)
+    steps: Mapping[str, Callable[[], object]] = {
+        "read": lambda: world.step([FIVE], NOON + MINUTE),
+        "metadata": lambda: world.step([FIVE], NOON + MINUTE),
+        "write": lambda: create(world.client, name, "new", {}),
+        "read-only": lambda: write_many(world.client, name, [Create("new", {})]),
+    }
+    for block, step in steps.items():
+        setting = f"index.blocks.{block.replace('-', '_')}"
+        world.client.indices.put_settings(index=name, settings={setting: True})
+        with pytest.raises(RetryableError, match=rf"{name}\] blocked by: \[FORBIDDEN.*{block}.*; remove that block"):
+            step()
+        world.client.indices.put_settings(index=name, settings={setting: False})
 
 
 @pytest.mark.parametrize(
