@@ -92,7 +92,7 @@ class FollowSource:
     def poll(self) -> Iterator[Batch]:
         """Look once at what there is and yield what is new; a long read ends in time for the next look."""
         started = self._clock.monotonic()
-        self._files.look(started)
+        self._files.look(started, self._clock.now_ms())
         lineages = list(self._files.lineages.values())
         self._measure(lineages)
         busy = True

@@ -60,6 +60,7 @@ class Lineage:
         self.dirty = True
         self.looked_at = 0.0
         self.gone_since: float | None = None
+        self._gone_ms: int | None = None
 
     @classmethod
     def from_text(cls, stem: str, text: str) -> "Lineage | None":
@@ -73,6 +74,8 @@ class Lineage:
         lineage = cls(stem, since_ns, path)
         positions = [Position.of(value) for value in plain["parts"]]
         lineage.parts = [Part(position) for position in positions if position is not None]
+        gone_ms = plain.get("gone")
+        lineage._gone_ms = gone_ms if isinstance(gone_ms, int) else None
         lineage.dirty = False
         return lineage
 
@@ -94,7 +97,22 @@ class Lineage:
     def as_text(self) -> str:
         """Return what to remember."""
         parts = [part.position.as_plain() for part in self.parts]
-        return to_text({"since": self.since_ns, "path": self._path, "parts": parts})
+        gone = {} if self._gone_ms is None else {"gone": self._gone_ms}
+        return to_text({"since": self.since_ns, "path": self._path, "parts": parts, **gone})
+
+    def there(self) -> None:
+        """Note that something of it is there."""
+        self.dirty = self.dirty or self._gone_ms is not None
+        self.gone_since = self._gone_ms = None
+
+    def gone(self, now: float, now_ms: int, at_most_s: float) -> None:
+        """Note that nothing of it is there, as may have been so for up to `at_most_s` before this process began."""
+        if self.gone_since is not None:
+            return
+        if self._gone_ms is None:
+            self._gone_ms = now_ms
+            self.dirty = True
+        self.gone_since = now - min(max(0.0, (now_ms - self._gone_ms) / 1000), at_most_s)
 
     def match(self, file: LogFile, mark: str, marks: Marks) -> Part | None:
         """Return the part that `file`, whose first line has `mark`, is or continues."""

@@ -35,7 +35,10 @@ OPEN_MAX = _room()
 """Files held open; beyond, those that have been quiet longest are closed until they change."""
 
 GONE_SECONDS = 86_400.0
-"""How long nothing must be left of a log before it is forgotten."""
+"""How long nothing must be left of a log before it is forgotten, however often the process ends meanwhile."""
+
+_SURE_SECONDS = 600.0
+"""How much of that the process must have seen itself, for clocks may be wrong and disks mounted late."""
 
 _REMEMBERED_MAX = 1_000
 _PREFIX = "follow"
@@ -55,6 +58,7 @@ class OpenFiles:
         self._parked: dict[Inode, Signature] = {}
         self._failed: dict[Inode, tuple[Signature, float]] = {}
         self._waiting: dict[Inode, float] = {}
+        self._now_ms = 0
         self._folders = Folders()
         self._prefix = f"{_PREFIX}:{name_of(make_format)}:"
         self.lineages, self._others = remembered(positions, self._prefix, discovery.leads_to)
@@ -77,8 +81,9 @@ class OpenFiles:
         """Return all open files."""
         return [part.tail for _, part in self._owners.values() if part.tail is not None]
 
-    def look(self, now: float) -> None:
-        """Open what is new, and note what rotation took away."""
+    def look(self, now: float, now_ms: int) -> None:
+        """Open what is new, and note what rotation took away; `now` is monotonic, `now_ms` the time."""
+        self._now_ms = now_ms
         self._folders.look_again()
         before, self._live = self._live, {}
         self._open_new(self._new_among(before, now), now)
@@ -159,9 +164,9 @@ class OpenFiles:
         found = _without_links(siblings)
         seen = {_inode(status) for _, status in found}
         if seen or lineage.tails():
-            lineage.gone_since = None
-        elif lineage.gone_since is None:
-            lineage.gone_since = now
+            lineage.there()
+        else:
+            lineage.gone(now, self._now_ms, GONE_SECONDS - _SURE_SECONDS)
         for inode in [inode for inode in lineage.newborn if inode not in seen or inode in self._live]:
             del lineage.newborn[inode]
         for path, status in self._unread(found, lineage, now):

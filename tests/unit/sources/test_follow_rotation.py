@@ -230,6 +230,21 @@ def test_a_log_that_is_gone_for_long_is_forgotten(log: Path) -> None:
     assert follower.settle() == ["b"]
 
 
+def test_a_log_that_is_gone_for_long_is_forgotten_however_often_the_follower_is_started_anew(log: Path) -> None:
+    follower = Follower(log)
+    append(log, '{"message": "1"}\n')
+    follower.look()
+    log.unlink()
+    follower.settle()
+    for _ in range(3):
+        follower.restart()
+        follower.look(openfiles.GONE_SECONDS / 3)
+    assert any(follower.positions.values())
+    follower.look(600)
+    follower.look()
+    assert not any(follower.positions.values())
+
+
 @pytest.mark.parametrize(
     ("pattern", "path", "leads"),
     [
