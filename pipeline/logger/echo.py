@@ -1,12 +1,14 @@
 """Copies of the events for people on this machine: `security.log` and the console, when asked for.
 
 Invariants: only encoded, that is redacted, bodies are written; a line cannot steer a terminal (control
-characters are escaped); a copy that fails is told once and never keeps events from the spool.
+characters are escaped); a copy that fails is told once and never keeps events from the spool; an application that
+logs what is written to standard error gets no event of a copy, which would be copied again, without end.
 """
 
 import os
 import re
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +24,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 _FILE = "security.log"
 _CONSOLE = "console"
 _LEFT_ALONE_SECONDS = 60.0
+_here = threading.local()
+
+
+def is_echoing() -> bool:
+    """Return whether the calling thread is writing a copy to the console."""
+    return getattr(_here, "echoing", False)
 
 
 class Echo:
@@ -71,6 +79,7 @@ class Echo:
         stream = sys.stderr
         if stream is None:
             return
+        _here.echoing = True
         try:
             if stream.isatty():
                 text = "".join(f"{readable(orjson.loads(event.body))}\n" for event in events)
@@ -80,6 +89,8 @@ class Echo:
             stream.flush()
         except Exception as error:  # noqa: BLE001 - an application may have put anything in its place
             self._notices.trouble(_CONSOLE, f"SIEMLITE_CONSOLE: standard error cannot be written: {error}")
+        finally:
+            _here.echoing = False
 
 
 def line_of(event: Encoded) -> bytes:

@@ -16,6 +16,7 @@ from pipeline.clock import Clock, SystemClock
 from pipeline.events.catalogue import BY_CODE, EventType
 from pipeline.events.fields import ALIASES
 from pipeline.logger import capture
+from pipeline.logger.echo import is_echoing
 from pipeline.logger.encoding import TwoSteps
 from pipeline.logger.handover import RANKS, Item, Ticket
 from pipeline.logger.records import dated, identified
@@ -119,6 +120,8 @@ class SecurityLogger:
 
     def submit(self, fields: Mapping[str, object], event: EventType, *, level: str | None = None) -> None:
         """Log `event` with `fields` in the common application format or ECS: for adapters. Never raises."""
+        if is_echoing():
+            return
         raw = _describe(event, level)
         raw["service.name"] = self.service
         for key, value in fields.items():

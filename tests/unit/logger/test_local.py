@@ -3,6 +3,7 @@
 import fcntl
 import io
 import json
+import logging
 import multiprocessing
 import os
 import resource
@@ -18,9 +19,10 @@ from pipeline.clock import SystemClock
 from pipeline.events.catalogue import SecurityEvent
 from pipeline.logger import local
 from pipeline.logger.echo import readable
+from pipeline.logger.handler import SecurityHandler
 from pipeline.logger.local import RotatingFile
 from pipeline.logger.security import SecurityLogger
-from tests.unit.logger.support import broken, run_application, spooled
+from tests.unit.logger.support import broken, codes, run_application, spooled
 
 Make = Callable[..., SecurityLogger]
 
@@ -256,3 +258,26 @@ def test_a_console_that_fails_keeps_nothing_from_the_spool(
         assert security.flush()
     assert len(spooled(home)) == 1
     assert "SIEMLITE_CONSOLE" in caplog.text
+
+
+def test_a_standard_error_that_is_logged_makes_no_event_of_a_copy(
+    make: Make, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Celery's workers do with it."""
+
+    class Redirected(io.StringIO):
+        def write(self, text: str) -> int:
+            logger.error(text)
+            return len(text)
+
+    security = make(siemlite_console=True)
+    logger = logging.Logger("redirected")
+    logger.addHandler(SecurityHandler(security))
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", Redirected())
+        security.log(SecurityEvent.LOGOUT)
+        for _ in range(3):
+            assert security.flush()
+        sys.stderr.write("said by the application")
+        assert security.flush()
+    assert codes(spooled(home)) == ["LOGOUT", "LOG_RECORD"]
