@@ -34,6 +34,12 @@ class EventType:
             raise ValueError(f"event code {self.code[:40]!r} must be letters, digits, '_', '.', ':' or '-'")
         if self.level not in LEVELS:
             raise ValueError(f"level {self.level!r} of {self.code} must be one of {', '.join(LEVELS)}")
+        for name in ("category", "type"):
+            words = getattr(self, name)
+            if isinstance(words, str):
+                raise ValueError(  # noqa: TRY004 - as for every other mistake here
+                    f"{name} of {self.code} must be a tuple such as ({words!r},), not {words!r}"
+                )
         if self.outcome not in _OUTCOMES:
             raise ValueError(f"outcome {self.outcome!r} of {self.code} must be success, failure or unknown")
         if not self.action:

@@ -285,7 +285,15 @@ def test_the_catalogue_has_fifteen_events_with_levels_and_categories() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"code": ""}, {"code": "A B"}, {"code": "X", "level": "fatal"}, {"code": "X", "outcome": "ok"}]
+    "wrong",
+    [
+        {"code": ""},
+        {"code": "A B"},
+        {"code": "X", "level": "fatal"},
+        {"code": "X", "outcome": "ok"},
+        {"code": "X", "category": ("web")},
+        {"code": "X", "type": "change"},
+    ],
 )
 def test_an_event_type_that_no_index_could_hold_is_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="must be"):
