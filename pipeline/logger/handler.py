@@ -15,12 +15,12 @@ from typing import Any
 from pipeline.events.redaction import MARKER
 from pipeline.logger.notices import LOG
 from pipeline.logger.records import (
-    event_of,
     exception_fields,
     exception_of,
     formatted_error,
     is_own,
     level_of,
+    take_event,
     text_of,
     without_source,
 )
@@ -70,7 +70,9 @@ class SecurityHandler(logging.Handler):
                 self._structured(record, wrapped)
                 return
             message = text_of(record.msg) if nested else self._message(record)
-            self._security.submit(_fields(record, message), event_of(vars(record).get("event")), level=_level(record))
+            fields = _fields(record, message)
+            event = take_event(vars(record).get("event"), fields, "event")
+            self._security.submit(fields, event, level=_level(record))
         except Exception as error:  # noqa: BLE001 - a handler must not end the application
             LOG.error("a log record could not become an event: %s", type(error).__name__)
         finally:
@@ -98,7 +100,7 @@ class SecurityHandler(logging.Handler):
         told = event_dict_fields({key: value for key, value in wrapped.items() if isinstance(key, str)})
         named = wrapped.get("security_event") or vars(record).get("event")
         fields = {**_fields(record, text_of(told.pop("message"))), **told, "log.logger": record.name}
-        self._security.submit(fields, event_of(named), level=_level(record))
+        self._security.submit(fields, take_event(named, fields, "event"), level=_level(record))
 
     def _named(self, arguments: Mapping[str, object]) -> Mapping[str, object]:
         """Return arguments that a message names, the secrets among them hidden while their names are known."""

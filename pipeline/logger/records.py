@@ -82,6 +82,14 @@ def event_of(value: object) -> EventType:
     return LOG_RECORD
 
 
+def take_event(named: object, fields: dict[str, Any], key: str) -> EventType:
+    """Return the event that `named` names; what names none stays in `fields`, under `key`."""
+    event = event_of(named)
+    if event is LOG_RECORD and named is not None:
+        fields.setdefault(key, named)
+    return event
+
+
 def dated(value: object) -> object:
     """Return a `datetime` as text with its offset, local time where it names none; anything else as it is.
 

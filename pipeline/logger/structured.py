@@ -19,12 +19,12 @@ from pipeline.logger.notices import LOG
 from pipeline.logger.records import (
     dated,
     dictionary_fields,
-    event_of,
     exception_fields,
     exception_of,
     formatted_error,
     is_own,
     level_of,
+    take_event,
     without_source,
 )
 from pipeline.logger.security import SecurityLogger
@@ -43,7 +43,9 @@ def security_processor(security: SecurityLogger, *, only_named: bool = False) ->
         try:
             named = event_dict.get("security_event")
             if (named is not None or not only_named) and not is_own(_logger_name(logger, event_dict)):
-                security.submit(event_dict_fields(event_dict), event_of(named), level=_level(method, event_dict))
+                fields = event_dict_fields(event_dict)
+                event = take_event(named, fields, "security_event")
+                security.submit(fields, event, level=_level(method, event_dict))
             if isinstance(named, EventType):
                 event_dict["security_event"] = named.code
         except Exception as error:  # noqa: BLE001 - a processor must not end the application

@@ -94,6 +94,19 @@ def test_the_extra_field_event_names_the_event(log: logging.Logger, named: Any, 
     assert codes(events) == [code]
 
 
+@pytest.mark.parametrize("said", ["signed in", {"step": "second"}, 7])
+def test_what_is_called_event_and_names_none_is_kept(
+    log: logging.Logger, structured: Callable[..., Any], said: Any
+) -> None:
+    logger, _ = structured()
+    with captured_events() as events:
+        log.info("x", extra={"event": said})
+        logger.info("x", security_event=said)
+    assert codes(events) == ["LOG_RECORD"] * 2
+    expected = {"event.step": "second"} if isinstance(said, dict) else {"event": said}
+    assert [event["siemlite"]["data"] for event in events] == [expected, {"security_event": said}]
+
+
 def test_an_exception_is_kept_with_places_and_causes_and_without_secrets(log: logging.Logger) -> None:
     password = "hunter2"  # noqa: F841 - a local variable, which must not be shown
     with captured_events() as events:
