@@ -99,7 +99,8 @@ def dated(value: object) -> object:
         return value
     moment = cast("datetime", value)
     try:
-        return (moment if moment.tzinfo is not None else moment.astimezone()).isoformat()
+        # pandas' own `astimezone` wants to be told the zone.
+        return (moment if moment.tzinfo is not None else datetime.astimezone(moment)).isoformat()
     except Exception:  # noqa: BLE001 - the time zone's own code may raise anything
         return f"{datetime.isoformat(moment.replace(tzinfo=None))} of no time zone"
 

@@ -208,6 +208,19 @@ def test_a_datetime_without_an_offset_is_local_time(
         time.tzset()
 
 
+class _PandasTimestamp(datetime):
+    def astimezone(self, tz: tzinfo | None) -> Any:  # type: ignore[override]
+        if self.tzinfo is None:
+            raise TypeError("Cannot convert tz-naive Timestamp, use tz_localize to localize")
+        return super().astimezone(tz)
+
+
+def test_a_datetime_of_a_librarys_own_kind_is_local_time_without_an_offset(security: SecurityLogger) -> None:
+    event = logged(security, SecurityEvent.LOGOUT, timestamp=_PandasTimestamp.now() - timedelta(hours=2))
+    assert abs(datetime.fromisoformat(event["@timestamp"]).timestamp() - time.time() + 7200) < 60
+    assert "tags" not in event
+
+
 class _Broken(tzinfo):
     def utcoffset(self, moment: datetime | None) -> timedelta:
         raise RuntimeError("no zone")
