@@ -6,7 +6,7 @@ caller of `security.log(…)` says itself wins over it.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -62,4 +62,5 @@ def request_context(
     try:
         yield context
     finally:
-        CURRENT.reset(token)
+        with suppress(ValueError):  # A generator may be ended in a copy of the context that it was begun in.
+            CURRENT.reset(token)

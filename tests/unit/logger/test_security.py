@@ -5,7 +5,8 @@ import dataclasses
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from pathlib import Path
@@ -423,6 +424,18 @@ def test_the_requests_account_is_not_that_of_others_whom_its_user_tries(security
     assert by_id["user"] == {"id": "root"}
     assert own["user"] == same["user"] == {"id": "eve", "email": "eve@example.org"}
     assert about["user"] == {"id": "eve", "email": "eve@example.org", "target": {"id": "victim"}}
+
+
+def test_a_context_may_end_in_a_copy_of_where_it_began() -> None:
+    """As in a dependency of FastAPI's that yields: each half runs in a thread and a copy of its own."""
+
+    def dependency() -> Iterator[None]:
+        with request_context(ip="192.0.2.1"):
+            yield
+
+    halves = dependency()
+    copy_context().run(next, halves)
+    assert copy_context().run(next, halves, "ended") == "ended"
 
 
 def test_concurrent_requests_do_not_see_each_others_context(security: SecurityLogger) -> None:
