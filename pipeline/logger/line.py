@@ -28,6 +28,7 @@ _GAP_QUIET_SECONDS = 1.0
 _GAP_LONGEST_SECONDS = 60.0
 _GAP_LOOK_SECONDS = 0.25
 _AFTER_FAULT_SECONDS = 1.0
+_ALONE_SECONDS = 1.0
 _PAUSE_SECONDS = 0.0001
 _FAULTS_MOST = 3
 _DISK, _GAP, _THREAD = "disk", "gap", "thread"
@@ -104,6 +105,17 @@ class Line:
                 self._serve(0.0)
         finally:
             self._start_tokens.append(True)
+
+    def serve_alone(self, item: Item) -> None:
+        """Deal with `item` where no thread runs but the calling one: what is queued might go to one that is gone."""
+        if self.quiet.acquire(timeout=_ALONE_SECONDS):
+            self.quiet.release()
+            self._commit(Taken([item]))
+            self._state_gaps(forced=True)
+        else:
+            LOG.error("a security event is lost: the interpreter ended in the middle of writing")
+        if item.ticket is not None:
+            item.ticket.resolve(not_durable(TimeoutError("the interpreter ends")))
 
     def _run(self) -> None:
         try:

@@ -70,6 +70,11 @@ class Writer:
 
         Raises `RetryableError` for an item with a ticket that is not durable.
         """
+        if self._ending and sys.is_finalizing():
+            line.serve_alone(item)
+            if item.ticket is not None and item.ticket.error is not None:
+                raise item.ticket.error
+            return
         if not line.handover.offer(item):
             if item.ticket is not None:
                 raise SpoolFullError("the queue is full (SIEMLITE_QUEUE_MAX_BYTES); the event is not kept")

@@ -85,6 +85,25 @@ def test_a_first_event_at_the_interpreters_end_is_kept(tmp_path: Path) -> None:
     assert numbers(tmp_path) == [1]
 
 
+def test_what_an_object_logs_that_the_interpreter_takes_down_last_is_kept(tmp_path: Path) -> None:
+    result = run_application(
+        tmp_path,
+        """
+        import atexit
+        atexit.register(lambda: security.log(SecurityEvent.LOGOUT, n=1))  # runs last: its thread is still there then
+        from pipeline import SecurityEvent, SecurityLogger
+        security = SecurityLogger("a")
+        class Session:
+            def __del__(self):
+                security.log(SecurityEvent.LOGOUT, n=2)
+                security.log(SecurityEvent.LOGOUT, n=3, durable=True)
+        session = Session()
+        """,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert sorted(numbers(tmp_path)) == [1, 2, 3]
+
+
 FORK = """
 import os, sys
 from pipeline import SecurityEvent, SecurityLogger
