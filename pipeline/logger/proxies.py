@@ -40,7 +40,7 @@ class TrustedProxies:
         self.header = header.lower()
         if self.header not in (X_FORWARDED_FOR, FORWARDED):
             raise ConfigurationError(f"the forwarding header is {X_FORWARDED_FOR} or {FORWARDED}, not {header!r}")
-        words = list(trusted)
+        words = [trusted] if isinstance(trusted, str) else list(trusted)
         self._unix = _UNIX in words
         self._networks = tuple(_network(word) for word in words if word != _UNIX)
 

@@ -33,7 +33,7 @@ class Watch:
 
     `trusted_proxies` defaults to `SIEMLITE_TRUSTED_PROXIES`; `forwarded_header` is the one header that they
     set; `body` keeps redacted JSON and form bodies up to `body_bytes`; requests to a path in `exclude` (a
-    health check) are served but not logged.
+    health check) are served but not logged. Either may be a single text as well.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Watch:
         self.proxies = TrustedProxies(trusted, forwarded_header)
         self._redactor = security.redactor
         self._body_bytes = body_bytes if body else None
-        self._exclude = frozenset(exclude)
+        self._exclude = frozenset((exclude,) if isinstance(exclude, str) else exclude)
 
     def begin(
         self, *, peer: str | None, header: Callable[[str], list[str]], method: str, path: str, query: str

@@ -363,6 +363,16 @@ def test_excluded_paths_are_served_and_not_logged(security: SecurityLogger) -> N
     assert len(sent) == 2
 
 
+def test_a_single_text_is_one_path_and_one_network_and_no_letters_of_it(security: SecurityLogger) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send)
+
+    options: dict[str, Any] = {"exclude": "/health", "trusted_proxies": "10.0.0.0/8"}
+    assert serve(security, app, scope=scope_of(path="/health"), **options)[0] == []
+    ((event,), _) = serve(security, app, scope=scope_of(path="/"), **options)
+    assert event["source"]["address"] == "198.51.100.7"
+
+
 @pytest.mark.parametrize(
     "changes",
     [
