@@ -113,6 +113,9 @@ Duration = Annotated[int, BeforeValidator(duration_ms), Field(ge=0)]
 Size = Annotated[int, BeforeValidator(byte_size), Field(ge=0)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 Address = Annotated[str, AfterValidator(_address)]
+Place = Annotated[Path, AfterValidator(Path.absolute)]
+"""Stays where it is when the process goes to another folder, as daemons do."""
+
 Url = Annotated[str, AfterValidator(_http_url)]
 SecretUrl = Annotated[SecretStr, AfterValidator(_secret_http_url)]
 
@@ -155,7 +158,7 @@ class Settings(BaseSettings):
     slack_webhook: SecretUrl | None = Field(None, description="Slack incoming webhook that alerts go to")
     pagerduty_key: SecretStr | None = Field(None, description="routing key of a PagerDuty Events API v2 integration")
 
-    siemlite_home: Path = Field(
+    siemlite_home: Place = Field(
         default_factory=_default_home, description="what this machine keeps: node, spools, keys"
     )
     siemlite_cache: Path = Field(default_factory=_default_cache, description="downloads, shared by all homes")
@@ -223,7 +226,7 @@ class Settings(BaseSettings):
     siemlite_queue_max_bytes: Size = Field(
         32 * 1024**2, ge=64 * 1024, description="memory for events of an application that are not yet in its spool"
     )
-    siemlite_security_log: Path | None = Field(
+    siemlite_security_log: Place | None = Field(
         None, description="file that security loggers also write, one JSON document a line"
     )
     siemlite_security_log_max_bytes: Size = Field(

@@ -81,3 +81,13 @@ def test_a_line_of_the_file_that_cannot_be_read_is_named_by_number_and_not_by_co
     with pytest.raises(ConfigurationError, match=r"\.env:2 cannot be read: is a quote left open\?") as caught:
         load_settings(path)
     assert "geheim" not in str(caught.value)
+
+
+def test_a_home_stays_where_it_was_when_the_process_goes_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings(None, siemlite_home="here", siemlite_security_log="security.log")
+    monkeypatch.chdir("/")
+    assert settings.spool_folder == tmp_path / "here" / "spool"
+    assert settings.siemlite_security_log == tmp_path / "security.log"
