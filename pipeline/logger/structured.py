@@ -3,10 +3,10 @@
     structlog.configure(processors=[…, security_processor(security), structlog.processors.JSONRenderer()])
     log.warning("login failed", security_event=SecurityEvent.LOGIN_FAILURE, user_id=7, ip=ip)
 
-A `timestamp` counts where it says which instant it is; text without an offset may be local time or not, and is
-left out: the event happens now. Invariants: the event dict is passed on as it came, but for `security_event`,
-which becomes its code so that it can be rendered; nothing raises; what siemlite and its clients log never loops
-back in. structlog itself is not imported.
+A `timestamp` or `@timestamp` counts where it says which instant it is; text without an offset may be local time or
+not, and is left out: the event happens now. Invariants: the event dict is passed on as it came, but for
+`security_event`, which becomes its code so that it can be rendered; nothing else that it says is lost; nothing
+raises; what siemlite and its clients log never loops back in. structlog itself is not imported.
 """
 
 import logging
@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 from pipeline.events.catalogue import EventType
+from pipeline.events.values import unused
 from pipeline.logger.notices import LOG
 from pipeline.logger.records import (
     dated,
@@ -29,7 +30,8 @@ from pipeline.logger.records import (
 )
 from pipeline.logger.security import SecurityLogger
 
-_PASSED_OVER = frozenset({"event", "security_event", "level", "exc_info", "logger", "timestamp"})
+_TIMESTAMPS = ("timestamp", "@timestamp")
+_PASSED_OVER = frozenset({"event", "security_event", "level", "exc_info", "logger", *_TIMESTAMPS})
 _OFFSET = re.compile(r"(?:[Zz]|[+-]\d\d:?\d\d)$")
 _LEVELS = {"exception": logging.ERROR, "fatal": logging.CRITICAL, "warn": logging.WARNING, "msg": logging.INFO}
 
@@ -68,12 +70,14 @@ def _level(method: str, event_dict: Mapping[str, Any]) -> str:
 
 def event_dict_fields(event_dict: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of the event that an event dict of structlog's tells of."""
-    fields: dict[str, Any] = {"message": event_dict.get("event")}
+    fields: dict[str, Any] = {}
+    if event_dict.get("event") is not None:  # else it was renamed, most likely to the message that it is here
+        fields["message"] = event_dict["event"]
     if event_dict.get("logger") is not None:
         fields["log.logger"] = event_dict["logger"]
-    timestamp = dated(event_dict.get("timestamp"))
-    if isinstance(timestamp, int | float) or (isinstance(timestamp, str) and _OFFSET.search(timestamp)):
-        fields["@timestamp"] = timestamp
+    for timestamp in [dated(event_dict.get(key)) for key in _TIMESTAMPS]:
+        if isinstance(timestamp, int | float) or (isinstance(timestamp, str) and _OFFSET.search(timestamp)):
+            fields["@timestamp"] = timestamp
     error = exception_of(event_dict.get("exc_info"))
     if error is not None:
         fields.update(exception_fields(error))
@@ -85,5 +89,5 @@ def event_dict_fields(event_dict: Mapping[str, Any]) -> dict[str, Any]:
             if key == "exception":
                 fields.update(formatted_error(value))
         elif key not in _PASSED_OVER and not key.startswith("_"):
-            fields.setdefault(key, value)
+            fields[unused(key, fields)] = value
     return fields

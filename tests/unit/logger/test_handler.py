@@ -163,15 +163,28 @@ def test_a_structlog_event_with_a_formatted_traceback_shows_no_source(security: 
     assert events[0]["error"] == {"type": "KeyError", "message": "'s3c'"}
 
 
+def test_a_structlog_message_has_its_place_under_whichever_name_and_no_other_is_lost(
+    structured: Callable[..., Any],
+) -> None:
+    plain, _ = structured()
+    renamed, _ = structured(structlog.processors.EventRenamer("message", "_event"))
+    with captured_events() as events:
+        plain.info("signed in", message="from home")
+        renamed.info("signed in")
+    assert [event["message"] for event in events] == ["signed in"] * 2
+    assert events[0]["siemlite"]["data"] == {"message_": "from home"}
+
+
+@pytest.mark.parametrize("name", ["timestamp", "@timestamp"])
 @pytest.mark.parametrize(
     ("timestamp", "is_kept"),
     [("2026-11-20T10:00:00Z", True), ("2026-11-20T10:00:00+0100", True), ("2026-11-20 10:00:00", False)],
 )
 def test_a_structlog_timestamp_counts_where_it_says_which_instant_it_is(
-    security: SecurityLogger, timestamp: str, is_kept: bool
+    security: SecurityLogger, timestamp: str, is_kept: bool, name: str
 ) -> None:
     with captured_events() as events:
-        security_processor(security)(None, "info", {"event": "x", "timestamp": timestamp})
+        security_processor(security)(None, "info", {"event": "x", name: timestamp})
     assert events[0]["@timestamp"].startswith("2026-11-20") is is_kept
 
 
