@@ -188,7 +188,9 @@ def _collection_reader(kind: type) -> Simple | None:
 
 
 def _number_reader(kind: type) -> Simple | None:
-    """Numbers of libraries, such as NumPy's."""
+    """Numbers of libraries, such as NumPy's, whose truth values are none by their kind, as Python's are."""
+    if kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_"):
+        return bool
     if issubclass(kind, numbers.Integral):
         return lambda value: whole_number(operator.index(value))
     if issubclass(kind, numbers.Real) and _lookup(kind, "__float__") is not None:

@@ -234,6 +234,12 @@ def test_numbers_that_json_or_64_bits_cannot_hold_become_text() -> None:
     assert keys({"n": 10**100_000})["n"] == "<int of 332193 bits>"
 
 
+@pytest.mark.parametrize("name", ["bool", "bool_"])
+def test_a_truth_value_of_numpys_is_one(name: str) -> None:
+    kind = type(name, (), {"__module__": "numpy", "__bool__": lambda _: False})
+    assert keys({"mfa": kind(), "password": kind()}) == {"mfa": False, "password": MARKER}
+
+
 def test_collections_become_lists_and_dicts() -> None:
     value = {
         "deque": collections.deque([1]),
