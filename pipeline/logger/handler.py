@@ -69,8 +69,10 @@ class SecurityHandler(logging.Handler):
             if isinstance(wrapped, Mapping) and isinstance(wrapped.get("event"), str) and not nested:
                 self._structured(record, wrapped)
                 return
-            message = text_of(record.msg) if nested else self._message(record)
-            fields = _fields(record, message)
+            message = None if nested else self._message(record)
+            fields = _fields(record, text_of(record.msg) if message is None else message)
+            if message is None and type(record.args) in (tuple, dict) and record.args:
+                fields["args"] = record.args
             event = take_event(vars(record).get("event"), fields, "event")
             self._security.submit(fields, event, level=_level(record))
         except Exception as error:  # noqa: BLE001 - a handler must not end the application
@@ -87,13 +89,14 @@ class SecurityHandler(logging.Handler):
         self._security.close()
         super().close()
 
-    def _message(self, record: logging.LogRecord) -> str:
+    def _message(self, record: logging.LogRecord) -> str | None:
+        """Return the formatted message, `None` where its arguments do not fit."""
         try:
             if isinstance(record.args, Mapping) and record.args:
                 return without_source(str(record.msg) % self._named(record.args))
             return without_source(record.getMessage())
         except Exception:  # noqa: BLE001 - wrong arguments, or hostile ones
-            return text_of(record.msg)
+            return None
 
     def _structured(self, record: logging.LogRecord, wrapped: Mapping[str, Any]) -> None:
         """Log the event dict that structlog's `wrap_for_formatter` puts in a record's message."""
