@@ -5,8 +5,19 @@ event's content; telling never raises.
 """
 
 import logging
+from contextlib import suppress
+from typing import Any
 
-LOG = logging.getLogger("pipeline.logger")
+
+class _Telling(logging.LoggerAdapter[logging.Logger]):
+    """Raises nothing: a handler may fail, and the standard library's last resort does where `sys.stderr` is closed."""
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        with suppress(Exception):
+            super().log(level, msg, *args, **kwargs)
+
+
+LOG = _Telling(logging.getLogger("pipeline.logger"))
 
 
 class Notices:

@@ -104,6 +104,25 @@ def test_what_an_object_logs_that_the_interpreter_takes_down_last_is_kept(tmp_pa
     assert sorted(numbers(tmp_path)) == [1, 2, 3]
 
 
+def test_a_trouble_that_cannot_be_told_keeps_nothing_from_the_spool(tmp_path: Path) -> None:
+    result = run_application(
+        tmp_path,
+        """
+        import sys
+        from pipeline import SecurityEvent, SecurityLogger
+        from pipeline.logger import security_processor
+        security = SecurityLogger("a")
+        sys.stderr.close()
+        security.log(SecurityEvent.LOGOUT, n=1)
+        security_processor(security)(None, "info", None)  # fails, which is told, too
+        security.log(SecurityEvent.LOGOUT, n=2, durable=True)
+        """,
+        SIEMLITE_CONSOLE="true",
+    )
+    assert result.returncode == 0
+    assert sorted(numbers(tmp_path)) == [1, 2]
+
+
 FORK = """
 import os, sys
 from pipeline import SecurityEvent, SecurityLogger
