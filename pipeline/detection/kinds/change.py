@@ -3,12 +3,13 @@
 Semantics: an instant `t` is a crossing where one of its events has another value of `field` than the event
 before it, which may be up to `within` (exclusive) earlier. Events of the same instant are in the order of
 their values, and so are several values of one event: watch a field that has one. Events without the field are not
-looked at.
+looked at. What fits the regular expression `ignoring` is left out of both values before they are compared.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pipeline.detection.durations import days, duration_text
 from pipeline.detection.kind import ByCount, Kind, Memory
@@ -18,10 +19,14 @@ from pipeline.detection.validation import duration, field_name, wrong
 
 @dataclass(frozen=True, kw_only=True)
 class Change(Kind):
-    """Fires when `field` has another value than the group's last event, at most `within` ago, had."""
+    """Fires when `field` has another value than the group's last event, at most `within` ago, had.
+
+    `ignoring` is a regular expression of what may differ, such as `[0-9]` for the numbers of versions.
+    """
 
     field: str
     within: int = days(30)
+    ignoring: str = ""
 
     windows: ClassVar[tuple[str, ...]] = ("within",)
     memory: ClassVar[Memory] = Memory.LAST
@@ -34,6 +39,10 @@ class Change(Kind):
         if self.field in self.group:
             raise wrong("field", self.field, "watch a field that is not in group_by")
         duration("within", self.within)
+        try:
+            re.compile(self.ignoring)
+        except (re.error, TypeError) as error:
+            raise wrong("ignoring", self.ignoring, f"give a regular expression ({error})") from None
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -69,11 +78,21 @@ class Change(Kind):
         before: Row | None = None
         crossed: int | None = None
         for row in timeline:
-            if before is not None and row.values != before.values and row.time_ms - before.time_ms < self.within:
+            if before is not None and row.time_ms - before.time_ms < self.within and self._differ(before, row):
                 if crossed != row.time_ms:
                     yield Crossing(row.time_ms, before.time_ms, 2)
                 crossed = row.time_ms
             before = row
+
+    def _differ(self, before: Row, row: Row) -> bool:
+        if row.values == before.values or not self.ignoring:
+            return row.values != before.values
+        return re.sub(self.ignoring, "", str(row.values[0])) != re.sub(self.ignoring, "", str(before.values[0]))
+
+    def mutations(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """See `Kind.mutations`."""
+        if self.ignoring:
+            yield "ignoring nothing", {"ignoring": ""}
 
     def summary(self) -> str:
         """See `Kind.summary`."""

@@ -194,6 +194,11 @@ def test_a_change_is_between_an_event_and_the_one_before() -> None:
     assert times(kind, [Row(0, 1, ("a",)), Row(9, 1, ("b",)), Row(9, 1, ("c",)), Row(19, 1, ("d",))]) == [9]
 
 
+def test_a_change_of_what_is_ignored_is_none() -> None:
+    kind = Change(severity=HIGH, field="ua", within=10, ignoring="[0-9.]")
+    assert times(kind, [Row(0, 1, ("a/1.9",)), Row(1, 1, ("a/2",)), Row(2, 1, ("b/2",)), Row(3, 1, ("b/",))]) == [2]
+
+
 def test_a_group_that_has_too_little_is_no_suspect() -> None:
     assert not Threshold(severity=HIGH, at_least=3, within=1).may_fire(Totals(2))
     assert Threshold(severity=HIGH, at_least=3, within=1).may_fire(Totals(3))
@@ -211,6 +216,8 @@ def test_a_group_that_has_too_little_is_no_suspect() -> None:
         (Threshold, {"at_least": 1, "within": minutes(1) * 10**9}, "at most 366 days"),
         (Threshold, {"at_least": 5, "within": 1, "severity": by_count({6: LOW})}, "let the first level of by_count be"),
         (Threshold, {"at_least": 5, "within": 1, "severity": "high"}, "use Severity.HIGH"),
+        (Change, {"field": "ua", "ignoring": "["}, "ignoring is '['; give a regular expression"),
+        (Change, {"field": "ua", "ignoring": None}, "ignoring is None; give a regular expression"),
         (Threshold, {"at_least": 5, "within": 1, "attack": "T1110"}, "give a tuple such as ('T1110',)"),
         (Threshold, {"at_least": 5, "within": 1, "attack": ("1110",)}, "give ATT&CK technique ids"),
         (Threshold, {"at_least": 5, "within": 1, "group_by": ""}, "group_by is ''; give a field name"),
