@@ -31,6 +31,7 @@ TACTICS = (
 )
 
 TECHNIQUES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "T1021": ("Remote Services", ("Lateral Movement",)),
     "T1068": ("Exploitation for Privilege Escalation", ("Privilege Escalation",)),
     "T1078": (
         "Valid Accounts",
