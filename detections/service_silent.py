@@ -1,7 +1,7 @@
 """Logging of a service has gone silent.
 
 A service that sent at least fifty events within an hour has sent none for thirty minutes. Programs of an
-authentication log that only speak when they are used are left out.
+authentication log that only speak when they are used are left out; of a host's own silence host_silent tells.
 
 Triage: is the service up? Is its shipper (`siemlite status` on its host), and the way to Elasticsearch? An
 intruder who stops a log stops it before the act, not after.
@@ -11,7 +11,19 @@ copy of this file with its `service.name` in NOW_AND_THEN leaves out.
 
 from pipeline.detection import Absence, Severity, burst, hours, minutes, not_, until
 
-NOW_AND_THEN = ["CRON", "cron", "crond", "su", "sudo", "login", "passwd", "useradd", "usermod", "systemd-logind"]
+NOW_AND_THEN = [
+    "CRON",
+    "cron",
+    "crond",
+    "su",
+    "sudo",
+    "login",
+    "sshd",
+    "passwd",
+    "useradd",
+    "usermod",
+    "systemd-logind",
+]
 
 detection = Absence(
     severity=Severity.MEDIUM,
@@ -32,5 +44,6 @@ detection = Absence(
         burst(50, over=hours(1)) + until(hours(3)),
         burst(60, every=minutes(30)) + until(hours(29)),
         burst(60, fields={"service.name": "CRON"}) + until(hours(2)),
+        burst(60, fields={"service.name": "sshd"}) + until(hours(2)),
     ],
 )
