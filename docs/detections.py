@@ -33,6 +33,7 @@ TACTICS = (
 TECHNIQUES: dict[str, tuple[str, tuple[str, ...]]] = {
     "T1021": ("Remote Services", ("Lateral Movement",)),
     "T1068": ("Exploitation for Privilege Escalation", ("Privilege Escalation",)),
+    "T1070": ("Indicator Removal", ("Defense Evasion",)),
     "T1078": (
         "Valid Accounts",
         ("Initial Access", "Persistence", "Privilege Escalation", "Defense Evasion"),
