@@ -1,9 +1,9 @@
 """Login from an address after it guessed passwords.
 
-At least ten failed logins from the address within half an hour, and then one that succeeded, where at least 33 %
-of its logins failed: behind an office's one address many log in and few mistype. A person who forgot a password fails
-five times and then remembers it, every day where many log in, and none of them is worth a night's sleep: fewer than ten
-guesses are brute_force_by_address's.
+At least ten failed logins from the address within half an hour, and then one that succeeded, where at least half
+of its logins failed: behind an office's one address, on a Monday morning, a third of them do. A person who forgot a
+password fails five times and then remembers it, every day where many log in, and none of them is worth a night's
+sleep: fewer than ten guesses are brute_force_by_address's.
 
 Triage: treat the account as taken over until its owner confirms the login. End its sessions, reset its
 password, look at everything it did since: new keys, changed second factors, exports.
@@ -23,7 +23,7 @@ detection = Share(
     group_by="source.address",
     of=FAILED,
     of_at_least=10,
-    percent=33,
+    percent=50,
     at=SUCCEEDED,
     within=minutes(30),
     suppress_for=minutes(60),
@@ -32,13 +32,13 @@ detection = Share(
         burst(10, fields=FAILED) + event(SUCCEEDED, at=minutes(30) - 1),
         burst(10, fields=FAILED) + burst(20, at=minutes(1), fields={CODE: "LOGOUT"}) + event(SUCCEEDED, at=minutes(2)),
         event(SUCCEEDED, at=minutes(2)) + late(burst(10, fields=FAILED)),
-        burst(19, fields=SUCCEEDED) + burst(10, at=minutes(1), fields=FAILED) + event(SUCCEEDED, at=minutes(2)),
+        burst(9, fields=SUCCEEDED) + burst(10, at=minutes(1), fields=FAILED) + event(SUCCEEDED, at=minutes(2)),
     ],
     quiet=[
         burst(9, fields=FAILED) + event(SUCCEEDED, at=minutes(1)),
         burst(10, fields=FAILED) + event(SUCCEEDED, at=minutes(30)),
         event(SUCCEEDED) + burst(10, at=minutes(1), fields=FAILED),
         burst(10, fields={CODE: "LOGOUT"}) + event(SUCCEEDED, at=minutes(1)),
-        burst(33, fields=SUCCEEDED) + burst(16, at=minutes(1), fields=FAILED) + event(SUCCEEDED, at=minutes(2)),
+        burst(50, fields=SUCCEEDED) + burst(49, at=minutes(1), fields=FAILED) + event(SUCCEEDED, at=minutes(2)),
     ],
 )
