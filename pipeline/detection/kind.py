@@ -70,6 +70,10 @@ class ByCount:
                 found = level
         return found
 
+    def beginning_at(self, count: int) -> "ByCount":
+        """Return the same severities where the first level is reached at `count`."""
+        return ByCount(((count, self.lowest), *self.levels[1:]))
+
     @property
     def lowest(self) -> Severity:
         """Return the severity of the first level."""
@@ -309,7 +313,7 @@ class Kind(ABC):
         """Return the condition in a few words, such as `5 events within 15 minutes`."""
 
 
-def levels_fit(severity: Severity | ByCount, at_least: int) -> None:
-    """Raise `ConfigurationError` where counts that fire have no severity."""
+def levels_fit(severity: Severity | ByCount, at_least: int, name: str = "at_least") -> None:
+    """Raise `ConfigurationError` where counts that fire have no severity; `name` is that of their limit."""
     if isinstance(severity, ByCount) and severity.levels[0][0] != at_least:
-        raise wrong("severity", severity.levels, f"let the first level of by_count be at_least, {at_least}")
+        raise wrong("severity", severity.levels, f"let the first level of by_count be {name}, {at_least}")

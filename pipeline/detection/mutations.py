@@ -33,8 +33,7 @@ def _changes(kind: Kind) -> Iterator[tuple[str, dict[str, Any]]]:
             value = getattr(kind, name) + step
             changes: dict[str, Any] = {name: value}
             if isinstance(kind.severity, ByCount) and name == "at_least":
-                first, *rest = kind.severity.levels
-                changes["severity"] = ByCount(((value, first[1]), *rest))
+                changes["severity"] = kind.severity.beginning_at(value)
             yield f"{name} {step:+d}", changes
     for name in (*kind.windows, *kind.further_windows):
         for step in (1, -1) if getattr(kind, name) > 1 else ():

@@ -63,7 +63,7 @@ def inside(events: Sequence[Event], after: int, upto: int) -> list[Event]:
     return [event for event in events if after < at(event) <= upto]
 
 
-def levels(kind: Threshold | DistinctCount) -> list[tuple[int, Any]]:
+def levels(kind: Threshold | DistinctCount | Share) -> list[tuple[int, Any]]:
     if isinstance(kind.severity, ByCount):
         return list(kind.severity.levels)
     return [(kind.at_least, None)]
@@ -142,7 +142,10 @@ def share(kind: Share, events: Sequence[Event], _: int) -> list[Crossing]:
         fitting = sum(of.matches(event) for event in window)
         enough = len(window) >= kind.at_least and fitting >= kind.of_at_least
         if enough and Decimal(fitting) * 100 >= Decimal(str(kind.percent)) * len(window):
-            found.append(Crossing(t, at(window[0]), fitting, value=fitting * 100 / len(window)))
+            severity = None
+            for count, level in levels(kind):
+                severity = level if fitting >= count else severity
+            found.append(Crossing(t, at(window[0]), fitting, severity, fitting * 100 / len(window)))
     return found
 
 

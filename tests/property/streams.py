@@ -97,6 +97,15 @@ def kinds(random: Random) -> dict[str, Kind]:
             ),
             within=within(),
         ),
+        "share_levels": Share(
+            severity=by_count({2: HIGH, 3: Severity.CRITICAL}),
+            group_by=random.choice(("source.address", ())),
+            of={"event.code": "LOGIN_FAILURE"},
+            percent=random.choice((30, 50, 66.7)),
+            of_at_least=2,
+            at=random.choice((None, {"event.code": "LOGIN_SUCCESS"})),
+            within=within(),
+        ),
         "share": Share(
             severity=HIGH,
             group_by=random.choice(("source.address", ())),

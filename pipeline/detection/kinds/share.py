@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 
 from pipeline.detection.durations import duration_text
 from pipeline.detection.implied import takes_all_of
-from pipeline.detection.kind import ByCount, Kind, Totals
-from pipeline.detection.timeline import Crossing, Timeline
+from pipeline.detection.kind import ByCount, Kind, Totals, levels_fit
+from pipeline.detection.timeline import Crossing, Severity, Timeline
 from pipeline.detection.validation import duration, whole, wrong
 from pipeline.detection.where import EVERYTHING, Clause, Where, compile_where
 from pipeline.errors import ConfigurationError
@@ -27,7 +27,8 @@ from pipeline.errors import ConfigurationError
 class Share(Kind):
     """Fires when `percent` percent of a group's events, of at least `at_least`, fit `of`, at an event that fits `at`.
 
-    `of_at_least` is how many must fit; where that is more than one it says enough, and `at_least` may be left out.
+    `of_at_least` is how many must fit; where that is more than one it says enough, and `at_least` may be left out. A
+    severity by count is by the number of those that fit.
     """
 
     of: Where
@@ -42,8 +43,6 @@ class Share(Kind):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.severity, ByCount):
-            raise wrong("severity", self.severity, "a share is no count; use Severity.HIGH")
         try:
             compile_where(self.of)
         except ConfigurationError as error:
@@ -52,6 +51,7 @@ class Share(Kind):
             raise wrong("percent", self.percent, "give a number above 0 and at most 100")
         whole("at_least", self.at_least)
         whole("of_at_least", self.of_at_least)
+        levels_fit(self.severity, self.of_at_least, "of_at_least")
         if self.at is not None:
             try:
                 compile_where(self.at)
@@ -104,7 +104,11 @@ class Share(Kind):
             if self.at is not None and all(row.stream != 1 for row in found):
                 continue
             if events >= self.at_least and fitting >= self.of_at_least and fitting * 100 >= self._percent * events:
-                yield Crossing(instant, window[0][0], fitting, value=fitting * 100 / events)
+                yield Crossing(instant, window[0][0], fitting, self._severity_of(fitting), fitting * 100 / events)
+
+    def _severity_of(self, fitting: int) -> Severity | None:
+        level = self.severity.reached(fitting) if isinstance(self.severity, ByCount) else None
+        return None if level is None else level[1]
 
     @cached_property
     def _percent(self) -> Fraction:
@@ -115,7 +119,11 @@ class Share(Kind):
         """See `Kind.mutations`."""
         for name in ("at_least", "of_at_least"):
             for step in (1, -1) if getattr(self, name) > 1 else ():
-                yield f"{name} {step:+d}", {name: getattr(self, name) + step}
+                value = getattr(self, name) + step
+                changes: dict[str, Any] = {name: value}
+                if name == "of_at_least" and isinstance(self.severity, ByCount):
+                    changes["severity"] = self.severity.beginning_at(value)
+                yield f"{name} {step:+d}", changes
         yield "of everything", {"of": EVERYTHING}
         if self.at is not None:
             yield "at any event", {"at": None}

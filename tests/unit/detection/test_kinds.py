@@ -1,6 +1,7 @@
 """The kinds: their boundaries by example, and how a wrong definition is refused."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -39,6 +40,7 @@ from pipeline.detection import (
 )
 from pipeline.detection import Sequence as Stages
 from pipeline.detection.kind import Kind, Totals
+from pipeline.detection.mutations import mutations
 from pipeline.detection.where import Where
 from pipeline.errors import ConfigurationError
 
@@ -187,6 +189,20 @@ def test_a_share_is_of_the_events_in_the_window() -> None:
     exact = Share(severity=HIGH, of={"c": "f"}, percent=1.1, at_least=3000, within=10)
     assert times(exact, [Row(0, 33, (), 0), Row(0, 2967, (), 1)]) == [0]
     assert times(exact, [Row(0, 33, (), 0), Row(0, 2968, (), 1)]) == []
+
+
+def test_a_shares_severity_rises_with_how_many_fit() -> None:
+    kind = Share(severity=by_count({2: LOW, 4: HIGH}), of={"c": "f"}, percent=50, of_at_least=2, within=10)
+    found = kind.crossings([Row(0, 2, (), 0), Row(1, 2, (), 1), Row(2, 2, (), 0), Row(3, 9, (), 1), Row(15, 3, (), 0)])
+    assert [(one.time_ms, one.count, one.severity) for one in found] == [
+        (0, 2, LOW),
+        (1, 2, LOW),
+        (2, 4, HIGH),
+        (15, 3, LOW),
+    ]
+    assert ("of_at_least +1", by_count({3: LOW, 4: HIGH})) in [(label, one.severity) for label, one in mutations(kind)]
+    with pytest.raises(ConfigurationError, match="let the first level of by_count be of_at_least, 2"):
+        replace(kind, severity=by_count({1: LOW}))
 
 
 def test_a_change_is_between_an_event_and_the_one_before() -> None:
