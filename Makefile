@@ -71,9 +71,20 @@ $(VENV)/.installed-dev: pyproject.toml
 	@$(PIP) install --quiet --editable '.[dev]'
 	@touch $(VENV)/.installed $@
 
+# An environment works only where it was made and while its Python is there: one that was moved or copied with its
+# checkout, or whose Python went, is made again.
+ifneq ($(wildcard $(BIN)/siemlite),)
+ifneq ($(shell { grep -F "$$(pwd -P)/$(BIN)/python" $(BIN)/siemlite && $(BIN)/python -c ''; } >/dev/null 2>&1 && echo works),works)
+.PHONY: stale
+$(VENV)/.installed $(VENV)/.installed-dev: stale
+stale:
+	@rm -f $(BIN)/python
+endif
+endif
+
 # A Python counts only if it starts (a version manager's shim may not), is new enough, and can make environments.
 define make_venv
-if $(BIN)/python -c 'import pip' 2>/dev/null; then exit 0; fi; \
+if $(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then exit 0; fi; \
 bare=; \
 for python in $(PYTHON) python3.13 python3.12 python3.11 python3.14 python3; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
