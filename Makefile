@@ -82,9 +82,12 @@ stale:
 endif
 endif
 
+# An installed package has a list of its files only once all of them are there.
+complete := import sys; from importlib.metadata import files; sys.exit(sys.version_info < (3, 11) or not files("pip"))
+
 # A Python counts only if it starts (a version manager's shim may not), is new enough, and can make environments.
 define make_venv
-if $(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then exit 0; fi; \
+if $(BIN)/python -c '$(complete)' 2>/dev/null; then exit 0; fi; \
 bare=; \
 for python in $(PYTHON) python3.13 python3.12 python3.11 python3.14 python3; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \

@@ -5,6 +5,7 @@ import subprocess
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
+from venv import EnvBuilder
 
 import pytest
 from packaging.requirements import Requirement
@@ -43,6 +44,14 @@ def script(path: Path, *lines: str) -> None:
     path.chmod(0o755)
 
 
+def makes_an_environment(here: Path) -> bool:
+    """Return whether `make` in the checkout `here` does so, which is only begun."""
+    shutil.copy(ROOT / "Makefile", here)
+    script(here / "python", "#!/bin/sh", 'if test "$1" = -m; then touch made; exit 1; fi')
+    subprocess.run(["make", ".venv/.installed", "PYTHON=./python"], cwd=here, capture_output=True, check=False)
+    return (here / "made").exists()
+
+
 @pytest.mark.parametrize(
     ("made_in", "python", "again"),
     [
@@ -56,13 +65,18 @@ def test_make_makes_an_environment_that_does_not_work_again(
     tmp_path: Path, made_in: str | None, python: str, again: bool
 ) -> None:
     here = tmp_path / "with space"
+    script(here / "pyproject.toml")
     script(here / ".venv/bin/python", "#!/bin/sh", python)
-    script(here / "python", "#!/bin/sh", 'if test "$1" = -m; then touch made; printf exit >.venv/bin/python; fi')
     if made_in is not None:
         script(here / ".venv/bin/siemlite", f"#!{made_in.format(here=here)}/.venv/bin/python")
-    for name in ("Makefile", "pyproject.toml"):
-        shutil.copy(ROOT / name, here)
-    if made_in is not None:
         (here / ".venv/.installed").touch()
-    subprocess.run(["make", ".venv/.installed", "PYTHON=./python"], cwd=here, capture_output=True, check=False)
-    assert (here / "made").exists() == again
+    assert makes_an_environment(here) == again
+
+
+def test_make_makes_an_environment_again_whose_making_was_broken_off(tmp_path: Path) -> None:
+    script(tmp_path / "pyproject.toml")
+    EnvBuilder(symlinks=True).create(tmp_path / ".venv")
+    (packages,) = (tmp_path / ".venv/lib").glob("python*/site-packages")
+    (packages / "pip").mkdir()
+    (packages / "pip/__init__.py").touch()
+    assert makes_an_environment(tmp_path)
