@@ -124,7 +124,7 @@ class Spool:
                 self._db.executemany("DELETE FROM position WHERE source = ?", [(source,) for source in positions])
                 self.position_version = max(self.position_version + 1, now_ms)
                 kept = [(source, data, self.position_version) for source, data in positions.items()]
-                self._db.executemany("INSERT INTO position VALUES (?, ?, ?)", kept)
+                self._db.executemany("INSERT INTO position (source, data, version) VALUES (?, ?, ?)", kept)
 
     def take(self, after_id: int, max_bytes: int, skip: Container[int] = ()) -> list[Spooled]:
         """Return the oldest chunks with ids above `after_id` and not in `skip`.

@@ -436,3 +436,13 @@ def test_a_spool_of_a_newer_format_is_left_alone(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(Exception, match="newer siemlite"):
         Spool(tmp_path / "a.db", max_bytes=MEGABYTE)
+
+
+def test_a_spool_that_a_newer_siemlite_gives_columns_meanwhile_is_written_to(spool: Spool) -> None:
+    db = sqlite3.connect(spool.path)
+    for table in ("chunk", "position", "held"):
+        db.execute(f"ALTER TABLE {table} ADD COLUMN later INTEGER NOT NULL DEFAULT 0")
+    db.close()
+    spool.append([Chunk(b"a", 1)], {"follow:a": "1"}, 7)
+    assert bodies(spool) == [b"a"]
+    assert spool.positions() == {"follow:a": (7, "1")}
