@@ -44,7 +44,10 @@ def show(text: str = "") -> None:
 
 def show_json(document: Mapping[str, Any]) -> None:
     """Write one JSON document as a line to stdout, in ASCII where stdout is not UTF-8."""
-    text = orjson.dumps(document, default=str).decode()
+    try:
+        text = orjson.dumps(document, default=str).decode()
+    except TypeError:  # a byte that is no UTF-8, in what was typed or in the name of a file
+        text = json.dumps(document, default=str, ensure_ascii=False).encode("utf-8", "replace").decode()
     text = INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     if not text.isascii() and (sys.stdout.encoding or "").lower().replace("-", "") != "utf8":
         text = json.dumps(orjson.loads(text))

@@ -3,15 +3,18 @@
 Invariant: every failure of a request surfaces as a `ConfigurationError`, `RetryableError` or
 `PermanentError` whose text names the address without credentials; the client retries nothing by itself, so
 that each caller's policy is the only one; an answer that is not Elasticsearch's is never believed, whatever its
-status, and like the absence of one it passes.
+status, and like the absence of one it passes; text that is none, such as a byte of another encoding in a reason that
+was typed, is neither sent nor keeps the documents beside it from being read.
 """
 
+import json
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+import orjson
 from elastic_transport import ConnectionError as TransportConnectionError
 from elastic_transport import (
     ConnectionTimeout,
@@ -23,6 +26,7 @@ from elastic_transport import (
     TransportError,
 )
 from elasticsearch import ApiError, Elasticsearch, OrjsonSerializer
+from elasticsearch.serializer import NdjsonSerializer
 
 from pipeline.errors import ConfigurationError, PermanentError, RetryableError
 from pipeline.settings import Settings
@@ -68,8 +72,10 @@ def connect(settings: Settings, url: str | None = None, *, timeout: float = 30.0
             connections_per_node=_CONNECTIONS,
             transport_class=_Elasticsearchs,
             serializers={
-                "application/json": OrjsonSerializer(),
-                "application/vnd.elasticsearch+json": OrjsonSerializer(),
+                "application/json": _Json(),
+                "application/vnd.elasticsearch+json": _Json(),
+                "application/x-ndjson": _Lines(),
+                "application/vnd.elasticsearch+x-ndjson": _Lines(),
                 "text/html": _WebPage(),
             },
         )
@@ -113,6 +119,39 @@ def part(what: str, answer: object, *path: str | int) -> Any:
         except (KeyError, IndexError, TypeError):
             raise RetryableError(f"{what}: the answer has no {'.'.join(map(str, path))}") from None
     return place
+
+
+def _as_text(tree: object) -> bytes:
+    """Return `tree` as JSON; half of a character, which stands for a byte that is no UTF-8, becomes a question mark."""
+    return json.dumps(tree, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+class _Json(OrjsonSerializer):
+    """JSON, also where a text in it is none."""
+
+    def json_dumps(self, data: Any) -> bytes:
+        """Return `data` as JSON that everybody can read."""
+        try:
+            return super().json_dumps(data)
+        except TypeError:
+            return _as_text(data)
+
+    def json_loads(self, data: bytes) -> Any:
+        """Return what `data` says. Raises `ValueError` where it is no JSON."""
+        try:
+            return super().json_loads(data)
+        except ValueError:
+            with suppress(RecursionError):
+                return orjson.loads(_as_text(json.loads(data)))
+            raise
+
+
+class _Lines(NdjsonSerializer):
+    """Lines of JSON, also where a text in them is none."""
+
+    def json_dumps(self, data: Any) -> bytes:
+        """Return `data` as JSON that everybody can read."""
+        return _as_text(data)
 
 
 class _WebPage(Serializer):

@@ -165,6 +165,21 @@ def test_a_silence_is_added_listed_expired_and_recorded_as_an_event(env: dict[st
     ]
 
 
+def test_what_is_typed_in_another_encoding_keeps_nothing_else_from_being_read(env: dict[str, str]) -> None:
+    latin = "W\udce4rme"  # as Python hands on a byte that is no UTF-8
+    [added] = json_of(env, "silence", "add", "-m", latin, "--by", latin, "--for", "1h", "--value", f"user.id={latin}")
+    [seven] = ids(env, "--value", "203.0.113.7")
+    json_of(env, "alerts", "ack", seven, "-m", latin, "--by", latin)
+    foreign = {"type": "silence", "silence": {**added, "values": [], "cidr": "192.0.2.0/24", "reason": "\ud800"}}
+    with httpx.Client(base_url=env["ELASTICSEARCH_URL"], params={"refresh": "true"}) as http:
+        path = "/security-control-v1/_create/silence:foreign"
+        http.post(path, headers={"Content-Type": "application/json"}, content=json.dumps(foreign)).raise_for_status()
+    assert {str(silence["reason"]) for silence in json_of(env, "silence", "list")} == {"W?rme", "?"}
+    assert len(ids(env)) == 3
+    assert "by W?rme W?rme" in siemlite(env, "alerts", "show", seven).stdout
+    assert ids(env, "--value", latin) == []
+
+
 def changes(env: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """Return who changed the configuration, how and why, in order, as the stored events say it."""
     with httpx.Client(base_url=env["ELASTICSEARCH_URL"]) as http:

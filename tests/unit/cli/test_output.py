@@ -19,6 +19,11 @@ def test_a_document_says_what_it_says_and_steers_no_terminal(capsys: pytest.Capt
     assert not set(text) & set("\u009b\x7f\u202e\u2028\u2066")
 
 
+def test_a_document_holds_the_name_of_a_file_that_is_no_utf_8(capsys: pytest.CaptureFixture[str]) -> None:
+    show_json({"file": "/srv/W\udce4rme", "count": 1})
+    assert orjson.loads(capsys.readouterr().out) == {"file": "/srv/W?rme", "count": 1}
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

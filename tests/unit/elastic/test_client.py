@@ -112,6 +112,13 @@ def test_an_answer_that_is_not_elasticsearchs_passes(text: bytes) -> None:
         ask(f"http://127.0.0.1:{port}")
 
 
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":NaN}', b'{"a":"\\ud800"', b'["\\ud800"]'])
+def test_what_is_no_json_is_not_elasticsearchs(body: bytes) -> None:
+    text = answer(b"200 OK", body, ELASTICSEARCH, kind=b"application/json")
+    with server(answering(text)) as port, pytest.raises(RetryableError, match="not Elasticsearch's"):
+        ask(f"http://127.0.0.1:{port}")
+
+
 def in_turn(*texts: bytes) -> Callable[[socket.socket], None]:
     """Answer each connection with the next of `texts`."""
     left = list(texts)
