@@ -43,15 +43,15 @@ def backtest(
             bar.update(task, completed=share)
 
         found = engine.backtest(app.engine, detection, span, proposed, progress, now_ms=app.clock.now_ms())
-    if chart is not None:
+    if json:
+        show_json(backtest_document(found))
+    else:
+        for line in chart_lines(found, min(120, get_terminal_size().columns - 2)):
+            show(line)
+    if chart is not None:  # last: what was found is told also where the file cannot be written
         try:
             chart.write_text(svg(found), encoding="utf-8")
         except OSError as error:
             raise ConfigurationError(f"--chart {chart} cannot be written: {error.strerror}") from None
         say(f"the chart is in {chart}")
-    if json:
-        show_json(backtest_document(found))
-        return 0
-    for line in chart_lines(found, min(120, get_terminal_size().columns - 2)):
-        show(line)
     return 0

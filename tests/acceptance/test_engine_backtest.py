@@ -52,6 +52,10 @@ def test_current_and_proposed_values_are_shown_side_by_side(world: World, tmp_pa
     assert picture.read_text().startswith("<svg")
     wider = run(world, tmp_path, "brute_force_by_address", *span, "--within", "20m")
     assert "proposed: 5 events within 20 minutes: 3 alerts of 2 groups" in wider.stdout
+    nowhere = str(tmp_path / "nowhere" / "chart.svg")
+    unwritten = run(world, tmp_path, "brute_force_by_address", *span, "--within", "20m", "--chart", nowhere)
+    assert (unwritten.returncode, unwritten.stdout) == (2, wider.stdout)
+    assert unwritten.stderr == f"siemlite: --chart {nowhere} cannot be written: No such file or directory\n"
     assert world.client.indices.exists(index="security-alerts-v1").body is False
 
 
