@@ -150,4 +150,5 @@ class Metric(Kind):
         """See `Kind.summary`."""
         name = f"{self.percent:g}th percentile" if self.measure == "percentile" else self.measure
         limit = f"above {self.above:g}" if self.above is not None else f"below {self.below:g}"
-        return f"{name} of {self.field} {limit} within {duration_text(self.within)}"
+        of = f", of at least {self.at_least} events," if self.at_least > 1 else ""
+        return f"{name} of {self.field} {limit}{of} within {duration_text(self.within)}"

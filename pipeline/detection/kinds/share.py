@@ -132,5 +132,6 @@ class Share(Kind):
         """See `Kind.summary`."""
         of = f"{self.percent:g} % of at least {self.at_least} events"
         if self.of_at_least > 1:
-            of = f"{self.percent:g} % of the events, and {self.of_at_least} of them,"
+            events = "the" if self.at_least <= self.of_at_least else f"at least {self.at_least}"
+            of = f"{self.percent:g} % of {events} events, and {self.of_at_least} of them,"
         return f"{of} within {duration_text(self.within)}"

@@ -5,7 +5,19 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from pipeline.detection import Absence, Crossing, Custom, Detection, Match, Severity, Threshold, Window, by_count
+from pipeline.detection import (
+    Absence,
+    Crossing,
+    Custom,
+    Detection,
+    Match,
+    Metric,
+    Severity,
+    Share,
+    Threshold,
+    Window,
+    by_count,
+)
 from pipeline.detection.kind import Kind
 from pipeline.engine.backtest import Alarm, Backtest, Variant, alarms, histogram, retuned
 from pipeline.engine.backtest_chart import backtest_document, chart_lines, svg
@@ -81,11 +93,20 @@ def test_columns_are_as_high_as_they_count_on_one_scale() -> None:
     ]
 
 
-def test_a_proposal_for_a_function_is_told_from_what_it_changes() -> None:
-    def several(window: Window) -> bool:
-        return len(window.rows) > 1
+def several(window: Window) -> bool:
+    return len(window.rows) > 1
 
-    kind = Custom(severity=Severity.LOW, judge=several, within=60_000, at_least=3)
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        Custom(severity=Severity.LOW, judge=several, within=60_000, at_least=3),
+        Metric(severity=Severity.LOW, field="siemlite.number.rows", measure="sum", above=5, within=60_000, at_least=3),
+        Share(severity=Severity.LOW, of={"event.outcome": "failure"}, percent=50, of_at_least=5, within=60_000),
+    ],
+    ids=lambda kind: type(kind).__name__,
+)
+def test_a_proposal_is_told_from_what_it_changes(kind: Kind) -> None:
     changed = retuned(detection(kind), 7, None)
     assert changed is not None
     assert kind.summary() != changed.summary()
