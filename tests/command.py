@@ -1,12 +1,13 @@
 """Running `siemlite` as people do: as a process, with an environment of its own."""
 
 import os
+import pty
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +36,21 @@ def siemlite(
         cwd=env["SIEMLITE_HOME"] if Path(env["SIEMLITE_HOME"]).is_dir() else "/",
     )
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def on_a_terminal(env: Mapping[str, str], columns: int, *arguments: str) -> list[str]:
+    """Run one command whose stdout is a terminal so wide; return the lines that it shows there."""
+    screen, terminal = pty.openpty()
+    with os.fdopen(screen, "rb", buffering=0) as seen:
+        with os.fdopen(terminal, "wb", buffering=0) as shown:
+            size = {"TERM": "dumb", "COLUMNS": str(columns), "LINES": "24"}
+            process = subprocess.Popen([*COMMAND, *arguments], env={**env, **size}, stdout=shown, cwd="/")
+        text = b""
+        with suppress(OSError):  # with nobody left to write
+            while part := seen.read(65_536):
+                text += part
+        process.wait()
+    return text.decode().splitlines()
 
 
 @dataclass

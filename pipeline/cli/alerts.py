@@ -15,6 +15,9 @@ app = typer.Typer(no_args_is_help=True, help="Alerts: list, show, acknowledge, c
 
 _PIPE_WIDTH = 1000
 _GROUP_MAX = 160
+_GROUP_MIN = 24
+"""Columns for the group, below which it is folded too often to be read."""
+_HEADINGS = ("ID", "LAST", "SEVERITY", "STATE", "COUNT", "DETECTION", "GROUP")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON lines.")]
 Ids = Annotated[list[str], typer.Argument(metavar="ID…", help="The alerts' ids, or their beginnings.")]
@@ -164,33 +167,49 @@ def _report(alerts: "Sequence[Alert]", json: bool) -> int:
 
 
 def _table(alerts: "Sequence[Alert]") -> None:
-    """Print a table. Cells are `Text` and hold no control characters, so nothing in them is markup."""
+    """Print a table. Cells are `Text` and hold no control characters, so nothing in them is markup.
+
+    On a terminal without room for it, detection and group stand on a line of their own.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from pipeline.alerts.record import quoted
-    from pipeline.events.values import instant_text, printable, shortened
+    from pipeline.cli.output import show as show_line
+    from pipeline.events.values import printable
 
     console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = _PIPE_WIDTH  # a line for each alert, for grep and its like
+    rows = [_cells(alert) for alert in alerts]
+    widths = [max(map(len, column)) for column in zip(_HEADINGS, *rows, strict=True)]
+    if sum(width + 2 for width in widths[:-1]) + min(_GROUP_MIN, widths[-1]) > console.width:
+        for row in (_HEADINGS, *rows):
+            show_line("  ".join(cell.ljust(width) for cell, width in zip(row[:5], widths, strict=False)).rstrip())
+            show_line(f"    {row[5]}  {row[6]}")
+        return
     table = Table(box=None, pad_edge=False)
-    for heading in ("ID", "LAST", "SEVERITY", "STATE", "COUNT", "DETECTION", "GROUP"):
+    for heading in _HEADINGS:
         table.add_column(heading, overflow="fold", no_wrap=heading not in ("DETECTION", "GROUP"))
-    for alert in alerts:
-        group = shortened(", ".join(f"{name}={quoted(value)}" for name, value in alert.group), _GROUP_MAX)
-        cells = (
-            alert.id[:12],
-            instant_text(alert.episode.last_ms)[:19].replace("T", " "),
-            alert.severity.value,
-            _state(alert),
-            str(alert.count),
-            alert.detection_id,
-            f"{alert.members_total} alerts" if alert.is_rollup else group,
-        )
-        table.add_row(*(Text(printable(cell)) for cell in cells))
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console.print(table)
+
+
+def _cells(alert: "Alert") -> tuple[str, ...]:
+    from pipeline.alerts.record import quoted
+    from pipeline.events.values import instant_text, shortened
+
+    group = shortened(", ".join(f"{name}={quoted(value)}" for name, value in alert.group), _GROUP_MAX)
+    return (
+        alert.id[:12],
+        instant_text(alert.episode.last_ms)[:19].replace("T", " "),
+        alert.severity.value,
+        _state(alert),
+        str(alert.count),
+        alert.detection_id,
+        f"{alert.members_total} alerts" if alert.is_rollup else group,
+    )
 
 
 def _state(alert: "Alert") -> str:

@@ -19,7 +19,7 @@ from pipeline.errors import ConfigurationError
 from pipeline.events.values import instant_text
 from pipeline.settings import Settings
 from tests.acceptance.attacks import fail_logins
-from tests.command import environment, running, siemlite
+from tests.command import environment, on_a_terminal, running, siemlite
 from tests.unit.clocks import ManualClock
 from tests.unit.waiting import until
 
@@ -61,6 +61,15 @@ def test_what_the_terminals_encoding_lacks_is_shown_as_an_escape(env: dict[str, 
     assert (listed.returncode, listed.stdout.isascii()) == (0, True), listed.stderr
     assert json_of(ascii_only, "alerts", "list") == json_of(env, "alerts", "list")
     assert "\u202e" in json.dumps(json_of(ascii_only, "alerts", "list"), ensure_ascii=False)
+
+
+def test_a_narrow_terminal_shows_whole_names_and_groups(env: dict[str, str]) -> None:
+    heading, names, *lines = on_a_terminal(env, 80, "alerts", "list")
+    assert (heading.split()[0], names.split()) == ("ID", ["DETECTION", "GROUP"])
+    assert sum(line.startswith("    brute_force_by_address  source.address=203.0.113.") for line in lines) == 2
+    wide, *rows = on_a_terminal(env, 160, "alerts", "list")
+    assert wide.split()[-2:] == ["DETECTION", "GROUP"]
+    assert len(rows) == 3
 
 
 def test_a_clock_that_is_ahead_of_elasticsearchs_closes_nothing(env: dict[str, str]) -> None:

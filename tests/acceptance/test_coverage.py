@@ -16,6 +16,7 @@ from pipeline.scheduler.checkpoints import Checkpoints
 from pipeline.scheduler.ledger import Ledger, ledgers
 from pipeline.scheduler.passes import PassOutcome, run_pass
 from tests.acceptance.engine_world import DAY, HOUR, NOON, World, detection, failure, index_of
+from tests.command import on_a_terminal
 from tests.unit.clocks import ManualClock
 
 BY_USER = detection(
@@ -98,6 +99,10 @@ def test_the_command_shows_the_ledger_and_fails_where_something_was_not_evaluate
         check=False,
     )
     assert done.returncode == 1, done.stderr
+    narrow = on_a_terminal(environment, 80, "coverage")
+    name, told = narrow[narrow.index(BY_USER.id) :][:2]
+    assert told.startswith("    3 evaluated, last pass ")
+    assert any(name in line and " 3 " in line for line in on_a_terminal(environment, 140, "coverage"))
     lines = {line["detection"]: line for line in map(json.loads, done.stdout.splitlines())}
     assert (lines[BY_USER.id]["evaluated"], lines[BY_USER.id]["late"]) == (3, True)
     assert lines["mfa_disabled"]["at_ms"] is None
