@@ -42,7 +42,10 @@ class Finding:
 def run_checks(app: App) -> Iterator[Finding]:
     """Yield what was found, in the order in which an event, and then a finding, meets it."""
     yield from _logger(app)
-    yield from _spools(app)
+    try:
+        yield from _spools(app)
+    except SiemliteError as error:
+        yield Finding("wrong", "spools", str(error))
     yield from _places(app)
     try:
         yield from _elasticsearch(app)

@@ -36,3 +36,11 @@ def test_mail_without_a_server_is_named(tmp_path: Path, name: str) -> None:
     verdict, text = found(tmp_path, **{name: "soc@example.org"})["channels"]
     assert verdict == "wrong"
     assert "SIEMLITE_SMTP_HOST" in text
+
+
+def test_a_home_that_cannot_be_written_to_keeps_nothing_else_from_being_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "spool").touch()
+    told = found(tmp_path)
+    assert told["spools"][0] == "wrong"
+    assert told["spools"][1].startswith(f"SIEMLITE_HOME: {tmp_path / 'spool'} cannot be made")
+    assert {"Elasticsearch", "detections", "channels"} <= set(told)
