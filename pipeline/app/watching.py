@@ -94,6 +94,7 @@ class App(ShippingApp):
         return AlertActions(self.client, self.routing, self.clock)
 
     def _audit_silence(self, what: str, silence: Silence, author: str) -> None:
+        _ = self.spools  # where they cannot be written to, that is said as the mistake that it is
         security = SecurityLogger(service="siemlite", settings=self.settings, durable=True)
         security.log(
             SecurityEvent.CONFIG_CHANGE,

@@ -189,6 +189,18 @@ def test_what_is_typed_in_another_encoding_keeps_nothing_else_from_being_read(en
     assert ids(env, "--value", latin) == []
 
 
+def test_a_silence_that_leaves_no_trace_in_this_home_is_a_mistake_of_one_line(es_url: str, tmp_path: Path) -> None:
+    client = connect(Settings(_env_file=None), es_url)
+    install(client)
+    client.close()
+    (tmp_path / "spool").touch()
+    env = environment(tmp_path, ELASTICSEARCH_URL=es_url)
+    done = siemlite(env, "silence", "add", "-m", "x", "--for", "1h", "--cidr", "192.0.2.0/24")
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"siemlite: SIEMLITE_HOME: {tmp_path / 'spool'} cannot be made")
+
+
 def changes(env: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """Return who changed the configuration, how and why, in order, as the stored events say it."""
     with httpx.Client(base_url=env["ELASTICSEARCH_URL"]) as http:
