@@ -9,6 +9,7 @@ was typed, is neither sent nor keeps the documents beside it from being read.
 
 import json
 import ssl
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
@@ -56,15 +57,18 @@ def connect(settings: Settings, url: str | None = None, *, timeout: float = 30.0
         raise ConfigurationError("ES_USER and ES_PASSWORD go together; set both or neither")
     basic = None
     if settings.es_user is not None and settings.es_password is not None:
-        basic = (settings.es_user, settings.es_password.get_secret_value())
+        basic = _encoded(settings.es_user, settings.es_password.get_secret_value())
     elif parts.username and settings.es_api_key is None:
-        basic = (unquote(parts.username), unquote(parts.password or ""))
+        basic = _encoded(unquote(parts.username), unquote(parts.password or ""))
+    api_key = None if settings.es_api_key is None else settings.es_api_key.get_secret_value()
+    if api_key is not None and not api_key.isascii():
+        raise ConfigurationError("ES_API_KEY holds characters that no API key has; copy it again")
     context = _tls_context(settings) if parts.scheme == "https" else None
     try:
         return Elasticsearch(
             [without_credentials(address)],
             basic_auth=basic,
-            api_key=settings.es_api_key.get_secret_value() if settings.es_api_key is not None else None,
+            api_key=api_key,
             ssl_context=context,
             request_timeout=timeout,
             max_retries=0,
@@ -81,6 +85,11 @@ def connect(settings: Settings, url: str | None = None, *, timeout: float = 30.0
         )
     except ValueError as error:
         raise ConfigurationError(f"ELASTICSEARCH_URL cannot be used: {error}") from None
+
+
+def _encoded(user: str, password: str) -> str:
+    """Return both as Elasticsearch takes them; the client of its own would take ASCII only."""
+    return b64encode(f"{user}:{password}".encode("utf-8", "surrogateescape")).decode()
 
 
 class ForeignAnswerError(TransportError):

@@ -244,3 +244,20 @@ def test_name_and_password_in_the_url_are_those_that_it_stands_for() -> None:
     with server(serve) as port:
         ask(f"http://el%40stic:p%40ss%2Fword@127.0.0.1:{port}")
     assert base64.b64encode(b"el@stic:p@ss/word") in seen[0]
+
+
+def test_a_password_may_hold_any_letter_and_an_api_key_may_not() -> None:
+    seen: list[bytes] = []
+
+    def serve(connection: socket.socket) -> None:
+        seen.append(connection.recv(65_536))
+        connection.sendall(answer(b"200 OK", b"{}", ELASTICSEARCH, kind=b"application/json"))
+
+    with server(serve) as port:
+        url = f"http://127.0.0.1:{port}"
+        settings = load_settings(env_file=None, elasticsearch_url=url, es_user="jürgen", es_password="schlüssel:€")
+        with closing(connect(settings, timeout=5)) as client, translated("asking"):
+            client.cluster.health()
+        with pytest.raises(ConfigurationError, match="ES_API_KEY holds characters"):
+            connect(load_settings(env_file=None, elasticsearch_url=url, es_api_key="ä"))
+    assert base64.b64encode("jürgen:schlüssel:€".encode()) in seen[0]
