@@ -11,6 +11,7 @@ from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.history import evaluate_over
 from pipeline.engine.indices import DAY_MS, Indices, look
 from pipeline.engine.mappings import Mappings
+from pipeline.engine.marks import KnownMarks
 from pipeline.engine.memory import Memory
 from pipeline.engine.passes import Lanes, begin, evaluate_pass
 from pipeline.engine.protocol import VerifyMark
@@ -41,7 +42,7 @@ class Engine:
         limits = limits or Limits()
         self._client = client
         searcher = Searcher(client, timeout_s=limits.search_ms / 1000)
-        self._sight = Sight(client, searcher, verify_mark, limits, late_horizon_ms)
+        self._sight = Sight(client, searcher, KnownMarks(verify_mark), limits, late_horizon_ms)
         self._memory = Memory(client)
         self._mappings = Mappings(client)
         self._lanes = Lanes()
@@ -81,7 +82,7 @@ class Engine:
             return []
         indices = self._look() if self._indices is None else self._indices
         span = (min(one.first_ms for one in wanted), max(one.last_ms for one in wanted))
-        marks = self._sight.marks(indices.overlapping(*span))
+        marks = self._sight.marks(indices, indices.overlapping(*span), ())
         drills = {one.drill for one in wanted}
         views = {drill: self._sight.view(detection, indices, world(marks, drill)) for drill in drills}
         return evidence.several(self._sight.searcher, [views[one.drill] for one in wanted], wanted, size)

@@ -28,7 +28,8 @@ def evaluate_over(
     if span[1] <= span[0]:
         raise ConfigurationError("the end of the time range is not after its beginning")
     evidence_ms = detection.kind.evidence_ms
-    refresh(sight.client, indices.overlapping(span[0] - evidence_ms, span[1] - 1))
+    refreshed = indices.overlapping(span[0] - evidence_ms, span[1] - 1)
+    refresh(sight.client, refreshed)
     found: dict[tuple[Group, str | None], Finding] = {}
     touched = suspected = 0
     missing = trouble = indices.trouble(span[0] - evidence_ms, span[1] - 1, fields_of(detection.kind))
@@ -36,8 +37,8 @@ def evaluate_over(
         return PassResult(detection, Checkpoint(), complete=False, error=missing)
     slices = _slices(indices, span, max(DAY_MS, evidence_ms))
     for number, (start, end) in enumerate(slices, 1):
-        marks = sight.marks(indices.overlapping(start - evidence_ms, end - 1))
-        drills = {mark.drill for mark in marks.valid if concerns(mark.drill, detection.id)}
+        marks = sight.marks(indices, indices.overlapping(start - evidence_ms, end - 1), refreshed)
+        drills = {drill for drill in marks.drills() if concerns(drill, detection.id)}
         for drill in (None, *sorted(drills)):
             view = sight.view(detection, indices, world(marks, drill))
             outcome = sight.run(evaluate_history(view, start, end))

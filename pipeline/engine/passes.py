@@ -69,8 +69,9 @@ def begin(
             known.append((before, own))
         plans[detection.id] = own
     changed = {index for own in plans.values() for index in own.changed}
-    refresh(sight.client, sorted(index.name for index in changed))
-    marks = sight.marks(_within_reach(detections, indices, changed))
+    refreshed = sorted(index.name for index in changed)
+    refresh(sight.client, refreshed)
+    marks = sight.marks(indices, _within_reach(detections, indices, changed), refreshed)
     return Pass(indices, since, plans, marks, now_ms)
 
 

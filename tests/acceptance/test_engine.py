@@ -16,13 +16,15 @@ from pipeline.detection import (
     days,
     minutes,
 )
-from pipeline.elastic.search import Searcher
-from pipeline.engine import scope
+from pipeline.elastic.search import Search, Searcher
+from pipeline.engine import marks
 from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.engine import Limits
-from pipeline.engine.indices import look
+from pipeline.engine.indices import PREFIX, look
 from pipeline.engine.result import Wanted
-from pipeline.engine.steps import run
+from pipeline.engine.scope import Marks
+from pipeline.engine.steps import Step, T, run
+from pipeline.errors import SiemliteError
 from pipeline.settings import load_settings
 from tests.acceptance.engine_world import (
     DAY,
@@ -235,16 +237,54 @@ def test_a_forged_drill_counts_as_real(world: World) -> None:
 def test_marks_beyond_those_examined_count_as_real_and_the_others_are_not_listed_one_by_one(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scope, "EXAMINED_MAX", 6)
+    monkeypatch.setattr(marks, "EXAMINED_MAX", 6)
+    world.write([failure(NOON - 13 * HOUR + n, "192.0.2.3") for n in range(5)], drill="drill-of-yesterday")
     world.write([failure(NOON + n * 1000, "192.0.2.1") for n in range(5)], drill="drill-old")
     world.write([failure(NOON + MINUTE + n, "192.0.2.2") for n in (0, 0, 1, 2, 3, 4)], drill="drill-new")
-    world.client.indices.refresh(index=index_of(NOON))
-    ((_, marks),) = run(Searcher(world.client), [(None, scope.read_marks([index_of(NOON)], MARKER.verify))])
-    assert isinstance(marks, scope.Marks)
-    assert str(marks.real()).count("e0000") == 2  # those of the last instant that was examined
-    found = {(finding.drill, finding.group) for finding in world.findings([FIVE], NOON + 2 * MINUTE)}
-    assert {group for drill, group in found if drill is None} == {(("source.address", "192.0.2.1"),)}
-    assert ("drill-new", (("source.address", "192.0.2.2"),)) in found
+    world.client.indices.refresh(index=PREFIX + "*")
+    known = marks.KnownMarks(MARKER.verify)
+    ((_, found),) = run(Searcher(world.client), [(None, known.of(look(world.client).all, ()))])
+    assert not isinstance(found, SiemliteError)
+    assert [own.index for own in found] == [index_of(NOON)]
+    assert str(Marks(tuple(found)).real()).count("e0000") == 2  # those of the last instant that was examined
+    by_world = {(finding.drill, finding.group) for finding in world.findings([FIVE], NOON + 2 * MINUTE)}
+    real = {group for drill, group in by_world if drill is None}
+    assert real == {(("source.address", "192.0.2.1"),), (("source.address", "192.0.2.3"),)}
+    assert ("drill-new", (("source.address", "192.0.2.2"),)) in by_world
+
+
+def counted(step: Step[T], asked: list[Search]) -> Step[T]:
+    """Do as `step` does, and note its searches in `asked`."""
+    try:
+        searches = next(step)
+        while True:
+            asked += searches
+            searches = step.send((yield searches))
+    except StopIteration as end:
+        value: T = end.value
+        return value
+
+
+def test_the_marks_of_an_index_are_read_again_only_once_it_changed(world: World) -> None:
+    world.write([failure(NOON - DAY + n, "192.0.2.1") for n in range(5)], drill="d1")
+    world.write([failure(NOON + n, "192.0.2.2") for n in range(5)], drill="d2")
+    known = marks.KnownMarks(MARKER.verify)
+
+    def read() -> tuple[int, list[int]]:
+        """Return how many searches it takes to know the marks, and how many each index has."""
+        world.client.indices.refresh(index=PREFIX + "*")
+        indices = look(world.client).all
+        asked: list[Search] = []
+        step = counted(known.of(indices, [index.name for index in indices]), asked)
+        ((_, found),) = run(Searcher(world.client), [(None, step)])
+        assert not isinstance(found, SiemliteError)
+        return len(asked), [len(own.signed) for own in found]
+
+    assert read() == (3, [5, 5])
+    assert read() == (0, [5, 5])
+    world.write([failure(NOON + 9, "192.0.2.2")], drill="d2")
+    assert read() == (2, [6, 5])
+    assert known.unknown(look(world.client).all) == []
 
 
 def test_a_mark_copied_onto_another_event_is_forged(world: World) -> None:
