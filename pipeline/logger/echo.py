@@ -1,12 +1,14 @@
 """Copies of the events for people on this machine: `security.log` and the console, when asked for.
 
 Invariants: only encoded, that is redacted, bodies are written; a line cannot steer a terminal (control
-characters are escaped); a copy that fails is told once and never keeps events from the spool; an application that
-logs what is written to standard error gets no event of a copy, which would be copied again, without end.
+characters are escaped); a copy that fails, or that nobody takes, is told once and never keeps events from the spool;
+an application that logs what is written to standard error gets no event of a copy, which would be copied again,
+without end.
 """
 
 import os
 import re
+import select
 import sys
 import threading
 from collections.abc import Sequence
@@ -18,12 +20,18 @@ from pipeline.clock import Clock
 from pipeline.events.encoded import INGESTED, Encoded
 from pipeline.events.values import INVISIBLE
 from pipeline.logger.local import RotatingFile
-from pipeline.logger.notices import Notices
+from pipeline.logger.notices import LOG, Notices
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _FILE = "security.log"
 _CONSOLE = "console"
 _LEFT_ALONE_SECONDS = 60.0
+_PIECE = 1_000
+"""Letters, of up to four bytes: a pipe that has room takes so many without waiting (PIPE_BUF, pipe(7))."""
+
+_ROOM_SECONDS, _UNREAD_SECONDS = 1.0, 10.0
+"""How long to wait for room on standard error, and how long to write nothing there where there was none."""
+
 _here = threading.local()
 
 
@@ -42,6 +50,8 @@ class Echo:
         self._console = console
         self._notices = notices
         self._missing = 0
+        self._unread = 0
+        self._unread_until = 0.0
 
     def write(self, events: Sequence[Encoded]) -> None:
         """Write each of `events` once."""
@@ -79,18 +89,40 @@ class Echo:
         stream = sys.stderr
         if stream is None:
             return
+        if self._clock.monotonic() < self._unread_until:
+            self._unread += len(events)
+            return
         _here.echoing = True
         try:
             if stream.isatty():
                 text = "".join(f"{readable(orjson.loads(event.body))}\n" for event in events)
             else:
                 text = b"".join(line_of(event) for event in events).decode()
-            stream.write(text)
-            stream.flush()
+            for start in range(0, len(text), _PIECE):
+                if not _has_room(stream):
+                    self._unread += len(events)
+                    self._unread_until = self._clock.monotonic() + _UNREAD_SECONDS
+                    return
+                stream.write(text[start : start + _PIECE])
+                stream.flush()
         except Exception as error:  # noqa: BLE001 - an application may have put anything in its place
             self._notices.trouble(_CONSOLE, f"SIEMLITE_CONSOLE: standard error cannot be written: {error}")
+        else:
+            if self._unread:  # told only now: whoever is told earlier is told on standard error
+                LOG.warning("SIEMLITE_CONSOLE: standard error was not read; %d lines are missing there", self._unread)
+                self._unread = 0
         finally:
             _here.echoing = False
+
+
+def _has_room(stream: Any) -> bool:
+    """Return whether a piece can be written to `stream` without waiting, as far as that can be told."""
+    try:
+        room = select.poll()
+        room.register(stream.fileno(), select.POLLOUT)
+    except (AttributeError, OSError, ValueError):  # what is no file takes all
+        return True
+    return bool(room.poll(_ROOM_SECONDS * 1000))
 
 
 def line_of(event: Encoded) -> bytes:

@@ -17,7 +17,7 @@ import pytest
 
 from pipeline.clock import SystemClock
 from pipeline.events.catalogue import SecurityEvent
-from pipeline.logger import local
+from pipeline.logger import echo, local
 from pipeline.logger.echo import readable
 from pipeline.logger.handler import SecurityHandler
 from pipeline.logger.local import RotatingFile
@@ -258,6 +258,36 @@ def test_a_console_that_fails_keeps_nothing_from_the_spool(
         assert security.flush()
     assert len(spooled(home)) == 1
     assert "SIEMLITE_CONSOLE" in caplog.text
+
+
+def test_a_console_that_nobody_reads_keeps_nothing_from_the_spool(
+    make: Make, home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(echo, "_ROOM_SECONDS", 0.01)
+    monkeypatch.setattr(echo, "_UNREAD_SECONDS", 0.0)
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    security = make(siemlite_console=True)
+    with monkeypatch.context() as patch, os.fdopen(writer, "w") as stream:
+        patch.setattr(sys, "stderr", stream)
+        for _ in range(500):
+            security.log(SecurityEvent.LOGOUT, message="x" * 500)
+        assert security.flush()
+        assert len(spooled(home)) == 500
+        while _read(reader):
+            pass
+        security.log(SecurityEvent.LOGOUT, message="read again")
+        assert security.flush()
+        assert b"read again" in _read(reader)
+    os.close(reader)
+    assert "standard error was not read; " in caplog.text
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 1 << 20)
+    except BlockingIOError:
+        return b""
 
 
 def test_a_standard_error_that_is_logged_makes_no_event_of_a_copy(
