@@ -129,6 +129,8 @@ class Kind(ABC):
     counts: ClassVar[tuple[str, ...]] = ()
     windows: ClassVar[tuple[str, ...]] = ()
     further_windows: ClassVar[tuple[str, ...]] = ()
+    levels_begin_at: ClassVar[str] = "at_least"
+    """The limit at which the levels of a severity by count begin."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.severity, Severity | ByCount):
@@ -313,7 +315,10 @@ class Kind(ABC):
         """Return the condition in a few words, such as `5 events within 15 minutes`."""
 
 
-def levels_fit(severity: Severity | ByCount, at_least: int, name: str = "at_least") -> None:
-    """Raise `ConfigurationError` where counts that fire have no severity; `name` is that of their limit."""
-    if isinstance(severity, ByCount) and severity.levels[0][0] != at_least:
-        raise wrong("severity", severity.levels, f"let the first level of by_count be {name}, {at_least}")
+def levels_fit(kind: Kind) -> None:
+    """Raise `ConfigurationError` where counts that fire have no severity."""
+    limit = getattr(kind, kind.levels_begin_at)
+    if isinstance(kind.severity, ByCount) and kind.severity.levels[0][0] != limit:
+        raise wrong(
+            "severity", kind.severity.levels, f"let the first level of by_count be {kind.levels_begin_at}, {limit}"
+        )

@@ -32,7 +32,7 @@ def _changes(kind: Kind) -> Iterator[tuple[str, dict[str, Any]]]:
         for step in (1, -1):
             value = getattr(kind, name) + step
             changes: dict[str, Any] = {name: value}
-            if isinstance(kind.severity, ByCount) and name == "at_least":
+            if isinstance(kind.severity, ByCount) and name == kind.levels_begin_at:
                 changes["severity"] = kind.severity.beginning_at(value)
             yield f"{name} {step:+d}", changes
     for name in (*kind.windows, *kind.further_windows):

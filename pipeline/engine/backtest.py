@@ -111,10 +111,10 @@ def retuned(detection: Detection, at_least: int | None, within: int | None) -> K
             option = name.replace("_", "-")
             raise ConfigurationError(f"--{option}: {detection.id} is a {type(kind).__name__} and has no {name}")
         changes[name] = value
-    if "at_least" in changes and isinstance(kind.severity, ByCount):
+    begin = changes.get(kind.levels_begin_at)
+    if begin is not None and isinstance(kind.severity, ByCount):
         (_, lowest), *rest = kind.severity.levels
-        higher = tuple(level for level in rest if level[0] > changes["at_least"])
-        changes["severity"] = ByCount(((changes["at_least"], lowest), *higher))
+        changes["severity"] = ByCount(((begin, lowest), *(level for level in rest if level[0] > begin)))
     return replace(kind, **changes) if changes else None
 
 

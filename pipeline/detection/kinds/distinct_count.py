@@ -35,7 +35,7 @@ class DistinctCount(Kind):
             raise wrong("field", self.field, "count a field that is not in group_by")
         whole("at_least", self.at_least, 2)
         duration("within", self.within)
-        levels_fit(self.severity, self.at_least)
+        levels_fit(self)
 
     @property
     def required(self) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ class Share(Kind):
 
     counts: ClassVar[tuple[str, ...]] = ("percent",)
     windows: ClassVar[tuple[str, ...]] = ("within",)
+    levels_begin_at: ClassVar[str] = "of_at_least"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,7 +52,7 @@ class Share(Kind):
             raise wrong("percent", self.percent, "give a number above 0 and at most 100")
         whole("at_least", self.at_least)
         whole("of_at_least", self.of_at_least)
-        levels_fit(self.severity, self.of_at_least, "of_at_least")
+        levels_fit(self)
         if self.at is not None:
             try:
                 compile_where(self.at)

@@ -31,7 +31,7 @@ class Threshold(Kind):
         super().__post_init__()
         whole("at_least", self.at_least)
         duration("within", self.within)
-        levels_fit(self.severity, self.at_least)
+        levels_fit(self)
 
     @property
     def evidence_ms(self) -> int:

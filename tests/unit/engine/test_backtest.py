@@ -103,8 +103,15 @@ def several(window: Window) -> bool:
         Custom(severity=Severity.LOW, judge=several, within=60_000, at_least=3),
         Metric(severity=Severity.LOW, field="siemlite.number.rows", measure="sum", above=5, within=60_000, at_least=3),
         Share(severity=Severity.LOW, of={"event.outcome": "failure"}, percent=50, of_at_least=5, within=60_000),
+        Share(
+            severity=by_count({5: Severity.LOW, 9: Severity.HIGH}),
+            of={"event.outcome": "failure"},
+            percent=50,
+            of_at_least=5,
+            within=60_000,
+        ),
     ],
-    ids=lambda kind: type(kind).__name__,
+    ids=["custom", "metric", "share", "share by count"],
 )
 def test_a_proposal_is_told_from_what_it_changes(kind: Kind) -> None:
     changed = retuned(detection(kind), 7, None)
