@@ -39,9 +39,11 @@ class Change(Kind):
         if self.field in self.group:
             raise wrong("field", self.field, "watch a field that is not in group_by")
         duration("within", self.within)
+        if not isinstance(self.ignoring, str):
+            raise wrong("ignoring", self.ignoring, "give a regular expression as text")
         try:
             re.compile(self.ignoring)
-        except (re.error, TypeError) as error:
+        except re.error as error:
             raise wrong("ignoring", self.ignoring, f"give a regular expression ({error})") from None
 
     @property

@@ -234,6 +234,7 @@ def test_a_group_that_has_too_little_is_no_suspect() -> None:
         (Threshold, {"at_least": 5, "within": 1, "severity": "high"}, "use Severity.HIGH"),
         (Change, {"field": "ua", "ignoring": "["}, "ignoring is '['; give a regular expression"),
         (Change, {"field": "ua", "ignoring": None}, "ignoring is None; give a regular expression"),
+        (Change, {"field": "ua", "ignoring": b"[0-9]"}, "ignoring is b'[0-9]'; give a regular expression as text"),
         (Threshold, {"at_least": 5, "within": 1, "attack": "T1110"}, "give a tuple such as ('T1110',)"),
         (Threshold, {"at_least": 5, "within": 1, "attack": ("1110",)}, "give ATT&CK technique ids"),
         (Threshold, {"at_least": 5, "within": 1, "group_by": ""}, "group_by is ''; give a field name"),
