@@ -5,7 +5,8 @@ week of holidays makes no habit new, and that a little more each day shows in th
 
 Triage: what was exported, to where? Is the person leaving, or the account not in its owner's hands? Compare with
 the logins of the day.
-False positives: a migration; the end of a quarter; a new task; what is done once a month.
+False positives: a migration; the end of a quarter; a new task; what is done once a month; the first ten
+working days of an account, and everybody's after siemlite was set up: until then there is no habit to compare with.
 """
 
 from pipeline.detection import Severity, Spike, burst, days, event, hours, minutes

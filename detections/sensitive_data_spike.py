@@ -5,7 +5,8 @@ week of holidays makes no habit new, and that a little more each day shows in th
 
 Triage: does the person's work explain it? Are the records of one customer, or of all? One record after another
 in rising order is a script.
-False positives: an audit; a support case; a new colleague's first week; what is done once a month.
+False positives: an audit; a support case; what is done once a month; a new colleague's first ten working days, and
+everybody's after siemlite was set up: until then there is no habit to compare with.
 """
 
 from pipeline.detection import Severity, Spike, burst, days, event, hours, seconds
