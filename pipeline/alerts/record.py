@@ -140,7 +140,7 @@ def headline(alert: Alert, clean: Callable[[str], str] = str) -> str:
     """Return what happened in one line, and what was asked for.
 
     `clean` redacts each value of the group by itself, so that none of them hides what is said after it; one with
-    blanks stands in quotes, for it may read like the rest of the line.
+    blanks or commas stands in quotes, for it may read like the rest of the line.
     """
     who = ", ".join(clean(f"{name}={quoted(shortened(value, 120))}") for name, value in alert.group)
     events = "1 event" if alert.count == 1 else f"{alert.count} events"
@@ -152,5 +152,5 @@ def headline(alert: Alert, clean: Callable[[str], str] = str) -> str:
 
 
 def quoted(value: str) -> str:
-    """Return a value for a line of several, in quotes where it has blanks."""
-    return value if value and not any(map(str.isspace, value)) else json.dumps(value, ensure_ascii=False)
+    """Return a value for a line of several, in quotes where it has blanks or commas."""
+    return value if value and not any(c == "," or c.isspace() for c in value) else json.dumps(value, ensure_ascii=False)
