@@ -2,8 +2,8 @@
 
 Invariants: an alert closes by itself only when its detection was evaluated, successfully and completely, past
 its last crossing by more than `suppress_for`, so an error or an outage closes nothing; one that stands for a
-silence is not over before an event of its group was heard again, however long that takes, and all of its time
-is looked through now and then only, in between the end of it, because there may be many and old ones; one that changed
+silence is not over before an event of its group was heard again, however long that takes: its last hour is looked
+through each time, all of it every ten minutes only, because there may be many and old ones; one that changed
 meanwhile is left for the next time; a roll-up closes after the last of its members; a digest stays open until a
 person closes it, because it stands for work that nobody has done yet.
 """
