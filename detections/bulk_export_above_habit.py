@@ -1,12 +1,11 @@
 """An account exports far more often than it used to.
 
-At least ten exports within a day, and three times as many as on a day of the four weeks before: so long that a
-week of holidays makes no habit new, and that a little more each day shows in the end.
+At least ten exports within a day, and three times as many as on a day of the week before.
 
 Triage: what was exported, to where? Is the person leaving, or the account not in its owner's hands? Compare with
 the logins of the day.
-False positives: a migration; the end of a quarter; a new task; what is done once a month; the first ten
-working days of an account, and everybody's after siemlite was set up: until then there is no habit to compare with.
+False positives: a migration; the end of a quarter; a new task; what is done once a week; the first days after siemlite
+was set up, and after a week of holidays.
 """
 
 from pipeline.detection import Severity, Spike, burst, days, event, hours, minutes
@@ -19,20 +18,20 @@ detection = Spike(
     at_least=10,
     ratio=3,
     within=hours(24),
-    compared_with=days(28),
+    compared_with=days(7),
     suppress_for=hours(24),
     fires=[
         burst(10),
         burst(10, over=hours(24) - 1),
-        burst(93, over=days(27)) + burst(10, at=days(28) + hours(1), every=minutes(1)),
-        event() + burst(93, at=hours(1), over=days(27)) + burst(10, at=days(29) - minutes(9), every=minutes(1)),
+        burst(23, over=days(6)) + burst(10, at=days(7) + hours(1), every=minutes(1)),
+        event() + burst(23, at=hours(1), over=days(6)) + burst(10, at=days(8) - minutes(9), every=minutes(1)),
     ],
     quiet=[
         burst(9),
         burst(10, over=hours(24)),
-        burst(94, over=days(27)) + burst(10, at=days(28) + hours(1), every=minutes(1)),
-        burst(93, over=days(27)) + burst(10, at=days(28) + hours(1), fields={"event.code": "LOGOUT"}),
-        event(at=1) + burst(93, at=hours(1), over=days(27)) + burst(10, at=days(29) - minutes(9), every=minutes(1)),
+        burst(24, over=days(6)) + burst(10, at=days(7) + hours(1), every=minutes(1)),
+        burst(23, over=days(6)) + burst(10, at=days(7) + hours(1), fields={"event.code": "LOGOUT"}),
+        event(at=1) + burst(23, at=hours(1), over=days(6)) + burst(10, at=days(8) - minutes(9), every=minutes(1)),
         burst(10, fields={"event.code": "LOGOUT"}),
     ],
 )
