@@ -231,16 +231,19 @@ INVISIBLE = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 _UNSEEN = re.compile(
-    r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+    r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0e\uffa0\U000e0100-\U000e01ef]"
+    r"|(?<![\u2190-\u2bff\U0001f000-\U0001faff])\ufe0f"
 )
-"""Letters and marks that show nothing: Unicode's Default_Ignorable_Code_Point, and the blank of braille."""
+"""Letters and marks that show nothing: Unicode's Default_Ignorable_Code_Point, and the blank of braille; but what asks
+for the coloured form of the symbol before it."""
 
 
 def printable(text: str) -> str:
     """Return `text` with control characters and all that shows nothing but a blank as escapes, on one line."""
     if text.isprintable() and (text.isascii() or _UNSEEN.search(text) is None):
         return text
-    return "".join(c if c.isprintable() and _UNSEEN.match(c) is None else _escape(c) for c in text)
+    seen = _UNSEEN.sub(lambda found: _escape(found[0]), text)
+    return "".join(c if c.isprintable() else _escape(c) for c in seen)
 
 
 def _escape(character: str) -> str:

@@ -14,7 +14,7 @@ class _Telling(logging.LoggerAdapter[logging.Logger]):
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         with suppress(Exception):
-            super().log(level, msg, *args, **kwargs)
+            super().log(level, msg, *args, stacklevel=2, **kwargs)  # the place is that of whoever tells
 
 
 LOG = _Telling(logging.getLogger("pipeline.logger"))

@@ -122,4 +122,5 @@ def test_a_name_that_looks_like_another_is_shown_with_what_it_hides(unseen: str)
     shown = printable(f"root{unseen}")
     assert shown.startswith("root\\")
     assert shown.isascii()
+    assert printable("\u26a0\ufe0f \U0001f6a8\ufe0f root\ufe0f") == "\u26a0\ufe0f \U0001f6a8\ufe0f root\\ufe0f"
     assert printable("root Jürgen 名前 e\u0301") == "root Jürgen 名前 e\u0301"
