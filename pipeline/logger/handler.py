@@ -72,7 +72,7 @@ class SecurityHandler(logging.Handler):
             message = None if nested else self._message(record)
             fields = _fields(record, text_of(record.msg) if message is None else message)
             if message is None and type(record.args) in (tuple, dict) and record.args:
-                fields["args"] = record.args
+                fields["args"] = MARKER if self._names_secret(fields["message"]) else record.args
             event = take_event(vars(record).get("event"), fields, "event")
             self._security.submit(fields, event, level=_level(record))
         except Exception as error:  # noqa: BLE001 - a handler must not end the application
@@ -97,6 +97,11 @@ class SecurityHandler(logging.Handler):
             return without_source(record.getMessage())
         except Exception:  # noqa: BLE001 - wrong arguments, or hostile ones
             return None
+
+    def _names_secret(self, message: str) -> bool:
+        """Return whether an argument that does not fit `message` may be a secret by what stands there."""
+        is_sensitive = self._security.redactor.is_sensitive
+        return is_sensitive(message) or any(is_sensitive(word) for word in message.split())
 
     def _structured(self, record: logging.LogRecord, wrapped: Mapping[str, Any]) -> None:
         """Log the event dict that structlog's `wrap_for_formatter` puts in a record's message."""

@@ -255,6 +255,15 @@ def test_arguments_that_do_not_fit_their_message_are_kept_beside_it(log: logging
     ]
 
 
+@pytest.mark.parametrize(
+    "message", ["password=%s user=%s", "the password for %s %s expired", "api key:", "%s %s token"]
+)
+def test_arguments_that_do_not_fit_a_message_that_names_a_secret_are_hidden(log: logging.Logger, message: str) -> None:
+    with captured_events() as events:
+        log.info(message, "hunter2")
+    assert events[0]["siemlite"]["data"]["args"] == "[REDACTED]"
+
+
 def test_a_record_that_is_made_while_one_is_formatted_ends_the_recursion(log: logging.Logger) -> None:
     class Chatty:
         def __str__(self) -> str:
