@@ -19,7 +19,7 @@ from pipeline.logger import capture
 from pipeline.logger.echo import is_echoing
 from pipeline.logger.encoding import TwoSteps
 from pipeline.logger.handover import RANKS, Item, Ticket
-from pipeline.logger.records import dated, identified
+from pipeline.logger.records import dated, identified, text_of
 from pipeline.logger.request import CURRENT, RequestContext
 from pipeline.logger.writer import writer_for
 from pipeline.settings import Settings, load_settings
@@ -175,10 +175,10 @@ def _fill(raw: dict[str, Any], request: RequestContext) -> None:
     said = {ALIASES.get(key, key): value for key, value in raw.items() if value is not None}
     user = raw.get("user")
     if type(user) is dict:
-        said |= {f"user.{key}": value for key, value in user.items()}
+        said |= {f"user.{key}": value for key, value in user.items() if value is not None}
     another = False
     if "user.id" in said:
-        another = said["user.id"] is not request.user_id and said["user.id"] != request.user_id
+        another = text_of(said["user.id"]) != text_of(request.user_id)  # as texts: an object's own `!=` may raise
     elif raw["event.code"] in _OF_ANYBODY:
         another = not _ACCOUNT.isdisjoint(said)
     for name, value in request.fields().items():

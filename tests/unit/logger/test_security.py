@@ -438,6 +438,22 @@ def test_a_context_may_end_in_a_copy_of_where_it_began() -> None:
     assert copy_context().run(next, halves, "ended") == "ended"
 
 
+def test_the_requests_account_stays_where_nothing_or_the_same_account_is_told(security: SecurityLogger) -> None:
+    class Lazy:
+        def __str__(self) -> str:
+            return "7"
+
+        def __ne__(self, other: object) -> bool:
+            raise RuntimeError("cannot be compared here")
+
+    with request_context(user_id=7, email="eve@example.org"):
+        nobody = logged(security, SecurityEvent.LOGIN_FAILURE, user={"name": None})
+        no_id = logged(security, SecurityEvent.ADMIN_ACTION, user={"id": None})
+        same = [logged(security, SecurityEvent.ADMIN_ACTION, user_id=user_id) for user_id in ("7", Lazy())]
+    for event in (nobody, no_id, *same):
+        assert event["user"] == {"id": "7", "email": "eve@example.org"}
+
+
 def test_concurrent_requests_do_not_see_each_others_context(security: SecurityLogger) -> None:
     async def request(number: int) -> None:
         with request_context(ip=f"192.0.2.{number}"):
