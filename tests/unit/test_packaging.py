@@ -80,3 +80,14 @@ def test_make_makes_an_environment_again_whose_making_was_broken_off(tmp_path: P
     (packages / "pip").mkdir()
     (packages / "pip/__init__.py").touch()
     assert makes_an_environment(tmp_path)
+
+
+def test_make_leaves_another_checkouts_environment_alone_that_a_link_leads_to(tmp_path: Path) -> None:
+    other, here = tmp_path / "other/.venv", tmp_path / "here"
+    script(other / "bin/python", "#!/bin/sh")
+    script(other / "bin/siemlite", f"#!{other}/bin/python")
+    script(here / "pyproject.toml")
+    (here / ".venv").symlink_to(other)
+    assert makes_an_environment(here)
+    assert (other / "bin/python").exists()
+    assert not (here / ".venv").is_symlink()
