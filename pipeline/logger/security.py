@@ -172,8 +172,10 @@ def _fill(raw: dict[str, Any], request: RequestContext) -> None:
 
     The request's account is left out where the event is about another one: who is logged in may try others.
     """
-    said = {ALIASES.get(key, key): value for key, value in raw.items() if value is not None}
-    user = raw.get("user")
+    said: dict[Any, Any] = {ALIASES.get(key, key): value for key, value in raw.items() if value is not None}
+    context, user = raw.get("context"), raw.get("user")
+    if type(context) is dict:
+        said = {ALIASES.get(key, key): value for key, value in context.items() if value is not None} | said
     if type(user) is dict:
         said |= {f"user.{key}": value for key, value in user.items() if value is not None}
     another = False

@@ -438,6 +438,14 @@ def test_a_context_may_end_in_a_copy_of_where_it_began() -> None:
     assert copy_context().run(next, halves, "ended") == "ended"
 
 
+def test_what_the_caller_says_in_a_context_wins_over_the_request(security: SecurityLogger) -> None:
+    with request_context(ip="192.0.2.1", user_id="eve", email="eve@example.org"):
+        by_id = logged(security, SecurityEvent.ADMIN_ACTION, context={"userId": "root", "ip": "192.0.2.2"})
+        tried = logged(security, SecurityEvent.LOGIN_FAILURE, context={"email": "victim@example.org"})
+    assert (by_id["user"], by_id["source"]["ip"]) == ({"id": "root"}, "192.0.2.2")
+    assert tried["user"] == {"id": "victim@example.org", "email": "victim@example.org"}
+
+
 def test_the_requests_account_stays_where_nothing_or_the_same_account_is_told(security: SecurityLogger) -> None:
     class Lazy:
         def __str__(self) -> str:
