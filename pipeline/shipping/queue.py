@@ -99,8 +99,9 @@ class Queues:
         """Whether anything is claimed."""
         return any(queue.in_flight for queue in self._queues)
 
-    def __len__(self) -> int:
-        return len(self._queues)
+    def gathering(self, now: float) -> int:
+        """Return in how many spools more events are let gather."""
+        return sum(now < queue.gathers_until for queue in self._queues)
 
     def add(self, spool: Spool) -> None:
         """Send from `spool` too."""

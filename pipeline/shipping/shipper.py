@@ -41,8 +41,8 @@ _REQUEST_SECONDS = 60.0
 _IDLE_SECONDS = 0.05
 _SMALL_BYTES = 256 * 1024
 _GATHER_SECONDS, _GATHER_AT_MOST_SECONDS = 0.1, 2.0
-"""After a small request more events are let gather in its spool, the longer the more spools there are: many small
-requests cost Elasticsearch most of its time. The other spools, of which many may hold one event each, do not wait."""
+"""After a small request more events are let gather in its spool, the longer the more spools do so: many small requests
+cost Elasticsearch most of its time. The other spools, of which many may hold one event each, do not wait."""
 
 _GIVE_BACK_EVERY = 256
 _QUIET_SECONDS = 1.0
@@ -181,7 +181,8 @@ class Shipper:
         now = self._clock.monotonic()
         with self._mutex:
             self._pace.active -= 1
-            gather = min(_GATHER_AT_MOST_SECONDS, _GATHER_SECONDS * len(self._queues)) if done and small else 0.0
+            others = self._queues.gathering(now)
+            gather = min(_GATHER_AT_MOST_SECONDS, _GATHER_SECONDS * (1 + others)) if done and small else 0.0
             self._queues.let_go(claim, done=done, tidy_at=now + _QUIET_SECONDS, gathers_until=now + gather)
 
     def _tidy(self) -> None:
