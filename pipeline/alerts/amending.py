@@ -9,7 +9,7 @@ from dataclasses import replace
 from pipeline.alerts import outbox
 from pipeline.alerts.episodes import Amend
 from pipeline.alerts.outbox import Routes
-from pipeline.alerts.ports import Limits, Quiet
+from pipeline.alerts.ports import FloodLimits, Quiet
 from pipeline.alerts.record import CLOSED, OPEN, Alert
 from pipeline.clock import Clock
 
@@ -17,7 +17,7 @@ from pipeline.clock import Clock
 class Amending:
     """Decides with `routes`, `quiet` and `limits`, at the time of `clock`."""
 
-    def __init__(self, routes: Routes, quiet: Quiet, limits: Limits, clock: Clock) -> None:
+    def __init__(self, routes: Routes, quiet: Quiet, limits: FloodLimits, clock: Clock) -> None:
         self._routes = routes
         self._quiet = quiet
         self._limits = limits

@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
+class EvaluatedUpTo:
     """That a detection was evaluated completely up to an instant."""
 
     detection: Detection
@@ -60,7 +60,7 @@ class Closing:
         self._evidence = evidence
         self._listened: dict[str, dict[str, _Listened]] = {}
 
-    def close_expired(self, evaluated: Iterable[Evaluated]) -> int:
+    def close_expired(self, evaluated: Iterable[EvaluatedUpTo]) -> int:
         """Close the alerts of detections that are evaluated beyond their episodes; return how many."""
         known = {each.detection.id: each for each in evaluated}
         over = [
@@ -96,7 +96,7 @@ class Closing:
         results = write_many(self._client, INDEX, writes, refresh=True)
         return sum(result.outcome is Outcome.WRITTEN for result in results)
 
-    def _silent(self, evaluated: Evaluated, alerts: Sequence[Alert]) -> set[str]:
+    def _silent(self, evaluated: EvaluatedUpTo, alerts: Sequence[Alert]) -> set[str]:
         """Return those of the detection's alerts that stand for a silence of which no end is known.
 
         Where its events cannot be counted now all of them stay open, and the other detections' alerts are closed.

@@ -40,7 +40,7 @@ class Quiet(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class FloodLimits:
     """What keeps people from being flooded: see `SIEMLITE_STORM` and `SIEMLITE_PAGE_MAX_AGE` (milliseconds)."""
 
     storm: int = 20

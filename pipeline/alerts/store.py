@@ -23,7 +23,7 @@ from pipeline.alerts.episodes import Amend, Open, closed_until, plan
 from pipeline.alerts.identity import episode_key
 from pipeline.alerts.lookup import History, Span, histories
 from pipeline.alerts.outbox import Routes
-from pipeline.alerts.ports import ApplyResult, EvidenceSource, Limits, NothingQuiet, Quiet
+from pipeline.alerts.ports import ApplyResult, EvidenceSource, FloodLimits, NothingQuiet, Quiet
 from pipeline.alerts.record import ALIAS, INDEX, Alert, Membership, new_alert
 from pipeline.alerts.search import HEAVY
 from pipeline.clock import Clock
@@ -72,14 +72,14 @@ class AlertStore:
         clock: Clock,
         *,
         quiet: Quiet | None = None,
-        limits: Limits | None = None,
+        limits: FloodLimits | None = None,
     ) -> None:
         self._client = client
         self._evidence = evidence
         self._routes = routes
         self._clock = clock
         self._quiet = quiet or NothingQuiet()
-        self._limits = limits or Limits()
+        self._limits = limits or FloodLimits()
         self._amending = Amending(routes, self._quiet, self._limits, clock)
         self._set_up = False
         self._counting = Counting(evidence, clock)

@@ -12,7 +12,7 @@ from pipeline.alerts.actions import AlertActions
 from pipeline.alerts.closing import Closing
 from pipeline.alerts.digest import Digests
 from pipeline.alerts.evidence import EngineEvidence
-from pipeline.alerts.ports import Limits
+from pipeline.alerts.ports import FloodLimits
 from pipeline.alerts.quiet import Quietness, inhibits_of
 from pipeline.alerts.record import INDEX as ALERTS_INDEX
 from pipeline.alerts.silences import Silence, Silences
@@ -113,7 +113,7 @@ class App(ShippingApp):
     @cached_property
     def alerts(self) -> AlertStore:
         """What turns findings into alerts."""
-        limits = Limits(self.settings.siemlite_storm, self.settings.siemlite_page_max_age)
+        limits = FloodLimits(self.settings.siemlite_storm, self.settings.siemlite_page_max_age)
         return AlertStore(
             self.client, EngineEvidence(self.engine), self.routing, self.clock, quiet=self.quietness, limits=limits
         )

@@ -12,7 +12,7 @@ from pipeline.engine.history import evaluate_over
 from pipeline.engine.indices import DAY_MS, Indices, look
 from pipeline.engine.mappings import Mappings
 from pipeline.engine.marks import KnownMarks
-from pipeline.engine.memory import Memory
+from pipeline.engine.memory import MemoryWriter
 from pipeline.engine.passes import Lanes, begin, evaluate_pass
 from pipeline.engine.protocol import VerifyMark
 from pipeline.engine.result import Evidence, PassResult, Wanted
@@ -43,7 +43,7 @@ class Engine:
         self._client = client
         searcher = Searcher(client, timeout_s=limits.search_ms / 1000)
         self._sight = Sight(client, searcher, KnownMarks(verify_mark), limits, late_horizon_ms)
-        self._memory = Memory(client)
+        self._memory = MemoryWriter(client)
         self._mappings = Mappings(client)
         self._lanes = Lanes()
         self._indices: Indices | None = None  # of the last pass, or look into history: its evidence is sought there

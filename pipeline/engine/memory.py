@@ -101,7 +101,7 @@ def _name(seed: bytes, group: GroupValues, values: tuple[Scalar, ...]) -> str:
     return hashlib.sha256(seed + orjson.dumps([group, values])).hexdigest()[:40]
 
 
-class Memory:
+class MemoryWriter:
     """Writes what was learned."""
 
     def __init__(self, client: Elasticsearch) -> None:

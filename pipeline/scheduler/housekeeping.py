@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from pipeline.alerts.closing import Closing, Evaluated
+from pipeline.alerts.closing import Closing, EvaluatedUpTo
 from pipeline.alerts.digest import Digests
 from pipeline.detection.detection import Detection
 from pipeline.scheduler.daemon import Chore
@@ -12,7 +12,7 @@ from pipeline.scheduler.passes import PassOutcome
 CLOSE_S, DIGEST_S, GIVE_UP_S, SENT_S = 15.0, 5.0, 60.0, 1.0
 
 
-class Deliveries(Protocol):
+class DeliveryBooks(Protocol):
     """What keeps the books of deliveries; `Dispatcher` is one."""
 
     def give_up_unknown(self) -> int:
@@ -31,7 +31,7 @@ class Housekeeping:
         self,
         closing: Closing,
         digests: Digests,
-        deliveries: Deliveries,
+        deliveries: DeliveryBooks,
         detections: Callable[[], Sequence[Detection]],
     ) -> None:
         self._closing = closing
@@ -49,7 +49,7 @@ class Housekeeping:
     def close(self) -> int:
         """Close alerts whose episode is over."""
         return self._closing.close_expired(
-            Evaluated(detection, until)
+            EvaluatedUpTo(detection, until)
             for detection in self._detections()
             if (until := self._evaluated.get(detection.id)) is not None
         )

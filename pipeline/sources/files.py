@@ -16,7 +16,7 @@ from pipeline.events.identity import FileIdentity
 from pipeline.sources.formats.format import FormatFactory
 from pipeline.sources.lines import BLOCK_BYTES, Behind
 from pipeline.sources.logfile import LogFile, UnreadableError
-from pipeline.sources.origin import Marks, first_line, source_name, stem_of
+from pipeline.sources.origin import Fingerprints, first_line, source_name, stem_of
 from pipeline.sources.pieces import cutter_of
 from pipeline.sources.position import FORGET, Position, Trail, from_text, to_text
 from pipeline.sources.reading import RecordMaker
@@ -44,7 +44,7 @@ class FileSource:
         self._stop = stop
         self._make_format = make_format
         self._key = key
-        self._marks = Marks(key)
+        self._fingerprints = Fingerprints(key)
         self._positions = positions
         self.problems: list[str] = []
         self.unread_lines = 0
@@ -72,18 +72,18 @@ class FileSource:
 
     def _file(self, file: LogFile, before: int) -> Iterator[Batch]:
         head = file.read_at(0, BLOCK_BYTES)
-        mark = self._marks.of(first_line(head, complete=len(head) < BLOCK_BYTES) or b"")
+        fingerprint = self._fingerprints.of(first_line(head, complete=len(head) < BLOCK_BYTES) or b"")
         changed_ms = file.status().st_mtime_ns // 1_000_000
         received_ms = changed_ms if file.regular else None
         line_format = self._make_format(lambda: changed_ms)
-        name = source_name(stem_of(file.real_path), mark, line_format.name)
+        name = source_name(stem_of(file.real_path), fingerprint, line_format.name)
         identity = FileIdentity(self._key, name) if file.regular else None
         maker = RecordMaker(line_format, identity)
         key = f"{_PREFIX}{line_format.name}:{file.real_path}"
-        start = self._resumed(file, key, mark) or Position(mark, 0)
+        start = self._resumed(file, key, fingerprint) or Position(fingerprint, 0)
         maker.restore(start.state)
         cutter = cutter_of(line_format, Behind(start.offset, start.given))
-        trail = Trail(self._marks, start.offset, start.before(file))
+        trail = Trail(self._fingerprints, start.offset, start.before(file))
         block = self._next(file, start.offset) if start.offset else head
         while block:
             raw = file.raw_position() if file.compressed else cutter.consumed + len(block)
@@ -94,7 +94,9 @@ class FileSource:
             for records, end in maker.batches(lines, cutter):
                 positions = {}
                 if identity is not None:
-                    position = Position(mark, end.offset, trail.check(end.offset), maker.snapshot(), given=end.given)
+                    position = Position(
+                        fingerprint, end.offset, trail.check(end.offset), maker.snapshot(), given=end.given
+                    )
                     positions[key] = to_text(position.as_plain())
                 yield Batch(records, positions, received_ms)
             if self._stop.is_set():
@@ -120,10 +122,15 @@ class FileSource:
         reason = f"{path} cannot be read to its end: {error.strerror}" if isinstance(error, OSError) else str(error)
         self.problems.append(reason)
 
-    def _resumed(self, file: LogFile, key: str, mark: str) -> Position | None:
+    def _resumed(self, file: LogFile, key: str, fingerprint: str) -> Position | None:
         """Return where an interrupted run left this very file."""
         position = Position.of(from_text(self._positions.get(key, FORGET)))
-        if not file.regular or position is None or position.first != mark or not position.fits(file, self._marks):
+        if (
+            not file.regular
+            or position is None
+            or position.first != fingerprint
+            or not position.fits(file, self._fingerprints)
+        ):
             return None
         return position
 

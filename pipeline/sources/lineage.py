@@ -8,7 +8,7 @@ the parts are bounded in number; a sibling that is no known part and changed at 
 from collections.abc import Callable, Mapping
 
 from pipeline.sources.logfile import LogFile
-from pipeline.sources.origin import Marks
+from pipeline.sources.origin import Fingerprints
 from pipeline.sources.position import Position, from_text, to_text
 from pipeline.sources.tail import Inode, Signature, Tail
 
@@ -114,24 +114,24 @@ class Lineage:
             self.dirty = True
         self.gone_since = now - min(max(0.0, (now_ms - self._gone_ms) / 1000), at_most_s)
 
-    def match(self, file: LogFile, mark: str, marks: Marks) -> Part | None:
-        """Return the part that `file`, whose first line has `mark`, is or continues."""
-        same = [part for part in self.parts if part.position.first == mark]
+    def match(self, file: LogFile, fingerprint: str, fingerprints: Fingerprints) -> Part | None:
+        """Return the part that `file`, whose first line has `fingerprint`, is or continues."""
+        same = [part for part in self.parts if part.position.first == fingerprint]
         same.sort(key=lambda part: (not part.position.is_of(file), part.position.done, -part.position.offset))
-        return next((part for part in same if part.position.fits(file, marks)), None)
+        return next((part for part in same if part.position.fits(file, fingerprints)), None)
 
     def lost(self) -> bool:
         """Return whether a part was not read to its end and is not open."""
         return any(part.tail is None and not part.position.done for part in self.parts)
 
-    def covered(self, part: Part, consumed: int, marks: Marks) -> bool:
+    def covered(self, part: Part, consumed: int, fingerprints: Fingerprints) -> bool:
         """Return whether a copy holds what `part` had read, `consumed` bytes, and goes on from there."""
         for other in self.parts:
             if other.copy_of is part:
                 return True
             if other.tail is not None and other.position.first == part.position.first:
                 file = other.tail.file
-                if part.position.fits(file, marks) and file.read_at(consumed - 1, 1):
+                if part.position.fits(file, fingerprints) and file.read_at(consumed - 1, 1):
                     return True
         return False
 

@@ -17,7 +17,7 @@ from pipeline.sources.formats.format import FormatFactory, name_of
 from pipeline.sources.lineage import Lineage, Part, remembered
 from pipeline.sources.logfile import LogFile, UnreadableError
 from pipeline.sources.opening import Left, Opened, Opener
-from pipeline.sources.origin import Folders, Marks, inodes_of, stem_of
+from pipeline.sources.origin import Fingerprints, Folders, inodes_of, stem_of
 from pipeline.sources.tail import Inode, Signature, Tail
 
 SIBLINGS_SECONDS = 10.0
@@ -51,8 +51,8 @@ class OpenFiles:
         self, discovery: Discovery, make_format: FormatFactory, key: bytes, positions: Mapping[str, str]
     ) -> None:
         self._discovery = discovery
-        self._marks = Marks(key)
-        self._opener = Opener(make_format, key, self._marks)
+        self._fingerprints = Fingerprints(key)
+        self._opener = Opener(make_format, key, self._fingerprints)
         self._owners: dict[Inode, tuple[Lineage, Part]] = {}
         self._live: dict[Inode, Lineage | None] = {}
         self._parked: dict[Inode, Signature] = {}
@@ -211,7 +211,7 @@ class OpenFiles:
     def covered(self, lineage: Lineage, part: Part, tail: Tail) -> bool:
         """Return whether a copy is open that holds all that `tail` had read as `part`."""
         try:
-            return lineage.covered(part, tail.consumed, self._marks)
+            return lineage.covered(part, tail.consumed, self._fingerprints)
         except (OSError, UnreadableError):
             return False
 

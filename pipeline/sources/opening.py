@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pipeline.sources.formats.format import FormatFactory
 from pipeline.sources.lineage import Lineage, Part
 from pipeline.sources.logfile import LogFile
-from pipeline.sources.origin import Marks
+from pipeline.sources.origin import Fingerprints
 from pipeline.sources.position import Position
 from pipeline.sources.tail import Signature, Tail
 
@@ -37,19 +37,19 @@ class Left(Enum):
 class Opener:
     """Opens files for `OpenFiles`."""
 
-    def __init__(self, make_format: FormatFactory, key: bytes, marks: Marks) -> None:
+    def __init__(self, make_format: FormatFactory, key: bytes, fingerprints: Fingerprints) -> None:
         self._make_format = make_format
         self._key = key
-        self._marks = marks
+        self._fingerprints = fingerprints
 
     def open(self, lineage: Lineage, file: LogFile, now: float, *, current: bool) -> Opened | Left:
         """Return the reading of `file`, a part of `lineage`; `current` says that a followed path leads to it."""
         line = file.first_line(complete=file.compressed or (not current and _abandoned(lineage, file, now)))
         if line is None or file.status().st_size == 0:
             return Left.NOT_YET
-        mark = self._marks.of(line)
-        part = lineage.match(file, mark, self._marks)
-        start = Position(mark, 0, state=lineage.state())
+        fingerprint = self._fingerprints.of(line)
+        part = lineage.match(file, fingerprint, self._fingerprints)
+        start = Position(fingerprint, 0, state=lineage.state())
         copy_of = None
         if part is None:
             if not current and file.status().st_mtime_ns < lineage.since_ns:
@@ -70,7 +70,7 @@ class Opener:
             first_line=line,
             make_format=self._make_format,
             key=self._key,
-            marks=self._marks,
+            fingerprints=self._fingerprints,
             now=now,
         )
         if part is None:

@@ -96,7 +96,7 @@ def first_line(head: bytes, *, complete: bool = False) -> bytes | None:
     return None
 
 
-class Marks:
+class Fingerprints:
     """Hashes of pieces of a file that only this home can make: they stand where the bytes must not."""
 
     __slots__ = ("_seeded",)
@@ -105,7 +105,7 @@ class Marks:
         self._seeded = hashlib.blake2b(key=key, digest_size=_DIGEST_BYTES, person=_PERSON)
 
     def of(self, piece: bytes) -> str:
-        """Return the mark of a piece."""
+        """Return the fingerprint of a piece."""
         digest = self._seeded.copy()
         digest.update(piece)
         return digest.hexdigest()

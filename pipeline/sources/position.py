@@ -1,6 +1,6 @@
 """How far a file has been read, as text that the spool keeps beside the events.
 
-Invariants: a position names only whole lines that were read; it holds no byte of the file, only marks of
+Invariants: a position names only whole lines that were read; it holds no byte of the file, only fingerprints of
 its first line and of what lies before the offset, by which the file is known again under whatever name; a
 position that does not fit is ignored, for reading again only costs time.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import orjson
 
 from pipeline.sources.logfile import LogFile
-from pipeline.sources.origin import Marks
+from pipeline.sources.origin import Fingerprints
 
 CHECK_BYTES = 256
 """Bytes before an offset by which the content is known again."""
@@ -23,9 +23,9 @@ FORGET = ""
 class Position:
     """Where reading goes on: at byte `offset` of the content, which begins a line.
 
-    `first` and `check` are marks of the first line and of the bytes before the offset (none at 0); lines that end
-    before byte `given` were given already, and `state` is what they mean to those that follow. `device`, `inode` and
-    `changed_ns` are the file's at that time; `done` says that nothing can come after it.
+    `first` and `check` are fingerprints of the first line and of the bytes before the offset (none at 0); lines that
+    end before byte `given` were given already, and `state` is what they mean to those that follow. `device`, `inode`
+    and `changed_ns` are the file's at that time; `done` says that nothing can come after it.
     """
 
     first: str
@@ -61,14 +61,14 @@ class Position:
         """Return whether `file` has the device and inode of the one that was read."""
         return (self.device, self.inode) == (file.device, file.inode)
 
-    def fits(self, file: LogFile, marks: Marks) -> bool:
-        """Return whether `file`, whose first line has the right mark, has the same content up to the offset.
+    def fits(self, file: LogFile, fingerprints: Fingerprints) -> bool:
+        """Return whether `file`, whose first line has the right fingerprint, has the same content up to the offset.
 
         Where reading ended within a line that was never completed there is no going on, only a file in which
         nothing has changed: what is added completes that line, and then all of it is an event.
         """
         piece = self.before(file)
-        if len(piece) < min(CHECK_BYTES, self.offset) or (piece and marks.of(piece) != self.check):
+        if len(piece) < min(CHECK_BYTES, self.offset) or (piece and fingerprints.of(piece) != self.check):
             return False
         if not piece or piece.endswith(b"\n"):
             return True
@@ -81,13 +81,13 @@ class Position:
 
 
 class Trail:
-    """The end of what was read of a file, from which the marks of its last offsets are made."""
+    """The end of what was read of a file, from which the fingerprints of its last offsets are made."""
 
-    __slots__ = ("_before", "_block", "_end", "_kept", "_marks")
+    __slots__ = ("_before", "_block", "_end", "_fingerprints", "_kept")
 
-    def __init__(self, marks: Marks, offset: int, before: bytes) -> None:
+    def __init__(self, fingerprints: Fingerprints, offset: int, before: bytes) -> None:
         """Begin at `offset`, before which lies `before`."""
-        self._marks = marks
+        self._fingerprints = fingerprints
         self._end = offset
         self._before = b""
         self._block = before
@@ -105,7 +105,7 @@ class Trail:
         self._end += len(block)
 
     def keep(self, offset: int | None) -> None:
-        """Remember the mark of what lies before `offset`, in the last block, for later, and that of the one before."""
+        """Remember the fingerprint of what lies before `offset`, in the last block, and that of the one before."""
         if offset is None or offset in self._kept:
             return
         while len(self._kept) > 1:
@@ -113,10 +113,10 @@ class Trail:
         self._kept[offset] = self.check(offset)
 
     def check(self, offset: int) -> str:
-        """Return the mark of what lies before `offset`, which is kept, or in or at the end of the last block."""
+        """Return the fingerprint of what lies before `offset`, which is kept, or in or at the end of the last block."""
         if offset in self._kept:
             return self._kept[offset]
-        return self._marks.of(self._piece(len(self._block) - (self._end - offset)))
+        return self._fingerprints.of(self._piece(len(self._block) - (self._end - offset)))
 
     def _piece(self, end: int) -> bytes:
         """Return what lies before place `end` of the last block."""

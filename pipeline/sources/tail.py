@@ -14,7 +14,7 @@ from pipeline.events.identity import FileIdentity
 from pipeline.sources.formats.format import FormatFactory
 from pipeline.sources.lines import BLOCK_BYTES, Behind
 from pipeline.sources.logfile import LogFile
-from pipeline.sources.origin import Marks, source_name
+from pipeline.sources.origin import Fingerprints, source_name
 from pipeline.sources.pieces import cutter_of
 from pipeline.sources.position import Position, Trail
 from pipeline.sources.reading import RecordMaker
@@ -59,7 +59,7 @@ class Tail:
         first_line: bytes,
         make_format: FormatFactory,
         key: bytes,
-        marks: Marks,
+        fingerprints: Fingerprints,
         now: float,
     ) -> None:
         self.file = file
@@ -70,7 +70,7 @@ class Tail:
         )
         self._head = b"" if file.compressed else first_line[:_HEAD_BYTES]
         self._ended = False
-        self._trail = Trail(marks, start.offset, start.before(file))
+        self._trail = Trail(fingerprints, start.offset, start.before(file))
         line_format = make_format(lambda: self.position.changed_ns // 1_000_000)
         self._cutter = cutter_of(line_format, Behind(start.offset, start.given))
         self._maker = RecordMaker(line_format, FileIdentity(key, source_name(stem, start.first, line_format.name)))

@@ -11,7 +11,7 @@ from pipeline.alerts.closing import Closing
 from pipeline.alerts.digest import Digests
 from pipeline.alerts.evidence import EngineEvidence
 from pipeline.alerts.outbox import Action, Subject
-from pipeline.alerts.ports import ApplyResult, Limits
+from pipeline.alerts.ports import ApplyResult, FloodLimits
 from pipeline.alerts.quiet import Inhibits, Quietness
 from pipeline.alerts.record import ALIAS, Alert
 from pipeline.alerts.search import all_alerts, refresh
@@ -78,7 +78,9 @@ class World:
         return source
 
 
-def world_of(client: Elasticsearch, clock: ManualClock, engine: MemoryEngine, limits: Limits | None = None) -> World:
+def world_of(
+    client: Elasticsearch, clock: ManualClock, engine: MemoryEngine, limits: FloodLimits | None = None
+) -> World:
     routes = Routes()
     audited: list[tuple[str, Silence, str]] = []
     inhibits: dict[str, tuple[str, ...]] = {}

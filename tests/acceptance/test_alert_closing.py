@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.alerts.closing import Evaluated
+from pipeline.alerts.closing import EvaluatedUpTo
 from pipeline.detection.detection import Detection
 from pipeline.detection.durations import minutes
 from pipeline.detection.kind import by_count
@@ -27,16 +27,16 @@ def test_an_alert_closes_once_its_detection_is_evaluated_past_suppress_for(world
     burst(world, "203.0.113.7")
     world.apply(detection(severity=Severity.CRITICAL))
     last = world.clock.now_ms()
-    assert world.closing.close_expired([Evaluated(detection(), last + HOUR)]) == 0
-    assert world.closing.close_expired([Evaluated(detection("another"), last + 9 * HOUR)]) == 0
+    assert world.closing.close_expired([EvaluatedUpTo(detection(), last + HOUR)]) == 0
+    assert world.closing.close_expired([EvaluatedUpTo(detection("another"), last + 9 * HOUR)]) == 0
     assert world.closing.close_expired([]) == 0
-    assert world.closing.close_expired([Evaluated(detection(), last + HOUR + 1)]) == 1
+    assert world.closing.close_expired([EvaluatedUpTo(detection(), last + HOUR + 1)]) == 1
     [alert] = world.alerts()
     assert alert.state == "closed"
     assert alert.closed is not None
     assert alert.closed.by == "siemlite"
     assert owed(alert)[-1] == ("pager", "resolve", "pending")
-    assert world.closing.close_expired([Evaluated(detection(), last + HOUR + 1)]) == 0
+    assert world.closing.close_expired([EvaluatedUpTo(detection(), last + HOUR + 1)]) == 0
 
 
 def test_a_late_crossing_amends_an_alert_that_closed_by_itself_and_reopens_it_only_while_it_matters(
@@ -47,14 +47,14 @@ def test_a_late_crossing_amends_an_alert_that_closed_by_itself_and_reopens_it_on
     world.apply(rule)
     first = world.clock.now_ms()
     world.clock.advance(3601)
-    world.closing.close_expired([Evaluated(detection(), world.clock.now_ms())])
+    world.closing.close_expired([EvaluatedUpTo(detection(), world.clock.now_ms())])
     world.engine.add(address("203.0.113.7"), first + 30 * MINUTE, first + 30 * MINUTE + 1, first + 30 * MINUTE + 2)
     world.apply(rule)
     [alert] = world.alerts()
     assert (alert.state, alert.count, alert.closed) == ("open", 6, None)
     assert owed(alert)[-1] == ("pager", "open", "pending")
     world.clock.advance(5 * 3600)
-    world.closing.close_expired([Evaluated(detection(), world.clock.now_ms())])
+    world.closing.close_expired([EvaluatedUpTo(detection(), world.clock.now_ms())])
     world.engine.add(address("203.0.113.7"), first + 31 * MINUTE)
     world.apply(rule)
     [alert] = world.alerts()
@@ -169,10 +169,10 @@ def test_an_alert_about_a_silence_is_open_until_something_is_heard(world: World)
     assert len(world.apply(rule).opened) == 1
     world.engine.events.remove((value, start + 60_000, None))  # it was there so that the memory's engine sees the end
     for later in (30_000, 60_000, 9 * HOUR):
-        assert world.closing.close_expired([Evaluated(rule, start + later)]) == 0
+        assert world.closing.close_expired([EvaluatedUpTo(rule, start + later)]) == 0
     world.engine.add(value, start + 50_000)
-    assert world.closing.close_expired([Evaluated(rule, start + 49_999)]) == 0
-    assert world.closing.close_expired([Evaluated(rule, start + 50_000)]) == 1
+    assert world.closing.close_expired([EvaluatedUpTo(rule, start + 49_999)]) == 0
+    assert world.closing.close_expired([EvaluatedUpTo(rule, start + 50_000)]) == 1
     assert owed(world.alerts()[0])[-1] == ("pager", "resolve", "pending")
 
 
@@ -196,15 +196,15 @@ def test_a_silence_of_months_is_looked_at_as_a_whole_now_and_then_and_in_between
 
     monkeypatch.setattr(world.engine, "evidence", noted)
     until_ms = start + 60 * 24 * HOUR
-    assert world.closing.close_expired([Evaluated(rule, until_ms)]) == 0
+    assert world.closing.close_expired([EvaluatedUpTo(rule, until_ms)]) == 0
     assert min(asked) > 59 * 24 * HOUR
     asked.clear()
     world.engine.add(values[0], until_ms - HOUR // 2)
     world.engine.add(values[1], until_ms - 24 * HOUR)
-    assert world.closing.close_expired([Evaluated(rule, until_ms + 15_000)]) == 1
+    assert world.closing.close_expired([EvaluatedUpTo(rule, until_ms + 15_000)]) == 1
     assert max(asked) < 2 * HOUR
     world.clock.advance(600)
-    assert world.closing.close_expired([Evaluated(rule, until_ms + 600_000)]) == 1
+    assert world.closing.close_expired([EvaluatedUpTo(rule, until_ms + 600_000)]) == 1
 
 
 def test_silences_that_cannot_be_looked_at_keep_no_other_alert_open(
@@ -223,7 +223,7 @@ def test_silences_that_cannot_be_looked_at_keep_no_other_alert_open(
 
     monkeypatch.setattr(world.engine, "evidence", fails)
     until_ms = start + 9 * HOUR
-    assert world.closing.close_expired([Evaluated(rule, until_ms), Evaluated(detection(), until_ms)]) == 1
+    assert world.closing.close_expired([EvaluatedUpTo(rule, until_ms), EvaluatedUpTo(detection(), until_ms)]) == 1
     assert {alert.detection_id: alert.state for alert in world.alerts()} == {"silent": "open", "brute_force": "closed"}
 
 

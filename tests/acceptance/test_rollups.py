@@ -8,7 +8,7 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from pipeline.alerts import digest as digests
-from pipeline.alerts.closing import Evaluated
+from pipeline.alerts.closing import EvaluatedUpTo
 from pipeline.detection.kind import by_count
 from pipeline.detection.timeline import Severity
 from pipeline.elastic.compare_and_set import Merge, write_many
@@ -48,8 +48,8 @@ def test_a_rollup_closes_after_the_last_of_its_members(world: World) -> None:
     world.apply()
 
     def states(until_ms: int) -> Counter[str]:
-        world.closing.close_expired([Evaluated(detection(), until_ms)])
-        world.closing.close_expired([Evaluated(detection(), until_ms)])
+        world.closing.close_expired([EvaluatedUpTo(detection(), until_ms)])
+        world.closing.close_expired([EvaluatedUpTo(detection(), until_ms)])
         return Counter(f"{'rollup' if a.is_rollup else 'member'} {a.state}" for a in world.alerts())
 
     assert states(start + HOUR + 1) == {"member closed": 24, "member open": 1, "rollup open": 1}

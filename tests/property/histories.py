@@ -19,7 +19,7 @@ from typing import Any
 from pipeline.alerts.episodes import Episode, Open, plan
 from pipeline.alerts.evidence import EngineEvidence
 from pipeline.alerts.outbox import Action, Subject
-from pipeline.alerts.ports import Limits as AlertLimits
+from pipeline.alerts.ports import FloodLimits
 from pipeline.alerts.search import all_alerts, refresh
 from pipeline.alerts.store import AlertStore
 from pipeline.detection import Crossing, Detection
@@ -151,7 +151,7 @@ class History:
                 EngineEvidence(self.world.engine),
                 NoRoutes(),
                 ManualClock(self.now_ms),
-                limits=AlertLimits(storm=10**6),
+                limits=FloodLimits(storm=10**6),
             )
 
     def run(self) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.alerts.closing import Evaluated
+from pipeline.alerts.closing import EvaluatedUpTo
 from pipeline.scheduler.housekeeping import Housekeeping
 from pipeline.scheduler.passes import DetectionOutcome, PassOutcome
 from tests.unit.alerts.memory_engine import detection
@@ -17,9 +17,9 @@ class Closing:
     """Notes what it is told to close by."""
 
     def __init__(self) -> None:
-        self.told: list[Evaluated] = []
+        self.told: list[EvaluatedUpTo] = []
 
-    def close_expired(self, evaluated: Iterable[Evaluated]) -> int:
+    def close_expired(self, evaluated: Iterable[EvaluatedUpTo]) -> int:
         """See `pipeline.alerts.closing.Closing.close_expired`."""
         self.told = list(evaluated)
         return len(self.told)

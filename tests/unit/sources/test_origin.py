@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.sources.origin import FIRST_LINE_MAX, Marks, first_line, inodes_of, stem_of
+from pipeline.sources.origin import FIRST_LINE_MAX, Fingerprints, first_line, inodes_of, stem_of
 
 
 @pytest.mark.parametrize(
@@ -53,5 +53,5 @@ def test_a_first_line_counts_once_it_is_complete() -> None:
 
 
 def test_marks_need_the_key() -> None:
-    assert Marks(b"a" * 32).of(b"x") == Marks(b"a" * 32).of(b"x")
-    assert Marks(b"a" * 32).of(b"x") != Marks(b"b" * 32).of(b"x")
+    assert Fingerprints(b"a" * 32).of(b"x") == Fingerprints(b"a" * 32).of(b"x")
+    assert Fingerprints(b"a" * 32).of(b"x") != Fingerprints(b"b" * 32).of(b"x")

@@ -13,7 +13,7 @@ from pipeline.sources.formats.format import TOO_LONG, FormatOptions
 from pipeline.sources.formats.json_lines import JsonLines
 from pipeline.sources.lines import CUT, LINE_MAX, Line, LineCutter
 from pipeline.sources.logfile import LogFile
-from pipeline.sources.origin import Marks
+from pipeline.sources.origin import Fingerprints
 from pipeline.sources.pieces import PieceJoiner, cutter_of
 from pipeline.sources.position import Position, from_text
 from pipeline.sources.reading import LEFT_OUT
@@ -243,7 +243,7 @@ def test_an_interrupted_reading_goes_on_before_the_pieces_that_waited(tmp_path: 
     position = Position.of(from_text(text))
     assert position is not None
     assert position.offset == len(cri(event("first")))
-    assert position.fits(LogFile(path), Marks(KEY))
+    assert position.fits(LogFile(path), Fingerprints(KEY))
     ids += [record.event_id for batch in source(path, positions=positions).batches() for record in batch.records]
     assert ids == [record.event_id for batch in source(path).batches() for record in batch.records]
     assert len(set(ids)) == 3_002
