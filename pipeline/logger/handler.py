@@ -69,10 +69,7 @@ class SecurityHandler(logging.Handler):
             if isinstance(wrapped, Mapping) and isinstance(wrapped.get("event"), str) and not nested:
                 self._structured(record, wrapped)
                 return
-            message = None if nested else self._message(record)
-            fields = _fields(record, text_of(record.msg) if message is None else message)
-            if message is None and type(record.args) in (tuple, dict) and record.args:
-                fields["args"] = MARKER if self._names_secret(fields["message"]) else record.args
+            fields = _fields(record, text_of(record.msg) if nested else self._message(record))
             event = take_event(vars(record).get("event"), fields, "event")
             self._security.submit(fields, event, level=_level(record))
         except Exception as error:  # noqa: BLE001 - a handler must not end the application
@@ -89,19 +86,26 @@ class SecurityHandler(logging.Handler):
         self._security.close()
         super().close()
 
-    def _message(self, record: logging.LogRecord) -> str | None:
-        """Return the formatted message, `None` where its arguments do not fit."""
+    def _message(self, record: logging.LogRecord) -> str:
         try:
             if isinstance(record.args, Mapping) and record.args:
                 return without_source(str(record.msg) % self._named(record.args))
             return without_source(record.getMessage())
         except Exception:  # noqa: BLE001 - wrong arguments, or hostile ones
-            return None
+            return without_source(self._unformatted(record))
 
-    def _names_secret(self, message: str) -> bool:
-        """Return whether an argument that does not fit `message` may be a secret by what stands there."""
+    def _unformatted(self, record: logging.LogRecord) -> str:
+        """Return a message with the arguments behind it that do not fit it; hidden where it may name a secret."""
+        message = text_of(record.msg)
         is_sensitive = self._security.redactor.is_sensitive
-        return is_sensitive(message) or any(is_sensitive(word) for word in message.split())
+        if isinstance(record.args, Mapping) and record.args:
+            said = [f"{name}={text_of(value)}" for name, value in self._named(record.args).items()]
+        elif isinstance(record.args, tuple) and record.args:
+            said = [text_of(value) for value in record.args]
+        else:
+            return message
+        hidden = is_sensitive(message) or any(is_sensitive(word) for word in message.split())
+        return f"{message} {MARKER if hidden else ' '.join(said)}"
 
     def _structured(self, record: logging.LogRecord, wrapped: Mapping[str, Any]) -> None:
         """Log the event dict that structlog's `wrap_for_formatter` puts in a record's message."""
