@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,6 +86,7 @@ def test_a_first_event_at_the_interpreters_end_is_kept(tmp_path: Path) -> None:
     assert numbers(tmp_path) == [1]
 
 
+@pytest.mark.skipif(sys.version_info[:3] == (3, 13, 0), reason="datetime in a `__del__` so late ends Python 3.13.0")
 def test_what_an_object_logs_that_the_interpreter_takes_down_last_is_kept(tmp_path: Path) -> None:
     result = run_application(
         tmp_path,
