@@ -22,9 +22,8 @@ from pipeline.node.layout import find
 from pipeline.node.ports import is_free
 from pipeline.settings import load_settings
 
-# The quick compiler and the plain collector only: a node then boots with less than half the CPU, and no test is long
-# enough to miss the others.
-QUICK = ServerOptions(jvm=("-XX:TieredStopAtLevel=1", "-XX:-UseG1GC", "-XX:+UseSerialGC"))
+# The quick compiler only: a node then boots with half the CPU, and no test is long enough to miss the other one.
+QUICK = ServerOptions(jvm=("-XX:TieredStopAtLevel=1",))
 
 
 class TestNode:

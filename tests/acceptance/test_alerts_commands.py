@@ -67,7 +67,7 @@ def test_a_narrow_terminal_shows_whole_names_and_groups(env: dict[str, str]) -> 
     heading, names, *lines = on_a_terminal(env, 80, "alerts", "list")
     assert (heading.split()[0], names.split()) == ("ID", ["DETECTION", "GROUP"])
     assert sum(line.startswith("    brute_force_by_address  source.address=203.0.113.") for line in lines) == 2
-    wide, *rows = on_a_terminal(env, 160, "alerts", "list")
+    wide, *rows = on_a_terminal(env, 200, "alerts", "list")
     assert wide.split()[-2:] == ["DETECTION", "GROUP"]
     assert len(rows) == 3
 
@@ -86,7 +86,7 @@ def test_alerts_are_listed_shown_acknowledged_and_closed(env: dict[str, str]) ->
     assert "3 alerts" in listed.stderr
     assert "\x1b" not in listed.stdout
     assert "\u202e" not in listed.stdout
-    assert r"source.address=\x1b[2J\x1b]0;owned\x07[bold red]x[/] \u202e<!channel>\n evil" in listed.stdout
+    assert r'source.address="\u001b[2J\u001b]0;owned\u0007[bold red]x[/] \u202e<!channel>\n evil"' in listed.stdout
     assert len(listed.stdout.splitlines()) == 4
     [seven] = ids(env, "--value", "203.0.113.7")
     [eight] = ids(env, "--value", "203.0.113.8")
