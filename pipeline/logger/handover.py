@@ -131,10 +131,11 @@ class Handover:
     def refuse_durable(self, error: Exception) -> None:
         """Answer all whose events must be durable with `error`, also those behind others in the queue.
 
-        For the writer, which then leaves out of what it takes what is answered already.
+        For the writer, which then leaves out of what it takes what is answered already. Who is answered may offer
+        another at once, and `error` says nothing of that.
         """
-        while self._durable:
-            self._durable.popleft().resolve(error)
+        for ticket in [self._durable.popleft() for _ in range(len(self._durable))]:
+            ticket.resolve(error)
 
     def put_ticket(self, ticket: Ticket) -> None:
         """Queue `ticket` behind everything that was offered before."""

@@ -13,7 +13,7 @@ from pipeline.events.encoded import Encoded
 from pipeline.logger.committer import Bounds
 from pipeline.logger.encoding import TwoSteps
 from pipeline.logger.gaps import GapLedger
-from pipeline.logger.handover import Handover, Item
+from pipeline.logger.handover import Handover, Item, Ticket
 from pipeline.logger.security import SecurityLogger
 from pipeline.shipping.spool import Spool
 from tests.unit.logger.support import broken, settings_for, spooled, until
@@ -180,6 +180,24 @@ def test_the_queue_keeps_its_last_quarter_for_errors(home: Path) -> None:
     handover.release(first.items[0])
     assert not handover.offer(item(0))
     assert handover.offer(item(2))
+
+
+def test_an_answer_refuses_no_durable_event_that_is_offered_because_of_it(home: Path) -> None:
+    handover = Handover(100_000)
+    steps = TwoSteps(settings_for(home))
+    again = Ticket()
+
+    def offer(ticket: Ticket) -> None:
+        assert handover.offer(Item(Encoded("i", "e", "x", b"x"), 0, "s", 0, steps, ticket))
+
+    class Repeating(Ticket):
+        def resolve(self, error: Exception | None = None) -> None:
+            super().resolve(error)
+            offer(again)
+
+    offer(Repeating())
+    handover.refuse_durable(RetryableError("the disk is full"))
+    assert not again.resolved
 
 
 def test_a_ledger_takes_back_what_could_not_be_stated() -> None:
