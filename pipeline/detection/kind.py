@@ -71,8 +71,8 @@ class ByCount:
         return found
 
     def beginning_at(self, count: int) -> "ByCount":
-        """Return the same severities where the first level is reached at `count`."""
-        return ByCount(((count, self.lowest), *self.levels[1:]))
+        """Return the same severities where the first level is reached at `count`; those below it are left out."""
+        return ByCount(((count, self.lowest), *(level for level in self.levels[1:] if level[0] > count)))
 
     @property
     def lowest(self) -> Severity:

@@ -113,8 +113,7 @@ def retuned(detection: Detection, at_least: int | None, within: int | None) -> K
         changes[name] = value
     begin = changes.get(kind.levels_begin_at)
     if begin is not None and isinstance(kind.severity, ByCount):
-        (_, lowest), *rest = kind.severity.levels
-        changes["severity"] = ByCount(((begin, lowest), *(level for level in rest if level[0] > begin)))
+        changes["severity"] = kind.severity.beginning_at(begin)
     return replace(kind, **changes) if changes else None
 
 
