@@ -280,7 +280,7 @@ def _name_account(body: dict[str, Plain]) -> str | None:
     user = body["user"]
     known = user.get("id")
     if known is not None:
-        if any(word.strip() for word in _words(known)):
+        if known.strip() if type(known) is str else any(word.strip() for word in _words(known)):
             return None
         del user["id"]
     for name in ("email", "name"):
