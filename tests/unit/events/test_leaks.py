@@ -1,7 +1,8 @@
 """The second opinion on redaction."""
 
 import ast
-import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -10,6 +11,7 @@ import pytest
 from pipeline.events import leaks
 from pipeline.events.leaks import Leak, find_leaks
 from pipeline.events.redaction import MARKER
+from tests.unit.effort import grows_linearly
 from tests.unit.events.redaction.test_texts import INTACT, REDACTED
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.S3CR3TS3CR3T"
@@ -153,11 +155,7 @@ def test_a_name_that_tells_of_a_secret_raises_no_alarm() -> None:
     "unit", ["->", "a>b", "x>", ">>", "div>", "<a", "</", "=:", "--", "- -", "://", "eyJ.", "[", "key "]
 )
 def test_the_work_grows_with_the_length_of_a_text_alone(unit: str) -> None:
-    def took(length: int) -> float:
-        text = orjson.dumps({"m": unit * (length // len(unit))})
-        began = time.process_time()
-        find_leaks(text)
-        return time.process_time() - began
+    def search(length: int) -> Callable[[], object]:
+        return partial(find_leaks, orjson.dumps({"m": unit * (length // len(unit))}))
 
-    took(1_000)
-    assert took(32_000) < 32 * max(took(8_000), 0.002)
+    assert grows_linearly(search, 2_000)
