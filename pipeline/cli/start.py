@@ -4,6 +4,7 @@ import gc
 import signal
 import threading
 from collections.abc import Callable
+from queue import SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -46,14 +47,27 @@ def seldom_collect() -> None:
 
 
 def stop_on_signals() -> threading.Event:
-    """Return an event that SIGTERM and SIGINT set; a second signal ends the process at once."""
+    """Return an event that SIGTERM and SIGINT set; a second signal ends the process at once.
+
+    A thread sets it: the handler may have come while the main thread held the event's own lock, to wait for it, and
+    would wait for that lock for ever.
+    """
     stop = threading.Event()
+    signals: SimpleQueue[int] = SimpleQueue()  # its `put` may be called at any moment
+    came = False
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
+        nonlocal came
+        if came or stop.is_set():
             raise SystemExit(128 + number)
+        came = True
+        signals.put(number)
+
+    def pass_on() -> None:
+        signals.get()
         stop.set()
 
+    threading.Thread(target=pass_on, name="signals", daemon=True).start()
     signal.signal(signal.SIGTERM, handle)
     signal.signal(signal.SIGINT, handle)
     return stop

@@ -6,7 +6,6 @@ costs no other detection.
 """
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -26,7 +25,7 @@ class LiveDetections:
         """Load at once. Raises `ConfigurationError` where the folders themselves are wrong."""
         self._folders = folders
         self._load = load
-        self._asked = threading.Event()
+        self._asks = self._answered = 0  # numbers: a signal's handler may take no lock
         where = folders()
         self._seen = _fingerprint(where)
         loaded = load(where)
@@ -45,12 +44,13 @@ class LiveDetections:
 
     def ask(self) -> None:
         """Have the next `refresh` load everything. May be called by a signal's handler."""
-        self._asked.set()
+        self._asks += 1
 
     def refresh(self) -> bool:
         """Load anew if a file has changed or it was asked for; return whether it was loaded."""
-        asked = self._asked.is_set()
-        self._asked.clear()
+        asks = self._asks
+        asked = asks != self._answered
+        self._answered = asks
         try:
             where = self._folders()
             seen = _fingerprint(where)
