@@ -2,25 +2,46 @@
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
+if TYPE_CHECKING:
+    from tests.node import TestNode
+
 
 @pytest.fixture(scope="session")
-def es_server() -> Iterator[str]:
+def own_node() -> Iterator["TestNode"]:
+    """Return a node that lives as long as the test run."""
+    from tests.node import temporary_node
+
+    with temporary_node() as node:
+        yield node
+
+
+@pytest.fixture(scope="session")
+def es_server(request: pytest.FixtureRequest) -> str:
     """Return the address of an Elasticsearch that lives as long as the test run.
 
     `TEST_ELASTICSEARCH_URL` names one that runs already; everything in it named `security-*` is deleted.
     """
     given = os.environ.get("TEST_ELASTICSEARCH_URL")
     if given:
-        yield given
-        return
-    from tests.node import temporary_node
+        return given
+    node: TestNode = request.getfixturevalue("own_node")
+    return node.url
 
-    with temporary_node() as node:
-        yield node.url
+
+@pytest.fixture
+def mortal_node(own_node: "TestNode") -> Iterator["TestNode"]:
+    """Return a node that holds nothing of siemlite's and may be killed or stopped: it runs again afterwards."""
+    from tests.node import is_running
+
+    wipe(own_node.url)
+    yield own_node
+    if not is_running(own_node):
+        own_node.start()
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from pipeline.node import Node, ServerOptions, node_status, start_node, stop_nod
 from pipeline.node.configuration import LOOPBACK
 from pipeline.node.layout import find
 from pipeline.node.ports import is_free
+from pipeline.node.runstate import read_state
 from pipeline.settings import load_settings
 
 # The quick compiler only: a node then boots with half the CPU, and no test is long enough to miss the other one.
@@ -140,6 +141,15 @@ def temporary_cluster(size: int = 3, heap_mb: int = 256) -> Iterator[list[TestNo
 def is_running(node: TestNode) -> bool:
     """Tell whether the node answers."""
     return node_status(node.home) is not None
+
+
+def processes_of(home: Path) -> set[int]:
+    """Return every process of the node: supervisor, launcher and server."""
+    state = read_state(find(home))
+    node = node_status(home)
+    assert state
+    assert node
+    return {int(state["supervisor"]), int(state["launcher"]), node.pid}
 
 
 def free_ports(count: int) -> list[int]:

@@ -14,7 +14,7 @@ import pytest
 from pipeline.elastic.client import connect
 from pipeline.settings import Settings
 from tests.command import COMMAND, environment, running, siemlite
-from tests.node import temporary_node
+from tests.node import TestNode
 
 
 def lines_file(path: Path, count: int) -> Path:
@@ -38,34 +38,33 @@ def one_line(text: str) -> str:
     return lines[0]
 
 
-def test_elasticsearch_killed_in_the_middle_of_ship_is_waited_for_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_elasticsearch_killed_in_the_middle_of_ship_is_waited_for_and_nothing_is_lost(
+    mortal_node: TestNode, tmp_path: Path
+) -> None:
     total = 60_000
-    with temporary_node() as node:
-        env = environment(tmp_path / "home", ELASTICSEARCH_URL=node.url)
-        assert siemlite(env, "setup").returncode == 0
-        client = connect(Settings(_env_file=None), node.url)
-        with running(env, "ship", "--json", str(lines_file(tmp_path / "events.jsonl", total))) as ship:
-            ship.until(
-                lambda: client.indices.exists(index="security-logs-2026.11.20").body, "the first events are sent"
-            )
-            node.kill()
-            ship.says("Elasticsearch does not answer")
-            node.start()
-            ship.process.wait(120)
-        said = "".join(ship.stderr)
-        assert ship.process.returncode == 0, said
-        assert json.loads(ship.stdout[-1]) == {"read": total, "stored": total, "refused": 0, "waiting": 0} or (
-            json.loads(ship.stdout[-1])["waiting"] == 0
-        )
-        assert "going on" in said
-        client.indices.refresh(index="security-logs-*")
-        assert client.count(index="security-logs-*")["count"] == total
-        users = client.search(
-            index="security-logs-*",
-            size=0,
-            aggs={"u": {"cardinality": {"field": "user.id", "precision_threshold": 40000}}},
-        )["aggregations"]["u"]["value"]
-        assert abs(users - total) < total * 0.01
+    env = environment(tmp_path / "home", ELASTICSEARCH_URL=mortal_node.url)
+    assert siemlite(env, "setup").returncode == 0
+    client = connect(Settings(_env_file=None), mortal_node.url)
+    with running(env, "ship", "--json", str(lines_file(tmp_path / "events.jsonl", total))) as ship:
+        ship.until(lambda: client.indices.exists(index="security-logs-2026.11.20").body, "the first events are sent")
+        mortal_node.kill()
+        ship.says("Elasticsearch does not answer")
+        mortal_node.start()
+        ship.process.wait(120)
+    said = "".join(ship.stderr)
+    assert ship.process.returncode == 0, said
+    assert json.loads(ship.stdout[-1]) == {"read": total, "stored": total, "refused": 0, "waiting": 0} or (
+        json.loads(ship.stdout[-1])["waiting"] == 0
+    )
+    assert "going on" in said
+    client.indices.refresh(index="security-logs-*")
+    assert client.count(index="security-logs-*")["count"] == total
+    users = client.search(
+        index="security-logs-*",
+        size=0,
+        aggs={"u": {"cardinality": {"field": "user.id", "precision_threshold": 40000}}},
+    )["aggregations"]["u"]["value"]
+    assert abs(users - total) < total * 0.01
 
 
 _SETUP, _SHIP, _SCHEDULER, _UP = ("setup",), ("ship", "-"), ("scheduler",), ("up",)
