@@ -1,4 +1,7 @@
-"""What all tests share: a real Elasticsearch, started for the run, wiped before each test that asks for it."""
+"""What all tests share: an environment without the user's own settings, and a real Elasticsearch.
+
+The server is started for the run, and wiped before each test that asks for it.
+"""
 
 import os
 from collections.abc import Iterator
@@ -9,6 +12,23 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.node import TestNode
+
+_SETTINGS = ("SIEMLITE_", "ELASTICSEARCH_", "ES_", "SLACK_", "PAGERDUTY_")
+_TERMINAL = ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "PY_COLORS", "TTY_COMPATIBLE", "GITHUB_ACTIONS")
+_WHERE_THE_SERVER_COMES_FROM = ("SIEMLITE_CACHE", "ES_JAVA_HOME")
+_HERE = "localhost,127.0.0.1,::1"
+
+
+def pytest_sessionstart() -> None:
+    """Take out of the environment what would change an answer: it is the same whoever runs the tests, and where.
+
+    A proxy stays, for downloads, and is not asked for what runs on this machine.
+    """
+    for name in [*os.environ]:
+        if name.startswith((*_SETTINGS, *_TERMINAL)) and name not in _WHERE_THE_SERVER_COMES_FROM:
+            del os.environ[name]
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), _HERE)))
 
 
 @pytest.fixture(scope="session")
