@@ -153,10 +153,13 @@ def processes_of(home: Path) -> set[int]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return loopback ports that nobody listens on now."""
-    first = 32_100 + os.getpid() % 500
+    """Return loopback ports that nobody listens on now, and nobody is about to.
+
+    They lie above those of nodes and below those that Linux hands out to connections, and far from those of other
+    test processes, whose ids are near this one's.
+    """
     found: list[int] = []
-    port = first
+    port = 32_100 + os.getpid() % 30 * 20
     while len(found) < count:
         if is_free(port):
             found.append(port)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,17 +12,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.node import free_ports
 from tests.unit.logger.support import ROOT, environment, spooled, spooled_with_ids
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @pytest.mark.parametrize("worker", ["sync", "gthread"])
 def test_master_and_workers_lose_and_double_nothing_even_when_a_worker_is_killed(tmp_path: Path, worker: str) -> None:
-    port = free_port()
+    [port] = free_ports(1)
     arguments = ["--preload", "--workers=2", f"--worker-class={worker}", "--threads=4", f"--bind=127.0.0.1:{port}"]
     process = subprocess.Popen(
         [sys.executable, "-m", "gunicorn", *arguments, "tests.acceptance.applications.gunicorn_application"],

@@ -8,20 +8,15 @@ import pytest
 from pipeline.elastic.client import connect
 from pipeline.settings import Settings
 from tests.command import environment, running, siemlite
+from tests.node import free_ports
 
 FAILED = "<38>Nov 24 02:00:00 host sshd[7]: Failed password for root from 192.0.2.7 port 22 ssh2"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_what_is_sent_over_udp_and_tcp_is_indexed_and_understood(es_url: str, tmp_path: Path) -> None:
     env = environment(tmp_path, ELASTICSEARCH_URL=es_url)
     assert siemlite(env, "setup").returncode == 0
-    port = _free_port()
+    [port] = free_ports(1)
     client = connect(Settings(_env_file=None), es_url)
     with running(env, "ship", "--listen", f"udp://127.0.0.1:{port}", "--listen", f"tcp://127.0.0.1:{port}") as ship:
 
@@ -46,7 +41,7 @@ def test_what_is_sent_over_udp_and_tcp_is_indexed_and_understood(es_url: str, tm
 
         ship.until(arrived, "both events are searchable")
         ship.process.terminate()
-        assert ship.process.wait(10) == 0
+        assert ship.ends() == 0
 
 
 @pytest.mark.parametrize("address", ["5514", "udp://[::1:5514", "quic://127.0.0.1:5514", "udp://127.0.0.1:99999"])

@@ -1,7 +1,6 @@
 """What `siemlite status` and `/metrics` say of shipping: depth, age, rates, dead letters, gaps."""
 
 import json
-import socket
 import threading
 from collections.abc import Iterator
 from itertools import count
@@ -15,12 +14,7 @@ from pipeline.elastic.client import connect
 from pipeline.elastic.templates import install
 from pipeline.settings import Settings, load_settings
 from tests.command import environment, running, siemlite
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.node import free_ports
 
 
 def numbers(address: str) -> dict[str, float]:
@@ -67,7 +61,7 @@ def test_status_shows_depth_age_rates_dead_letters_and_gaps(es_url: str, home: P
 
 
 def test_status_says_what_it_cannot_know_without_elasticsearch(home: Path, logged: SecurityLogger) -> None:
-    env = environment(home, ELASTICSEARCH_URL=f"http://127.0.0.1:{free_port()}")
+    env = environment(home, ELASTICSEARCH_URL=f"http://127.0.0.1:{free_ports(1)[0]}")
     done = siemlite(env, "status")
     assert done.returncode == 0
     assert "5 events wait in all" in done.stdout
@@ -107,7 +101,7 @@ def test_status_shows_how_fast_events_leave(es_url: str, home: Path, tmp_path: P
 def test_a_shipper_serves_its_numbers_and_says_when_it_is_held_up(
     es_url: str, home: Path, logged: SecurityLogger
 ) -> None:
-    address = f"127.0.0.1:{free_port()}"
+    address = f"127.0.0.1:{free_ports(1)[0]}"
     env = environment(home, ELASTICSEARCH_URL=es_url, SIEMLITE_HEALTH=address)
     with running(env, "ship") as ship:
         ship.says("siemlite setup")
@@ -130,4 +124,4 @@ def test_a_shipper_serves_its_numbers_and_says_when_it_is_held_up(
         assert again.returncode == 0
         assert "are not served" in again.stderr
         ship.process.terminate()
-        assert ship.process.wait(10) == 0
+        assert ship.ends() == 0
