@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 
 
-def until(condition: Callable[[], bool], seconds: float) -> None:
-    """Return as soon as `condition` holds; fail where it does not within `seconds`."""
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Return as soon as `condition` holds; fail where it does not within `seconds`, which only a hang lasts."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -22,7 +22,7 @@ from pipeline.logger.echo import readable
 from pipeline.logger.handler import SecurityHandler
 from pipeline.logger.local import RotatingFile
 from pipeline.logger.security import SecurityLogger
-from tests.unit.logger.support import broken, codes, run_application, spooled
+from tests.unit.logger.support import broken, codes, run_application, spooled, until
 
 Make = Callable[..., SecurityLogger]
 
@@ -53,6 +53,7 @@ def test_the_local_file_is_written_once_even_when_the_spool_must_be_tried_again(
     obstacle = broken(home)
     security = make(siemlite_security_log=tmp_path / "security.log")
     security.log(SecurityEvent.LOGOUT)
+    assert until((tmp_path / "security.log").exists)
     assert not security.flush(timeout=0.5)
     assert len(lines_in(tmp_path / "security.log")) == 1
     obstacle.unlink()

@@ -218,6 +218,7 @@ def test_events_wait_for_a_failing_disk_which_is_told_once(
     for n in range(50):
         security.log(SecurityEvent.LOGOUT, n=n)
         time.sleep(0.01)
+    assert until(lambda: bool(caplog.records))
     assert not security.flush(timeout=0.5)
     told = [record for record in caplog.records if record.name == "pipeline.logger"]
     assert [record.levelno for record in told] == [logging.ERROR]

@@ -54,9 +54,9 @@ def test_a_job_that_fails_in_a_way_that_nobody_foresaw_is_told_of_until_it_works
             "record of itself": "refused",
             "sent": "TypeError: none",
         }
-        until(lambda: dict(vitals.failing_jobs) == told, 30)
+        until(lambda: dict(vitals.failing_jobs) == told)
         mended.set()
-        until(lambda: dict(vitals.failing_jobs) == {"pass": told["pass"]}, 30)
+        until(lambda: dict(vitals.failing_jobs) == {"pass": told["pass"]})
     finally:
         stop.set()
         daemon.join(30)

@@ -372,7 +372,7 @@ def test_a_channel_that_hangs_holds_up_no_other(world: World, outbox_works: bool
                 work[0].result(30)
                 work += [pool.submit(chore.run) for chore in world.operations.chores() if "tell" in chore.name]
             expected = 1 if outbox_works else 2  # the outbox's own trouble is the second
-            until(lambda: len(world.email.notices) == expected, 30)
+            until(lambda: len(world.email.notices) == expected)
             assert not hanging.notices
         finally:
             hanging.release.set()
