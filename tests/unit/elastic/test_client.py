@@ -228,10 +228,10 @@ def test_a_request_that_is_too_large_is_so_whoever_says_it() -> None:
 
 
 def test_a_refused_connection_is_told_with_its_cause() -> None:
-    with server(lambda _: None) as port:
-        pass
-    with pytest.raises(RetryableError, match="refused"):
-        ask(f"http://127.0.0.1:{port}")
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        with pytest.raises(RetryableError, match="refused"):
+            ask(f"http://127.0.0.1:{unheard.getsockname()[1]}")
 
 
 def test_name_and_password_in_the_url_are_those_that_it_stands_for() -> None:
