@@ -103,11 +103,11 @@ def test_the_time_that_judging_takes_counts_as_spent() -> None:
     def judges() -> Generator[list[Search], list[Answer], str]:
         yield [search("a")]
         began = thread_time()
-        while thread_time() - began < 0.05:
+        while thread_time() - began < 0.3:  # longer than a collection of garbage in the other
             pass
         return "done"
 
     spent: dict[str, int] = {}
     assert dict(run(searcher(), [("judges", judges()), ("quick", talk("a"))], spent))["judges"] == "done"
-    assert spent["judges"] >= 49
-    assert spent["quick"] < 49
+    assert spent["judges"] >= 299
+    assert spent["quick"] < 299
