@@ -60,11 +60,16 @@ class Running:
     process: "subprocess.Popen[str]"
     stdout: list[str] = field(default_factory=list)
     stderr: list[str] = field(default_factory=list)
+    readers: list[threading.Thread] = field(default_factory=list)
 
     def until(self, true: Callable[[], bool], what: str, seconds: float = 60) -> None:
         """Wait until `true`; fail with what was written where it takes longer than `seconds` or the command ends."""
         deadline = time.monotonic() + seconds
         while not true():
+            if self.process.poll() is not None:
+                self.ends()
+                if true():  # what it wrote last had not been read
+                    return
             written = f"stdout: {self.stdout[-20:]}; stderr: {self.stderr[-20:]}"
             assert self.process.poll() is None, f"{what}: ended with {self.process.returncode}; {written}"
             assert time.monotonic() < deadline, f"not within {seconds} s: {what}; {written}"
@@ -73,6 +78,13 @@ class Running:
     def says(self, text: str, seconds: float = 60) -> None:
         """Wait until a line on stderr or stdout holds `text`."""
         self.until(lambda: any(text in line for line in (*self.stderr, *self.stdout)), text, seconds)
+
+    def ends(self, seconds: float = 60) -> int:
+        """Wait until the command has ended; return its exit status. All that it wrote is here then."""
+        status = self.process.wait(seconds)
+        for reader in self.readers:
+            reader.join(5)  # a process that it left behind may hold the pipe open
+        return status
 
 
 @contextmanager
@@ -84,19 +96,17 @@ def running(env: Mapping[str, str], *arguments: str) -> Iterator[Running]:
     found = Running(process)
     assert process.stdout is not None
     assert process.stderr is not None
-    readers = [
+    found.readers = [
         threading.Thread(target=found.stdout.extend, args=(process.stdout,), daemon=True),
         threading.Thread(target=found.stderr.extend, args=(process.stderr,), daemon=True),
     ]
-    for reader in readers:
+    for reader in found.readers:
         reader.start()
     try:
         yield found
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait()
-        for reader in readers:
-            reader.join(5)
+        found.ends()
         process.stdout.close()
         process.stderr.close()

@@ -144,7 +144,7 @@ def test_two_writers_make_one_document_of_each_episode(world: World) -> None:
 
         def write(writer: World, barrier: threading.Barrier = barrier, errors: list[Exception] = errors) -> None:
             try:
-                barrier.wait(10)
+                barrier.wait(60)
                 writer.apply()
             except Exception as error:  # noqa: BLE001 - shown below
                 errors.append(error)

@@ -64,12 +64,12 @@ def test_a_burst_is_found_by_the_daemon_and_reaches_slack_once(client: Elasticse
         try:
             now = clock.now_ms()
             engine.add(address("203.0.113.7"), now - 2000, now - 1000, now)
-            until(lambda: bool(slack.requests), 20)
+            until(lambda: bool(slack.requests))
             engine.add(address("203.0.113.7"), now + 1)
-            until(lambda: _alert(client)["siemlite"]["count"] == 4, 20)
+            until(lambda: _alert(client)["siemlite"]["count"] == 4)
         finally:
             stop.set()
-            thread.join(5)
+            thread.join(60)
         assert not thread.is_alive()
     [body] = slack.bodies
     assert body["text"].startswith("[HIGH] Title of brute_force.\nsource.address=203.0.113.7: 3 events from ")

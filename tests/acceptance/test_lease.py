@@ -118,12 +118,12 @@ def test_of_many_that_reach_for_it_at_once_one_gets_it(client: Elasticsearch) ->
         barrier = threading.Barrier(len(nodes))
 
         def reach(node: Node, barrier: threading.Barrier = barrier) -> None:
-            barrier.wait(10)
+            barrier.wait(60)
             node.lease.keep()
 
         threads = [threading.Thread(target=reach, args=(node,)) for node in nodes]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(60)
         assert sum(node.lease.held for node in nodes) == 1

@@ -149,7 +149,7 @@ def test_the_daemon_finds_the_same_in_lines_that_arrive_while_it_runs(
         total = client.count(index="security-alerts")["count"]
         scheduler.until(lambda: len(hook.received) >= total, "every alert is delivered")
         scheduler.process.terminate()
-        assert scheduler.process.wait(10) == 0
+        assert scheduler.ends() == 0
         shipper.process.terminate()
-        assert shipper.process.wait(10) == 0
+        assert shipper.ends() == 0
     assert len(hook.received) == total

@@ -16,7 +16,7 @@ from pipeline.elastic.templates import install
 from pipeline.settings import Settings
 from tests.acceptance.attacks import fail_logins
 from tests.command import Running, environment, running
-from tests.node import TestNode
+from tests.node import TestNode, free_ports
 from tests.proxy import Fault, Kind, fault_proxy
 from tests.unit.delivery.receiver import Receiver, receiver
 from tests.unit.waiting import until
@@ -55,16 +55,19 @@ def told(slack: Receiver, address: str) -> int:
     return sum(address in request.body.decode() for request in list(slack.requests))
 
 
-def ended(daemon: Running, number: signal.Signals = signal.SIGTERM) -> float:
-    """Send a signal; return the seconds until the process has ended, which it must within 5, with 0."""
+STOP_SECONDS = 10.0
+"""When a service manager loses its patience: `TimeoutStopSec` in `systemd/siemlite-scheduler.service`."""
+
+
+def ended(daemon: Running, number: signal.Signals = signal.SIGTERM) -> None:
+    """Send a signal; the process must end in time, with 0."""
     began = time.monotonic()
     daemon.process.send_signal(number)
-    status = daemon.process.wait(20)
+    daemon.process.wait(60)
     took = time.monotonic() - began
-    assert status == 0, daemon.stderr
-    assert took < 5, daemon.stderr
+    assert daemon.ends() == 0, daemon.stderr
+    assert took < STOP_SECONDS, daemon.stderr
     assert not any("Traceback" in line for line in daemon.stderr), daemon.stderr
-    return took
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -77,14 +80,12 @@ def test_an_attack_is_told_within_seconds_and_a_signal_ends_it_in_good_order(
         with running(env, "scheduler") as daemon:
             daemon.says("leading: term 1")
             attack(client, "203.0.113.7")
-            began = time.monotonic()
-            until(lambda: told(slack, "203.0.113.7") == 1, 20)
-            assert time.monotonic() - began < 10
+            until(lambda: told(slack, "203.0.113.7") == 1)
             ended(daemon, number)
         with running(env, "scheduler") as again:
-            again.says("leading: term 2", 10)
+            again.says("leading: term 2")
             attack(client, "203.0.113.8")
-            until(lambda: told(slack, "203.0.113.8") == 1, 20)
+            until(lambda: told(slack, "203.0.113.8") == 1)
             ended(again)
     assert told(slack, "203.0.113.7") == 1
 
@@ -95,9 +96,9 @@ def test_it_ends_in_time_while_elasticsearch_answers_nothing(es_url: str, tmp_pa
         env = environment(tmp_path, ELASTICSEARCH_URL=proxy.url, SLACK_WEBHOOK=slack.url)
         with running(env, "scheduler") as daemon:
             daemon.says("leading: term 1")
-            proxy.choose = lambda: Fault(Kind.DELAY, seconds=20)
+            proxy.choose = lambda: Fault(Kind.DELAY, seconds=4 * STOP_SECONDS)
             before = len(proxy.requests)
-            until(lambda: len(proxy.requests) > before, 10)
+            until(lambda: len(proxy.requests) > before)
             ended(daemon)
 
 
@@ -117,13 +118,13 @@ def test_elasticsearch_killed_during_passes_is_waited_for_and_what_happened_mean
         with running(env, "scheduler") as daemon:
             daemon.says("leading: term 1")
             attack(client, "203.0.113.1")
-            until(lambda: told(slack, "203.0.113.1") == 1, 30)
+            until(lambda: told(slack, "203.0.113.1") == 1)
             attack(client, "203.0.113.2")
             node.kill()
             daemon.says("waiting for Elasticsearch")
             time.sleep(3)
             node.start()
-            until(lambda: told(slack, "203.0.113.2") >= 1, 60)
+            until(lambda: told(slack, "203.0.113.2") >= 1)
             ended(daemon)
         said = "".join(daemon.stderr)
         assert said.count("waiting for Elasticsearch") <= 2
@@ -138,15 +139,15 @@ def test_a_start_without_elasticsearch_or_without_setup_waits_and_says_so_and_th
         proxy.choose = lambda: Fault(Kind.DROP_REQUEST)
         env = environment(tmp_path, ELASTICSEARCH_URL=proxy.url, SLACK_WEBHOOK=slack.url)
         with running(env, "scheduler") as daemon:
-            daemon.says("waiting for Elasticsearch", 20)
+            daemon.says("waiting for Elasticsearch")
             proxy.choose = None
-            daemon.says("run `siemlite setup`", 30)
+            daemon.says("run `siemlite setup`")
             client = connect(Settings(_env_file=None), es_url)
             assert not client.indices.exists(index="security-*", expand_wildcards="all", allow_no_indices=False)
             install(client)
-            daemon.says("leading: term 1", 20)
+            daemon.says("leading: term 1")
             attack(client, "203.0.113.7")
-            until(lambda: told(slack, "203.0.113.7") == 1, 20)
+            until(lambda: told(slack, "203.0.113.7") == 1)
             ended(daemon)
 
 
@@ -155,7 +156,7 @@ def test_detections_are_reloaded_on_change_and_on_sighup_and_health_is_served(es
     own = tmp_path / "detections"
     own.mkdir()
     (own / "mine_1.py").write_text(DETECTION.format(number=1))
-    port = _free_port()
+    [port] = free_ports(1)
     env = environment(
         tmp_path / "home",
         ELASTICSEARCH_URL=es_url,
@@ -172,15 +173,15 @@ def test_detections_are_reloaded_on_change_and_on_sighup_and_health_is_served(es
 
     with running(env, "scheduler") as daemon:
         daemon.says("leading: term 1")
-        until(lambda: watched() > 0, 20)
+        until(lambda: watched() > 0)
         before = watched()
         (own / "mine_2.py").write_text(DETECTION.format(number=2))
-        until(lambda: watched() == before + 1, 20)
+        until(lambda: watched() == before + 1)
         (own / "mine_1.py").write_text("not Python at all")
-        daemon.says("mine_1: its new version cannot be loaded; the old one goes on", 20)
+        daemon.says("mine_1: its new version cannot be loaded; the old one goes on")
         (own / "mine_3.py").write_text(DETECTION.format(number=3))
         daemon.process.send_signal(signal.SIGHUP)
-        until(lambda: watched() == before + 2, 20)
+        until(lambda: watched() == before + 2)
         assert httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).status_code == 200
         assert "siemlite_leader 1.0" in httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
         ended(daemon)
@@ -201,9 +202,3 @@ def test_a_service_manager_is_told_that_it_is_ready_alive_and_ending(es_url: str
         said = [manager.recv(100)]
         while said[-1] != b"STOPPING=1":
             said.append(manager.recv(100))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -44,7 +44,7 @@ from tests.proxy import (
 from tests.unit.sources.clocks import StillClock
 
 INDEX = "security-logs-2026.11.24"
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 
 
 def event(number: int, **fields: Any) -> bytes:
@@ -178,14 +178,17 @@ def test_after_a_failure_one_request_is_under_way_until_it_succeeds_and_then_mor
     monkeypatch.setattr("pipeline.shipping.shipper.REQUEST_BYTES", 1)
     harness.shipper._request_bytes = 1
     under_way: list[int] = []
-    active = 0
+    active = sent = 0
     counting = threading.Lock()
 
     def send(client: Elasticsearch, body: bytes, events: int) -> object:
-        nonlocal active
+        nonlocal active, sent
         with counting:
             active += 1
+            sent += 1
             under_way.append(active)
+            if sent == 10:  # here, or all might be sent before the test's own thread looks
+                proxy.choose = lambda: Fault(Kind.STATUS, 503)
         try:
             time.sleep(0.02)
             return bulk.send(client, body, events)
@@ -198,7 +201,6 @@ def test_after_a_failure_one_request_is_under_way_until_it_succeeds_and_then_mor
     harness.shipper.start()
     harness.until(lambda: len(under_way) >= 10)
     assert max(under_way) == 2
-    proxy.choose = lambda: Fault(Kind.STATUS, 503)
     harness.until(lambda: harness.shipper.shipped().retries >= 6)
     with counting:
         under_way.clear()
@@ -403,6 +405,6 @@ def test_a_damaged_spool_keeps_no_other_from_being_sent(harness: Harness, tmp_pa
         harness.shipper.add(spool)
     spools[0].close()  # As good as one whose file lies on a bad part of the disk: every reading raises.
     harness.shipper.start()
-    harness.until(lambda: spools[1].depth().events == 0)
+    harness.until(lambda: spools[1].depth().events == 0 and any("a.db" in line for line in harness.said))
     assert harness.ids() == names(1)
     assert len([line for line in harness.said if "a.db cannot be sent from" in line]) == 1

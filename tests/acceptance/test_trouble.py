@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-import socket
 import subprocess
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 from pipeline.elastic.client import connect
 from pipeline.settings import Settings
 from tests.command import COMMAND, environment, running, siemlite
-from tests.node import TestNode
+from tests.node import TestNode, free_ports
 
 
 def lines_file(path: Path, count: int) -> Path:
@@ -23,12 +22,6 @@ def lines_file(path: Path, count: int) -> Path:
             event = {"timestamp": "2026-11-20T08:00:00Z", "event": "LOGIN_FAILURE", "userId": f"u{number}"}
             file.write(json.dumps(event) + "\n")
     return path
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def one_line(text: str) -> str:
@@ -50,7 +43,7 @@ def test_elasticsearch_killed_in_the_middle_of_ship_is_waited_for_and_nothing_is
         mortal_node.kill()
         ship.says("Elasticsearch does not answer")
         mortal_node.start()
-        ship.process.wait(120)
+        ship.ends(240)
     said = "".join(ship.stderr)
     assert ship.process.returncode == 0, said
     assert json.loads(ship.stdout[-1]) == {"read": total, "stored": total, "refused": 0, "waiting": 0} or (
@@ -137,20 +130,20 @@ def test_a_refused_password_is_one_line_that_names_the_setting_and_never_shows_i
     "command", [("setup",), ("scheduler",), ("detect", "--from", "2026-01-01", "--to", "2026-01-02")]
 )
 def test_an_unreachable_server_is_waited_for_and_said_once(tmp_path: Path, command: tuple[str, ...]) -> None:
-    env = environment(tmp_path, ELASTICSEARCH_URL=f"http://127.0.0.1:{free_port()}")
+    env = environment(tmp_path, ELASTICSEARCH_URL=f"http://127.0.0.1:{free_ports(1)[0]}")
     with running(env, *command) as process:
         process.says("does not answer")
         process.process.terminate()
-        assert process.process.wait(10) in (0, 130)
+        assert process.ends() in (0, 130)
     assert sum("waiting" in line and "does not answer" in line for line in process.stderr) == 1
 
 
 def test_shipping_to_an_unreachable_server_spools_says_so_and_ends_with_what_waits(tmp_path: Path) -> None:
-    env = environment(tmp_path, ELASTICSEARCH_URL=f"http://127.0.0.1:{free_port()}")
+    env = environment(tmp_path, ELASTICSEARCH_URL=f"http://127.0.0.1:{free_ports(1)[0]}")
     with running(env, "ship", str(lines_file(tmp_path / "events.jsonl", 500))) as ship:
         ship.says("Elasticsearch does not answer")
         ship.process.terminate()
-        ship.process.wait(20)
+        ship.ends()
     assert "500 wait in the spool" in "".join(ship.stderr)
     status = json.loads(siemlite(env, "status", "--json").stdout)
     assert sum(spool["events"] for spool in status["spools"]) == 500
