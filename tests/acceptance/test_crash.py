@@ -19,7 +19,7 @@ from pipeline.elastic.templates import install
 from pipeline.settings import Settings
 from tests.acceptance.crash import truth, worlds
 from tests.acceptance.crash.child import SMALL
-from tests.acceptance.crash.failpoints import SENDING, TIDYING
+from tests.acceptance.crash.failpoints import APPENDING, SENDING, STARTING, TIDYING
 from tests.acceptance.crash.nursery import Nursery
 from tests.node import temporary_node
 from tests.proxy import (
@@ -220,3 +220,21 @@ def test_events_are_stored_exactly_once_while_elasticsearch_itself_is_killed(
             expected |= truth.of_file(path, home)
         truth.same(expected, truth.found(client))
         assert truth.of_spools(home) == {}
+
+
+@pytest.mark.usefixtures("client")
+@pytest.mark.parametrize("name", [*APPENDING, *SENDING, *TIDYING[:2], *STARTING])
+def test_a_shipper_of_a_file_comes_by_each_place_where_it_is_to_be_killed(
+    nursery: Nursery, tmp_path: Path, name: str
+) -> None:
+    worlds.write_file(tmp_path / "events.jsonl", range(50), now_ms())
+    assert nursery.let_die(nursery.command("ship", str(tmp_path / "events.jsonl"), plan={name: 1}), None)
+
+
+@pytest.mark.usefixtures("client")
+def test_a_sender_is_killed_in_the_middle_of_removing_a_spool(nursery: Nursery, tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    application = nursery.application("shop", 0, journal, forks=False)
+    worlds.until(lambda: journal.exists() and "kept" in journal.read_text(), application, "an event is durable")
+    application.kill()
+    assert nursery.let_die(nursery.command("ship", plan={TIDYING[2]: 1}), None)

@@ -1,5 +1,6 @@
 """What must be in Elasticsearch, and what is."""
 
+import json
 import shutil
 import sqlite3
 import tempfile
@@ -74,14 +75,17 @@ def same_numbers(expected: Collection[int], actual: Mapping[str, int]) -> None:
 
 
 def of_file(path: Path, home: Path) -> dict[str, int]:
-    """Return id and number of each event of a file, read at once and without a crash."""
+    """Return id and number of each event of a file, read at once and without a crash; each line is one of them."""
     key = load_keys(home / "keys").identity
-    return {
+    known = {
         record.event_id: int(record.event["context"]["seq"])  # type: ignore[index]
         for batch in FileSource([path], format_factory("json"), key, {}, threading.Event()).batches()
         for record in batch.records
         if record.event_id is not None
     }
+    written = [json.loads(line)["context"]["seq"] for line in path.read_text().splitlines()]
+    assert sorted(known.values()) == sorted(written), "the source itself leaves events out, or doubles them"
+    return known
 
 
 def of_spools(home: Path) -> dict[str, int]:
