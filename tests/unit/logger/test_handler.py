@@ -19,6 +19,7 @@ from pipeline.logger.handler import SecurityHandler
 from pipeline.logger.security import SecurityLogger
 from pipeline.logger.structured import security_processor
 from pipeline.testing import captured_events
+from tests.unit.clocks import ManualClock
 from tests.unit.logger.support import codes, run_application, spooled
 from tests.unit.logger.test_security import Hostile
 
@@ -183,6 +184,7 @@ def test_a_structlog_message_has_its_place_under_whichever_name_and_no_other_is_
 def test_a_structlog_timestamp_counts_where_it_says_which_instant_it_is(
     security: SecurityLogger, timestamp: str, is_kept: bool, name: str
 ) -> None:
+    security.clock = ManualClock(1_795_485_600_000)  # four days later
     with captured_events() as events:
         security_processor(security)(None, "info", {"event": "x", name: timestamp})
     assert events[0]["@timestamp"].startswith("2026-11-20") is is_kept
