@@ -29,8 +29,9 @@ def test_a_refused_event_counts_is_listed_and_stands_whole_after_replay(es_url: 
     client.indices.create(index=INDEX, mappings=shallow(2))
     env = environment(tmp_path / "home", ELASTICSEARCH_URL=es_url)
     deep = {**EVENT, "context": {"ip": "192.0.2.1", "a": {"b": {"c": {"d": "kept"}}}}}
-    lines = "".join(json.dumps(event) + "\n" for event in (EVENT, deep, EVENT))
-    done = siemlite(env, "ship", "--json", "-", stdin=lines.encode())
+    source = tmp_path / "events.jsonl"  # from which events keep their time, however old they are
+    source.write_text("".join(json.dumps(event) + "\n" for event in (EVENT, deep, EVENT)))
+    done = siemlite(env, "ship", "--json", str(source))
     assert json.loads(done.stdout) == {"read": 3, "stored": 2, "refused": 1, "waiting": 0}
     client.indices.refresh(index=INDEX)
     counts = {"bool": {"filter": [{"term": {"event.code": "LOGIN_FAILURE"}}, {"term": {"source.ip": "192.0.2.1"}}]}}
@@ -60,8 +61,10 @@ def test_letters_that_cannot_be_stored_hold_up_no_other(es_url: str, tmp_path: P
     deep = {"ip": "192.0.2.1", "a": {"b": {"c": {"d": "kept"}}}}
     for day in days:
         client.indices.create(index=f"security-logs-{day.replace('-', '.')}", mappings=shallow(2))
+    source = tmp_path / "events.jsonl"  # from which events keep their time, however old they are
     lines = [json.dumps({**EVENT, "timestamp": f"{day}T08:00:00Z", "context": deep}) for day in days]
-    done = siemlite(env, "ship", "--json", "-", stdin="\n".join(lines).encode())
+    source.write_text("\n".join(lines))
+    done = siemlite(env, "ship", "--json", str(source))
     assert json.loads(done.stdout) == {"read": 4, "stored": 0, "refused": 4, "waiting": 0}
     closed, blocked, gone, mended = (f"security-logs-{day.replace('-', '.')}" for day in days)
     client.indices.put_mapping(index=[blocked, mended], properties=shallow(20)["properties"])
