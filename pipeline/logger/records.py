@@ -19,8 +19,9 @@ from pipeline.events.catalogue import BY_CODE, EventType
 LOG_RECORD = EventType("LOG_RECORD", "info", type=("info",))
 """A log record that names no event of its own."""
 
-_OWN = ("pipeline", "siemlite", "elasticsearch", "elastic_transport", "urllib3", "httpx", "httpcore")
-_OWN_BELOW = tuple(f"{name}." for name in _OWN)
+_CLIENTS = ("siemlite", "elasticsearch", "elastic_transport", "urllib3", "httpx", "httpcore")
+_CLIENTS_BELOW = tuple(f"{name}." for name in _CLIENTS)
+_PACKAGE = "pipeline."
 _FRAMES_MOST = 50
 _CAUSES_MOST = 10
 _TRACEBACK = "Traceback (most recent call last):"
@@ -55,8 +56,16 @@ _SAY_NOTHING = (object.__str__, None)
 
 
 def is_own(logger_name: object) -> bool:
-    """Return whether records of this logger are siemlite's own or of a client that it uses."""
-    return isinstance(logger_name, str) and (logger_name in _OWN or logger_name.startswith(_OWN_BELOW))
+    """Return whether records of this logger are siemlite's own or of a client that it uses.
+
+    siemlite's loggers are called as its modules are, of which who logs is loaded: an application may have a `pipeline`
+    of its own to log about.
+    """
+    if not isinstance(logger_name, str):
+        return False
+    if logger_name.startswith(_PACKAGE):
+        return logger_name in sys.modules
+    return logger_name in _CLIENTS or logger_name.startswith(_CLIENTS_BELOW)
 
 
 def level_of(number: int) -> str:

@@ -214,7 +214,7 @@ def test_a_long_traceback_keeps_its_ends(log: logging.Logger) -> None:
 
 
 @pytest.mark.parametrize(
-    "own", ["pipeline", "pipeline.logger", "elasticsearch", "elastic_transport.transport", "urllib3.connectionpool"]
+    "own", ["pipeline.logger", "pipeline.shipping.spool", "elasticsearch", "elastic_transport.transport", "urllib3.connectionpool"]
 )
 def test_records_of_siemlite_and_its_clients_never_loop_back(security: SecurityLogger, own: str) -> None:
     logger = logging.Logger(own)
@@ -224,8 +224,9 @@ def test_records_of_siemlite_and_its_clients_never_loop_back(security: SecurityL
     assert events == []
 
 
-def test_a_name_that_only_begins_alike_is_logged(security: SecurityLogger) -> None:
-    logger = logging.Logger("pipelines")
+@pytest.mark.parametrize("name", ["pipelines", "pipeline", "pipeline.orders", "pipeline.logger.orders"])
+def test_a_name_that_only_begins_alike_is_logged(security: SecurityLogger, name: str) -> None:
+    logger = logging.Logger(name)
     logger.addHandler(SecurityHandler(security))
     with captured_events() as events:
         logger.error("x")
