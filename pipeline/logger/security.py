@@ -183,9 +183,18 @@ def _fill(raw: dict[str, Any], request: RequestContext) -> None:
         another = text_of(said["user.id"]) != text_of(request.user_id)  # as texts: an object's own `!=` may raise
     elif raw["event.code"] in _OF_ANYBODY:
         another = not _ACCOUNT.isdisjoint(said)
+    elif raw["event.code"] == "LOGIN_SUCCESS":  # in place of whoever was logged in before
+        another = _is_other_address(said.get("user.email"), request)
     for name, value in request.fields().items():
         if name not in said and not (another and name in _ACCOUNT):
             raw[name] = value
+
+
+def _is_other_address(email: object, request: RequestContext) -> bool:
+    """Return whether `email` is not that of the request's account, where that is known: it may be its id as well."""
+    given, *known = (text_of(value).strip().lower() for value in (email, request.email, request.user_id))
+    known = [address for address in known if "@" in address]
+    return "@" in given and bool(known) and given not in known
 
 
 def _describe(event: EventType, level: str | None) -> dict[str, Any]:

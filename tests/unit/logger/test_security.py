@@ -426,6 +426,18 @@ def test_the_requests_account_is_not_that_of_others_whom_its_user_tries(security
     assert about["user"] == {"id": "eve", "email": "eve@example.org", "target": {"id": "victim"}}
 
 
+@pytest.mark.parametrize("session", [{"user_id": 7, "email": "Eve@example.org"}, {"user_id": "eve@example.org"}])
+def test_who_logs_in_with_another_address_is_not_who_was_logged_in(
+    security: SecurityLogger, session: dict[str, Any]
+) -> None:
+    with request_context(**session):
+        other = logged(security, SecurityEvent.LOGIN_SUCCESS, email="bob@example.org")
+        same = logged(security, SecurityEvent.LOGIN_SUCCESS, email="eve@example.org")
+        by_admin = logged(security, SecurityEvent.ADMIN_ACTION, email="bob@example.org")
+    assert other["user"] == {"id": "bob@example.org", "email": "bob@example.org"}
+    assert same["user"]["id"] == by_admin["user"]["id"] == str(session["user_id"])
+
+
 def test_a_context_may_end_in_a_copy_of_where_it_began() -> None:
     """As in a dependency of FastAPI's that yields: each half runs in a thread and a copy of its own."""
 
