@@ -102,12 +102,14 @@ def take_event(named: object, fields: dict[str, Any], key: str) -> EventType:
 def dated(value: object) -> object:
     """Return a `datetime` as text with its offset, local time where it names none; anything else as it is.
 
-    One that has no instant (`datetime.min`, a time zone that fails) is text that names none.
+    One that has no instant (`datetime.min`, a time zone that fails) is text that names none; pandas' `NaT` stays.
     """
     if not issubclass(type(value), datetime):
         return value
     moment = cast("datetime", value)
     try:
+        if moment != moment:  # noqa: PLR0124 - as of all dates only one that is none says
+            return value
         # pandas' own `astimezone` wants to be told the zone.
         return (moment if moment.tzinfo is not None else datetime.astimezone(moment)).isoformat()
     except Exception:  # noqa: BLE001 - the time zone's own code may raise anything

@@ -2,8 +2,9 @@
 
 Invariants: no `__repr__`, `__str__`, property or `__getattr__` of an application's class runs; fields are
 read from where the interpreter keeps them; an iterator is not consumed; what has no safe form becomes the
-name of its type. The exceptions are collections (`Mapping`), whose items can only be had by asking, and
-time zones. What is returned still has to be walked: it may hold further objects and secrets.
+name of its type. The exceptions are collections (`Mapping`, and sequences with `_asdict`, as a database's rows are),
+whose items can only be had by asking, and time zones. What is returned still has to be walked: it may hold further
+objects and secrets.
 """
 
 import ipaddress
@@ -11,7 +12,7 @@ import numbers
 import operator
 import uuid
 from collections import deque
-from collections.abc import Callable, ItemsView, KeysView, Mapping, ValuesView
+from collections.abc import Callable, ItemsView, KeysView, Mapping, Sequence, ValuesView
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -26,9 +27,14 @@ LONG_MIN = -(2**63)
 MAX_COLLECTION = 10_000
 """Items read from a collection whose items can only be had by asking it."""
 
+MAX_BINARY = 16_384
+"""Bytes read of what is no text: all the look for secrets would see beyond is noise, at seconds for a megabyte."""
+
 _HEAP_TYPE = 1 << 9
 _CACHE_MAX = 2_000
 _INT_DIGITS_MAX = 4_000
+_NOTHING = frozenset({"NaTType", "NAType"})
+"""What stands in pandas where there is no value; one of them is a `datetime` of the year 1 by its class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,16 @@ def _instant(value: datetime) -> str:
 
 
 def _octets(value: bytes | bytearray | memoryview) -> str:
-    return bytes(value).decode("utf-8", "backslashreplace")
+    octets = bytes(value)
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        kept = octets[:MAX_BINARY]
+    if len(kept) < len(octets):
+        # A secret that is cut is not known as one: no word, and no group of digits, may be.
+        kept = kept[: max(kept.rfind(b" "), kept.rfind(b"\n"), 0)].rstrip(b"0123456789-+ \xa0\n")
+    left_out = f" ...{len(octets) - len(kept)} bytes more" if len(kept) < len(octets) else ""
+    return kept.decode("utf-8", "backslashreplace") + left_out
 
 
 def _text(value: str) -> str:
@@ -165,6 +180,8 @@ class ObjectReader:
             if isinstance(names, tuple) and all(isinstance(name, str) for name in names):
                 return lambda value: Fields(dict(zip(names, tuple.__iter__(value), strict=False)))
             return lambda value: list(tuple.__iter__(value))
+        if kind.__name__ in _NOTHING and kind.__module__.startswith("pandas."):
+            return lambda _: None
         for parent in kind.__mro__:
             simple = _BY_TYPE.get(parent)
             if simple is not None:
@@ -182,6 +199,8 @@ def _lookup(kind: type, name: str) -> object | None:
 def _collection_reader(kind: type) -> Simple | None:
     if issubclass(kind, Mapping | MappingProxyType):
         return _mapping
+    if issubclass(kind, Sequence) and callable(_lookup(kind, "_asdict")):
+        return lambda row: _mapping(row._asdict())
     if issubclass(kind, KeysView | ValuesView | ItemsView):
         return lambda value: list(islice(value, MAX_COLLECTION))
     return None
@@ -191,6 +210,8 @@ def _number_reader(kind: type) -> Simple | None:
     """Numbers of libraries, such as NumPy's, whose truth values are none by their kind, as Python's are."""
     if kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_"):
         return bool
+    if kind.__module__ == "numpy" and kind.__name__ == "datetime64":
+        return str
     if issubclass(kind, numbers.Integral):
         return lambda value: whole_number(operator.index(value))
     if issubclass(kind, numbers.Real) and _lookup(kind, "__float__") is not None:

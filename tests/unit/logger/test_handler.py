@@ -214,7 +214,14 @@ def test_a_long_traceback_keeps_its_ends(log: logging.Logger) -> None:
 
 
 @pytest.mark.parametrize(
-    "own", ["pipeline.logger", "pipeline.shipping.spool", "elasticsearch", "elastic_transport.transport", "urllib3.connectionpool"]
+    "own",
+    [
+        "pipeline.logger",
+        "pipeline.shipping.spool",
+        "elasticsearch",
+        "elastic_transport.transport",
+        "urllib3.connectionpool",
+    ],
 )
 def test_records_of_siemlite_and_its_clients_never_loop_back(security: SecurityLogger, own: str) -> None:
     logger = logging.Logger(own)

@@ -247,6 +247,14 @@ def test_a_datetime_that_is_no_instant_costs_its_event_nothing_but_the_time(
     assert event["tags"] == ["timestamp_parse_failure"]
 
 
+def test_an_instant_that_pandas_does_not_have_is_as_none_at_all(security: SecurityLogger) -> None:
+    unequal = {"__module__": "pandas._libs", "__ne__": lambda *_: True, "__hash__": None}
+    nothing = type("NaTType", (datetime,), unequal)(1, 1, 1)
+    event = logged(security, SecurityEvent.LOGIN_FAILURE, timestamp=nothing, user_id=nothing, seen=nothing)
+    assert event.keys().isdisjoint({"tags", "user", "siemlite"})
+    assert abs(datetime.fromisoformat(event["@timestamp"]).timestamp() - time.time()) < 60
+
+
 class _Id:
     """An id as database drivers have them: a class of its own that says what it is."""
 

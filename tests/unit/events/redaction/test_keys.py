@@ -12,7 +12,7 @@ import sys
 import threading
 import types
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from pipeline.events.redaction import CYCLE, MARKER, TRUNCATED, Redactor
 from pipeline.events.redaction import plain as plain_module
+from pipeline.events.redaction.objects import MAX_BINARY
 
 redactor = Redactor()
 
@@ -232,6 +233,52 @@ def test_numbers_that_json_or_64_bits_cannot_hold_become_text() -> None:
         "fits": 2**63 - 1,
     }
     assert keys({"n": 10**100_000})["n"] == "<int of 332193 bits>"
+
+
+def test_bytes_that_are_no_text_are_read_as_far_as_an_event_can_show_them_and_cut_through_no_secret() -> None:
+    card = b"4111 1111 1111 1111 "
+    text = b"\xff " + card * (MAX_BINARY // len(card)) + b"x" * 2_000_000
+    told = redactor.values(keys({"blob": text}))["blob"]
+    assert len(told) < MAX_BINARY
+    assert "4111" not in told
+    assert told.startswith("\\xff ")
+    assert told.endswith("bytes more")
+    assert keys({"text": "ü".encode() * MAX_BINARY}) == {"text": "ü" * MAX_BINARY}
+    assert "xxx" not in keys({"blob": b"\xff" + b"x" * MAX_BINARY})["blob"]
+
+
+class Row(Sequence[object]):
+    """As a database gives one: a sequence whose columns have names."""
+
+    def __init__(self, **columns: object) -> None:
+        self._data = columns
+
+    def __getitem__(self, at: Any) -> Any:
+        return list(self._data.values())[at]
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def _asdict(self) -> dict[str, object]:
+        return self._data
+
+
+def test_a_row_of_a_database_is_told_by_its_columns() -> None:
+    row = Row(id=17, password="geheim1", name="bob")
+    told = {"id": 17, "password": MARKER, "name": "bob"}
+    assert keys({"row": row, "rows": [row]}) == {"row": told, "rows": [told]}
+
+
+@pytest.mark.parametrize(("name", "parent"), [("NaTType", dt.datetime), ("NAType", object)])
+def test_what_is_no_value_in_pandas_is_none(name: str, parent: type) -> None:
+    kind = type(name, (parent,), {"__module__": "pandas._libs"})
+    nothing = kind(1, 1, 1) if parent is dt.datetime else kind()
+    assert keys({"when": nothing, "password": nothing}) == {"when": None, "password": MARKER}
+
+
+def test_an_instant_of_numpys_is_told() -> None:
+    kind = type("datetime64", (), {"__module__": "numpy", "__str__": lambda _: "2026-11-24"})
+    assert keys({"when": kind()}) == {"when": "2026-11-24"}
 
 
 @pytest.mark.parametrize("name", ["bool", "bool_"])
