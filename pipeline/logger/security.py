@@ -10,6 +10,7 @@ about 10 ms (100 ms for the first event of a process), an event that is not dura
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from pipeline.clock import Clock, SystemClock
@@ -50,6 +51,7 @@ class SecurityLogger:
         `settings` default to the environment's and `.env`'s; `durable` is the default of `log`'s argument of
         that name. Opens no spool and starts no thread. Raises `ConfigurationError` for a wrong setting.
         """
+        self._is_shared = settings is None and clock is None
         self.settings = settings if settings is not None else load_settings()
         self.service = str(service)
         self._durable = durable
@@ -58,6 +60,14 @@ class SecurityLogger:
         self.redactor = self._steps.redactor
         self._writer = writer_for(self.settings, self.clock)
         self._writer.use(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let another process make the logger of the same service anew, by its own settings, which hold secrets."""
+        if not self._is_shared:
+            raise TypeError(
+                "a SecurityLogger with settings or a clock of its own cannot be pickled; make it where it logs"
+            )
+        return partial(type(self), durable=self._durable), (self.service,)
 
     def log(
         self,

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import json
+import pickle
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -499,6 +500,22 @@ def test_concurrent_requests_do_not_see_each_others_context(security: SecurityLo
         number = event["siemlite"]["data"]["number"]
         assert event["source"]["ip"] == f"192.0.2.{number}"
         assert event["user"]["id"] == f"user-{number}"
+
+
+def test_a_logger_goes_to_another_process_as_its_service(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIEMLITE_HOME", str(home))
+    first = SecurityLogger("shop", durable=True)
+    again = pickle.loads(pickle.dumps(first))
+    assert isinstance(again, SecurityLogger)
+    again.log(SecurityEvent.LOGOUT)
+    assert [document["service"]["name"] for document in spooled(home)] == ["shop"]
+    assert again.close()
+    assert first.close()
+
+
+def test_a_logger_with_settings_of_its_own_goes_to_no_other_process(security: SecurityLogger) -> None:
+    with pytest.raises(TypeError, match="make it where it logs"):
+        pickle.dumps(security)
 
 
 def test_captured_events_see_every_thread_nest_and_leave_no_spool(security: SecurityLogger, home: Path) -> None:
