@@ -126,7 +126,12 @@ def _refuse_other_key(app: App) -> None:
 
 
 def chosen_for_drill(loaded: Loaded, ids: Sequence[str], *, everything: bool) -> tuple[Detection, ...]:
-    """Return the detections `ids`, or all, or the one that stands for the path when nothing is said."""
+    """Return the detections `ids`, or all, or the one that stands for the path when nothing is said.
+
+    Raises `ConfigurationError` for a name that there is not, and for names beside all.
+    """
+    if everything and ids:
+        raise ConfigurationError(f"--all drills every detection; leave it out, or {', '.join(ids)}")
     if everything:
         return loaded.detections
     return tuple(loaded[name] for name in (ids or (FIRST,)))

@@ -30,3 +30,8 @@ def test_a_file_that_cannot_be_loaded_is_told_from_a_drill_of_which_nobody_was_t
     monkeypatch.setattr(drill, "chosen_for_drill", lambda *_, **__: ())
     monkeypatch.setattr(drill, "run_drills", lambda *_, **__: iter((result,)))
     assert main(["drill"]) == status
+
+
+def test_a_name_beside_all_is_a_mistake() -> None:
+    with pytest.raises(ConfigurationError, match="--all drills every detection; leave it out, or mine"):
+        drill.chosen_for_drill(Loaded(()), ("mine",), everything=True)
