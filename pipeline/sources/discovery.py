@@ -36,13 +36,18 @@ class Discovery:
         self._link_owners: dict[str, frozenset[int] | None] = {}
         self._found: list[str] = []
         self._globbed_at: float | None = None
+        self._fruitless = set(self._globs)
 
     def files(self, now: float) -> Iterator[tuple[Path, os.stat_result]]:
         """Yield each regular file there is, at the monotonic second `now`, with its status."""
         if self._globbed_at is None or now - self._globbed_at >= GLOB_SECONDS:
             self._globbed_at = now
             self._link_owners.clear()
-            found = {path for pattern in self._globs for path in _found(pattern)}
+            found = set()
+            for pattern in self._globs:
+                paths = list(_found(pattern))
+                found.update(paths)
+                self._tell_of_nothing(pattern, paths)
             self._found = sorted(found.difference(self._literal))
         for name in [*self._literal, *self._found]:
             path = Path(name)
@@ -63,6 +68,14 @@ class Discovery:
                     self.complain(path, f"{path} is not a file that can be followed")
                 continue
             yield path, status
+
+    def _tell_of_nothing(self, pattern: str, paths: Sequence[str]) -> None:
+        """Say that a pattern has found no file since the beginning; later, rotation may have taken them all away."""
+        if pattern in self._fruitless:
+            if any(map(os.path.isfile, paths)):
+                self._fruitless.discard(pattern)
+            else:
+                self.complain(Path(pattern), f"no file matches {pattern} yet; waiting for one")
 
     def trusts(self, name: str, target: os.stat_result) -> bool:
         """Return whether the links on the way from `name` to `target`, if any, are of somebody who may make them."""
