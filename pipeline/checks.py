@@ -20,7 +20,7 @@ from pipeline.engine.loader import not_loaded
 from pipeline.engine.mappings import Mappings
 from pipeline.errors import ConfigurationError, SiemliteError
 from pipeline.events.pseudonyms import Pseudonyms
-from pipeline.events.values import instant_text
+from pipeline.events.values import counted, instant_text
 from pipeline.geoip import GeoIp
 from pipeline.logger.proxies import TrustedProxies
 from pipeline.shipping.letters import local_letters
@@ -83,7 +83,8 @@ def _spools(app: App) -> Iterator[Checked]:
         if spool.oldest_ms is not None and now_ms - spool.oldest_ms > OLD_MS:
             age = (now_ms - spool.oldest_ms) // 1000
             repair = "" if spool.sent else "; nobody sends them: run `siemlite ship` or `siemlite up`"
-            yield Checked("wrong", f"spool {spool.name}", f"{spool.events} events wait since {age} s{repair}")
+            text = f"{counted(spool.events, 'event')} waiting since {age} s{repair}"
+            yield Checked("wrong", f"spool {spool.name}", text)
     letters = sum(1 for _ in local_letters(app.settings.siemlite_home))
     if letters:
         yield Checked("note", "dead letters", f"{letters} in the local file; see `siemlite dead-letters list`")

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from pipeline.app.watching import App
 from pipeline.drill import canary
 from pipeline.errors import SiemliteError
+from pipeline.events.values import counted
 from pipeline.node import StartInterruptedError, node_url, start_node
 from pipeline.ship import shipping
 from pipeline.sources.record import Source
@@ -53,7 +54,8 @@ def run_everything(
         running.enter_context(_thread("scheduler", app.scheduler(canary=lambda: canary(app, stop)).run, ended))
         if follow is not None:
             running.enter_context(_following(app, follow, ended))
-        app.notify(f"watching with {len(app.live_detections.detections)} detections; Elasticsearch is at {app.url}")
+        watching = counted(len(app.live_detections.detections), "detection")
+        app.notify(f"watching with {watching}; Elasticsearch is at {app.url}")
         if then is not None:
             then()
         stop.wait()

@@ -12,7 +12,7 @@ from pipeline.detection.detection import Detection
 from pipeline.detection.timeline import Severity
 from pipeline.elastic.compare_and_set import Version
 from pipeline.engine.finding import Group
-from pipeline.events.values import instant_text, shortened
+from pipeline.events.values import counted, instant_text, shortened
 
 INDEX = "security-alerts-v1"
 ALIAS = "security-alerts"
@@ -143,10 +143,10 @@ def headline(alert: Alert, clean: Callable[[str], str] = str) -> str:
     blanks or commas stands in quotes, for it may read like the rest of the line.
     """
     who = ", ".join(clean(f"{name}={quoted(shortened(value, 120))}") for name, value in alert.group)
-    events = "1 event" if alert.count == 1 else f"{alert.count} events"
+    events = counted(alert.count, "event")
     span = f"{instant_text(alert.episode.first_ms)} to {instant_text(alert.episode.last_ms)}"
     if alert.is_rollup:
-        return f"{alert.members_total} alerts, {events} from {span}"
+        return f"{counted(alert.members_total, 'alert')}, {events} from {span}"
     happened = f"{who}: {events} from {span}" if who else f"{events} from {span}"
     return f"{happened} ({clean(alert.condition)})" if alert.condition else happened
 

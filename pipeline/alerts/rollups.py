@@ -11,6 +11,7 @@ from pipeline.alerts.episodes import Episode
 from pipeline.alerts.identity import rollup_id
 from pipeline.alerts.record import Alert, headline
 from pipeline.detection.detection import Detection
+from pipeline.events.values import counted
 
 STORM, DIGEST = "storm", "digest"
 DIGEST_RULE = "siemlite_digest"
@@ -21,12 +22,13 @@ EXAMPLES = 10
 def of_storm(detection: Detection, members: Sequence[Alert], *, again: bool = False) -> Alert:
     """Return the roll-up of alerts of one detection; `again` says that some were there, and have become more."""
     severity = max((alert.severity for alert in members), key=lambda severity: severity.rank)
+    risen = f", now up to {severity}" if again else ""
     return _rollup(
         STORM,
         members,
         f"{STORM}:{severity}" if again else STORM,
         detection_id=detection.id,
-        title=f"{len(members)} alerts at once{f', now up to {severity}' if again else ''}: {detection.title}",
+        title=f"{counted(len(members), 'alert')} at once{risen}: {detection.title}",
         guide=detection.guide,
     )
 
@@ -38,7 +40,7 @@ def digest(members: Sequence[Alert]) -> Alert:
         members,
         DIGEST,
         detection_id=DIGEST_RULE,
-        title=f"{len(members)} alerts of the past, found late",
+        title=f"{counted(len(members), 'alert')} of the past, found late",
         guide="These happened while nobody looked, or their events arrived late. Go through them in order of "
         "severity with `siemlite alerts list`; each has its own triage guide.",
     )

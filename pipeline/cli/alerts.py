@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from pipeline.alerts.record import Alert
     from pipeline.detection.timeline import Severity
+    from pipeline.engine.loader import Loaded
 
 app = typer.Typer(no_args_is_help=True, help="Alerts: list, show, acknowledge, close, retry.")
 
@@ -42,25 +43,28 @@ def list_(
     """List alerts, those active last first; without --state those that are not closed."""
     from pipeline.alerts.listing import Filter, listed, matching
     from pipeline.alerts.record import ACKNOWLEDGED, OPEN, STATES
-    from pipeline.cli.arguments import instant_argument
+    from pipeline.cli.arguments import since_until_arguments
     from pipeline.cli.output import say, show_json
     from pipeline.cli.start import application
     from pipeline.errors import ConfigurationError
+    from pipeline.events.values import counted
 
     for given in state or ():
         if given not in STATES:
             raise ConfigurationError(f"--state {given!r} is none of {', '.join(STATES)}")
+    since_ms, until_ms = since_until_arguments(since, until)
     which = Filter(
         states=tuple(state or (OPEN, ACKNOWLEDGED)),
         severities=_severities(severity or ()),
         detections=tuple(detection or ()),
         values=tuple(part for given in value or () for part in _values(given)),
-        since_ms=None if since is None else instant_argument("--since", since),
-        until_ms=None if until is None else instant_argument("--until", until),
+        since_ms=since_ms,
+        until_ms=until_ms,
         drills=drills,
         undelivered=undelivered,
     )
-    client = application().client
+    app_ = application()
+    client = app_.client
     found = list(listed(client, which, limit))
     total = matching(client, which)
     if json:
@@ -69,9 +73,12 @@ def list_(
     else:
         _table([alert for alert, _ in found])
     if total > len(found):
-        say(f"{len(found)} of {total} alerts; --limit shows more")
+        say(f"{len(found)} of {counted(total, 'alert')}; --limit shows more")
     elif not json:
-        say(f"{total} alerts")
+        say(counted(total, "alert"))
+    for name in detection or () if not found else ():
+        if not matching(client, Filter(detections=(name,), drills=True)):
+            _doubt(name, app_.loaded)
     return 0
 
 
@@ -137,6 +144,14 @@ def person(by: str | None) -> str:
         return "somebody"
 
 
+def _doubt(name: str, loaded: "Loaded") -> None:
+    """Say it where a name of which no alert is there is no detection's either; other folders may have it."""
+    from pipeline.cli.output import say
+
+    if not name.startswith("siemlite_") and not any(detection.id == name for detection in loaded.detections):
+        say(f"siemlite: no detection here is called {name}, and no alert is one of it; {loaded.meant(name)}")
+
+
 def _values(given: str) -> tuple[str, ...]:
     """Return the group values that `given` may mean: itself, and what stands behind `FIELD=`."""
     name, equals, value = given.partition("=")
@@ -198,7 +213,7 @@ def _table(alerts: "Sequence[Alert]") -> None:
 
 def _cells(alert: "Alert") -> tuple[str, ...]:
     from pipeline.alerts.record import quoted
-    from pipeline.events.values import instant_text, shortened
+    from pipeline.events.values import counted, instant_text, shortened
 
     group = shortened(", ".join(f"{name}={quoted(value)}" for name, value in alert.group), _GROUP_MAX)
     return (
@@ -208,7 +223,7 @@ def _cells(alert: "Alert") -> tuple[str, ...]:
         _state(alert),
         str(alert.count),
         alert.detection_id,
-        f"{alert.members_total} alerts" if alert.is_rollup else group,
+        counted(alert.members_total, "alert") if alert.is_rollup else group,
     )
 
 
@@ -230,7 +245,7 @@ def _detail(alert: "Alert", source: Mapping[str, Any]) -> None:
 
     from pipeline.alerts.record import headline
     from pipeline.cli.output import show as show_line
-    from pipeline.events.values import instant_text
+    from pipeline.events.values import counted, instant_text
 
     episode = alert.episode
     show_line(f"[{alert.severity.upper()}] {alert.title}")
@@ -266,9 +281,8 @@ def _detail(alert: "Alert", source: Mapping[str, Any]) -> None:
     for delivery in alert.deliveries:
         when = "" if delivery.sent_ms is None else f" at {instant_text(delivery.sent_ms)}"
         error = "" if delivery.last_error is None else f": {delivery.last_error}"
-        show_line(
-            f"  {delivery.channel} {delivery.action}: {delivery.state}{when}, {delivery.attempts} attempts{error}"
-        )
+        attempts = counted(delivery.attempts, "attempt")
+        show_line(f"  {delivery.channel} {delivery.action}: {delivery.state}{when}, {attempts}{error}")
     for line in ("", *alert.guide.splitlines()):
         show_line(line)
     for sample in source["siemlite"].get("samples") or ():

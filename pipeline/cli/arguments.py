@@ -26,9 +26,22 @@ def instant_argument(name: str, text: str) -> int:
 def span_argument(from_: str, to: str) -> tuple[int, int]:
     """Return the span `[from, to)` in milliseconds since the epoch."""
     span = instant_argument("--from", from_), instant_argument("--to", to)
-    if span[0] >= span[1]:
-        raise ConfigurationError(f"--from {from_} is not before --to {to}; nothing lies between")
+    _refuse_nothing_between(("--from", from_, span[0]), ("--to", to, span[1]))
     return span
+
+
+def since_until_arguments(since: str | None, until: str | None) -> tuple[int | None, int | None]:
+    """Return the instants of a span that may be open at either end, in milliseconds since the epoch."""
+    first = None if since is None else instant_argument("--since", since)
+    last = None if until is None else instant_argument("--until", until)
+    if first is not None and last is not None:
+        _refuse_nothing_between(("--since", since, first), ("--until", until, last))
+    return first, last
+
+
+def _refuse_nothing_between(first: tuple[str, str | None, int], last: tuple[str, str | None, int]) -> None:
+    if first[2] >= last[2]:
+        raise ConfigurationError(f"{first[0]} {first[1]} is not before {last[0]} {last[1]}; nothing lies between")
 
 
 def timezone_argument(name: str | None, *, live: bool = False) -> tzinfo:

@@ -19,6 +19,7 @@ def detect(
     from pipeline.cli.arguments import span_argument
     from pipeline.cli.output import progress_bar, say, show, show_json
     from pipeline.cli.start import application, stop_on_signals
+    from pipeline.events.values import counted
     from pipeline.scheduler.history import deliver_all, evaluate_history
 
     span_ms = span_argument(from_, to)
@@ -53,14 +54,16 @@ def detect(
             else:
                 show(f"{outcome.detection_id}: {_told(outcome, dry_run)}")
     if not dry_run:
-        say(f"{deliver_all(app.dispatcher, stop)} messages delivered")
+        say(f"{counted(deliver_all(app.dispatcher, stop), 'message')} delivered")
     return 2 if app.loaded.failures else 1 if errors else 0
 
 
 def _told(outcome: "HistoryOutcome", dry_run: bool) -> str:
-    found = f"{outcome.crossings} crossings in {len(outcome.findings)} groups"
+    from pipeline.events.values import counted
+
+    found = f"{counted(outcome.crossings, 'crossing')} in {counted(len(outcome.findings), 'group')}"
     if not dry_run:
-        found += f", {outcome.opened} alerts opened, {outcome.amended} amended"
+        found += f", {counted(outcome.opened, 'alert')} opened, {outcome.amended} amended"
     if outcome.error is None:
         return found
     return (

@@ -6,6 +6,7 @@ def scheduler() -> int:
     from pipeline.cli.output import say
     from pipeline.cli.start import application, on_hangup, stop_on_signals
     from pipeline.drill import canary
+    from pipeline.events.values import counted
 
     stop = stop_on_signals()
     app = application()
@@ -15,6 +16,6 @@ def scheduler() -> int:
     for failure in detections.failures:
         say(f"siemlite: {failure}; the other detections run")
     app.refuse_wrong_credentials()
-    say(f"watching with {len(detections.detections)} detections")
+    say(f"watching with {counted(len(detections.detections), 'detection')}")
     app.scheduler(canary=lambda: canary(app, stop)).run(stop)
     return 0

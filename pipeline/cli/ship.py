@@ -94,6 +94,7 @@ def _refuse_contradictions(
 def _report(source: "Source", result: "ShipResult", format_: str, *, json: bool) -> bool:
     """Say what became of the events and what could not be read; return whether everything could be."""
     from pipeline.cli.output import say, show_json
+    from pipeline.events.values import counted
     from pipeline.sources.files import FileSource
     from pipeline.sources.formats.format import other_format
     from pipeline.sources.stdin import StreamSource
@@ -110,6 +111,6 @@ def _report(source: "Source", result: "ShipResult", format_: str, *, json: bool)
     if json:
         show_json({"read": result.read, "stored": result.stored, "refused": result.refused, "waiting": result.waiting})
     else:
-        left = f", {result.waiting} wait in the spool and go on with the next `siemlite ship`" if result.waiting else ""
-        say(f"{result.read} events read, {result.stored} stored, {result.refused} refused{left}")
+        left = f", {result.waiting} waiting in the spool for the next `siemlite ship`" if result.waiting else ""
+        say(f"{counted(result.read, 'event')} read, {result.stored} stored, {result.refused} refused{left}")
     return not problems

@@ -11,6 +11,7 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print one JSON doc
 
     from pipeline.cli.output import show, show_json
     from pipeline.cli.start import shipping_application
+    from pipeline.events.values import counted
     from pipeline.status import status_of
 
     app = shipping_application()
@@ -34,9 +35,9 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print one JSON doc
             continue
         age = f", the oldest for {(now_ms - spool.oldest_ms) / 1000:.0f} s" if spool.oldest_ms is not None else ""
         roles = f"{'written' if spool.written else 'no writer'}, {'sent from' if spool.sent else 'no sender'}"
-        show(f"{spool.name}: {spool.events} events ({spool.bytes} bytes) wait{age}; {roles}")
+        show(f"{spool.name}: {counted(spool.events, 'event')} ({spool.bytes} bytes) waiting{age}; {roles}")
     oldest = "" if found.oldest_seconds is None else f", the oldest for {found.oldest_seconds:.0f} s"
-    show(f"{found.events} events wait in all{oldest}")
+    show(f"{counted(found.events, 'event')} waiting in all{oldest}")
     show(f"{found.rates.spooled:.0f} events/s come in, {found.rates.settled:.0f} events/s leave")
     letters = f"{found.local_letters} in the local file"
     if found.account is None:
@@ -44,6 +45,6 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print one JSON doc
         return 0
     show(f"dead letters: {letters}, {found.account.letters} in Elasticsearch")
     levels = ", ".join(f"{count} {level}" for level, count in found.account.by_level.items() if count)
-    shed = f"{found.account.shed} events were shed" + (f" ({levels})" if levels else "")
+    shed = f"{counted(found.account.shed, 'event')} shed" + (f" ({levels})" if levels else "")
     show(f"gaps in the last 24 hours: {found.account.gaps}; {shed}")
     return 0

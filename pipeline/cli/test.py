@@ -20,6 +20,7 @@ def examples(
     from pipeline.engine.loader import changes, folders, load_detections
     from pipeline.engine.trial import run_examples
     from pipeline.engine.trial_text import verdict_document, verdict_lines
+    from pipeline.events.values import counted
 
     stop = stop_on_signals()
     app = application()
@@ -46,6 +47,7 @@ def examples(
         failed = sum(not verdict.passed for verdict in verdicts)
         untested = sum(bool(verdict.untested) for verdict in verdicts)
         seconds = app.clock.monotonic() - started
-        say(f"{len(verdicts)} detections: {failed} failed, {untested} not tested to the end, in {seconds:.1f} s")
+        tried = counted(len(verdicts), "detection")
+        say(f"{tried}: {failed} failed, {untested} not tested to the end, in {seconds:.1f} s")
         status = 2 if loaded.failures else 1 if failed else 0
     return status

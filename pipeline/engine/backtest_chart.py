@@ -6,7 +6,7 @@ from xml.sax.saxutils import escape
 
 from pipeline.engine.backtest import Backtest, Variant, histogram
 from pipeline.engine.finding import group_text
-from pipeline.events.values import instant_text
+from pipeline.events.values import counted, instant_text
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _GROUPS_MAX = 10
@@ -25,7 +25,7 @@ def chart_lines(found: Backtest, width: int) -> Iterator[str]:
         yield "".join(_BLOCKS[0 if not count else 1 + (count * 7) // highest] for count in own).rstrip()
     shown = 16 if found.to_ms - found.from_ms >= _SHORT_MS else 19
     first, last = (instant_text(instant)[:shown].replace("T", " ") for instant in span)
-    yield f"{first} to {last}; a full column is {highest} {_noun(highest)}"
+    yield f"{first} to {last}; a full column is {counted(highest, 'alert')}"
     yield from _table(found)
 
 
@@ -40,7 +40,7 @@ def _table(found: Backtest) -> Iterator[str]:
     for group in ordered[:_GROUPS_MAX]:
         yield "  ".join([*(f"{own.get(group, 0):>8}" for own in by_group), group_text(group)])
     if len(ordered) > _GROUPS_MAX:
-        yield f"and {len(ordered) - _GROUPS_MAX} more groups"
+        yield f"and {counted(len(ordered) - _GROUPS_MAX, 'more group')}"
 
 
 def backtest_document(found: Backtest) -> dict[str, Any]:
@@ -105,17 +105,13 @@ def _panel(variant: Variant, counts: Any, highest: int, top: int, colour: str) -
             tall = full * count / highest
             yield (
                 f'<rect x="{_MARGIN + number * width:.1f}" y="{bottom - tall:.1f}" width="{max(1.0, width - 1):.1f}" '
-                f'height="{tall:.1f}" fill="{colour}"><title>{count} {_noun(count)}</title></rect>'
+                f'height="{tall:.1f}" fill="{colour}"><title>{counted(count, "alert")}</title></rect>'
             )
 
 
 def _alerts(variant: Variant) -> str:
     groups = len({alarm.group for alarm in variant.alarms})
-    return f"{len(variant.alarms)} {_noun(len(variant.alarms))} of {groups} {'group' if groups == 1 else 'groups'}"
-
-
-def _noun(count: int) -> str:
-    return "alert" if count == 1 else "alerts"
+    return f"{counted(len(variant.alarms), 'alert')} of {counted(groups, 'group')}"
 
 
 def _minute(instant_ms: int) -> str:

@@ -51,12 +51,17 @@ class Loaded:
     off: tuple[str, ...] = ()
 
     def __getitem__(self, detection_id: str) -> Detection:
-        """Return the detection `detection_id`; raises `ConfigurationError` that lists the ids there are."""
+        """Return the detection `detection_id`; raises `ConfigurationError` that names those it may mean."""
         for detection in self.detections:
             if detection.id == detection_id:
                 return detection
-        known = ", ".join(detection.id for detection in self.detections)
-        raise ConfigurationError(f"there is no detection {detection_id!r}; known are: {known or 'none'}")
+        raise ConfigurationError(f"there is no detection {detection_id!r}; {self.meant(detection_id)}")
+
+    def meant(self, detection_id: str) -> str:
+        """Return which detections somebody who typed `detection_id` may mean: the nearest, else all there are."""
+        known = [detection.id for detection in self.detections]
+        near = get_close_matches(detection_id, known)
+        return f"did you mean {' or '.join(near)}?" if near else f"known are: {', '.join(known) or 'none'}"
 
 
 def folders(own: Path | None) -> tuple[Path, ...]:

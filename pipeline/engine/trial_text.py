@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.detection.detection import Detection
 from pipeline.engine.finding import group_text
 from pipeline.engine.trial import BASE_MS, Case, Verdict
+from pipeline.events.values import counted
 
 _LINES_MAX = 20
 _VALUES_MAX = 3
@@ -16,7 +17,7 @@ def verdict_lines(verdict: Verdict) -> Iterator[str]:
     """Yield a line for the detection, and an explanation of each example that is not as it says."""
     detection = verdict.detection
     failed = [case for case in verdict.cases if not case.passed]
-    examples = f"{len(verdict.cases)} examples"
+    examples = counted(len(verdict.cases), "example")
     if not any(case.fires for case in verdict.cases):
         yield f"FAIL {detection.id}: has no example that fires; add one, such as fires=[burst(5)]"
     elif failed:

@@ -226,6 +226,11 @@ def instant_text(time_ms: int) -> str:
     return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return `1 event`, `2 events`: `noun` is the singular of a word that takes an s."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 INVISIBLE = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """What steers a terminal, or hides what it shows, and may stand in JSON as it is: C1 controls and directions."""
 

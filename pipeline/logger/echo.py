@@ -18,7 +18,7 @@ import orjson
 
 from pipeline.clock import Clock
 from pipeline.events.encoded import INGESTED, Encoded
-from pipeline.events.values import INVISIBLE
+from pipeline.events.values import INVISIBLE, counted
 from pipeline.logger.local import RotatingFile
 from pipeline.logger.notices import LOG, Notices
 
@@ -81,7 +81,7 @@ class Echo:
                 self._left_alone_until = self._clock.monotonic() + _LEFT_ALONE_SECONDS
         else:
             self._notices.over(
-                _FILE, f"SIEMLITE_SECURITY_LOG is written again; {self._missing} lines are missing in it"
+                _FILE, f"SIEMLITE_SECURITY_LOG is written again; {counted(self._missing, 'line')} missing in it"
             )
             self._missing = 0
 

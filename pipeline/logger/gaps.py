@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.events.catalogue import LEVELS
 from pipeline.events.own import gap_event
+from pipeline.events.values import counted
 from pipeline.threads import RLock
 
 
@@ -35,7 +36,7 @@ class Gap:
             self.total,
             self.first_ms,
             self.last_ms,
-            message=f"{self.total} events were shed and are lost: {listed}",
+            message=f"{counted(self.total, 'event')} shed and lost: {listed}",
             reason=", ".join(sorted(self.reasons)),
             by_level=by_level,
         )

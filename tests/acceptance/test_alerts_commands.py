@@ -72,6 +72,19 @@ def test_a_narrow_terminal_shows_whole_names_and_groups(env: dict[str, str]) -> 
     assert len(rows) == 3
 
 
+def test_a_detection_that_there_is_not_is_told_from_one_without_alerts(env: dict[str, str]) -> None:
+    ours = ("--detection", "siemlite_detections", "--detection", "root_login", "--detection", "brute_force_by_adress")
+    done = siemlite(env, "alerts", "list", *ours)
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 1)
+    assert done.stderr.splitlines() == [
+        "0 alerts",
+        "siemlite: no detection here is called brute_force_by_adress, and no alert is one of it; did you mean "
+        "brute_force_by_address or brute_force_by_account?",
+    ]
+    one = siemlite(env, "alerts", "list", "--value", "203.0.113.7")
+    assert one.stderr.splitlines() == ["1 alert"]
+
+
 def test_a_clock_that_is_ahead_of_elasticsearchs_closes_nothing(env: dict[str, str]) -> None:
     settings = Settings(_env_file=None, elasticsearch_url=env["ELASTICSEARCH_URL"])
     now_ms = SystemClock().now_ms()

@@ -56,15 +56,15 @@ def test_status_shows_depth_age_rates_dead_letters_and_gaps(es_url: str, home: P
     by_level = {"info": 5, "warn": 2, "error": 0}
     assert found["elasticsearch"] == {"letters": 0, "gaps": 1, "shed": 7, "by_level": by_level}
     text = siemlite(env, "status").stdout
-    assert "5 events wait in all, the oldest for" in text
-    assert "gaps in the last 24 hours: 1; 7 events were shed (5 info, 2 warn)" in text
+    assert "5 events waiting in all, the oldest for" in text
+    assert "gaps in the last 24 hours: 1; 7 events shed (5 info, 2 warn)" in text
 
 
 def test_status_says_what_it_cannot_know_without_elasticsearch(home: Path, logged: SecurityLogger) -> None:
     env = environment(home, ELASTICSEARCH_URL=f"http://127.0.0.1:{free_ports(1)[0]}")
     done = siemlite(env, "status")
     assert done.returncode == 0
-    assert "5 events wait in all" in done.stdout
+    assert "5 events waiting in all" in done.stdout
     assert "are unknown: " in done.stdout
     assert json.loads(siemlite(env, "status", "--json").stdout)["elasticsearch"] is None
 

@@ -144,7 +144,7 @@ def test_shipping_to_an_unreachable_server_spools_says_so_and_ends_with_what_wai
         ship.says("Elasticsearch does not answer")
         ship.process.terminate()
         ship.ends()
-    assert "500 wait in the spool" in "".join(ship.stderr)
+    assert "500 waiting in the spool" in "".join(ship.stderr)
     status = json.loads(siemlite(env, "status", "--json").stdout)
     assert sum(spool["events"] for spool in status["spools"]) == 500
 

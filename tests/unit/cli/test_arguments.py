@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from pipeline.cli import arguments
-from pipeline.cli.arguments import timezone_argument
+from pipeline.cli.arguments import since_until_arguments, timezone_argument
 from pipeline.errors import ConfigurationError
 
 
@@ -29,3 +29,12 @@ def test_a_timezone_that_has_no_name_is_what_it_is_now(monkeypatch: pytest.Monke
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_a_span_in_which_nothing_lies_is_a_mistake() -> None:
+    day, next_day = "2026-11-24", "2026-11-25"
+    assert since_until_arguments(None, None) == (None, None)
+    assert since_until_arguments(day, next_day) == (1_795_478_400_000, 1_795_564_800_000)
+    for until in (day, "2026-11-23"):
+        with pytest.raises(ConfigurationError, match=f"--since {day} is not before --until {until}; nothing lies"):
+            since_until_arguments(day, until)

@@ -189,7 +189,9 @@ def test_a_folder_that_is_missing_and_an_id_that_is_unknown_are_named(tmp_path: 
         folders(tmp_path / "missing")
     assert folders(None) == (BUILT_IN,)
     write(tmp_path, "good.py", GOOD)
-    with pytest.raises(ConfigurationError, match="there is no detection 'god'; known are: good"):
+    with pytest.raises(ConfigurationError, match="there is no detection 'evil'; known are: good"):
+        load_detections([tmp_path])["evil"]
+    with pytest.raises(ConfigurationError, match=r"there is no detection 'god'; did you mean good\?"):
         load_detections([tmp_path])["god"]
 
 

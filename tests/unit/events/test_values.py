@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.events.values import address, geo_point, instant, keyword, printable, shortened, whole_number
+from pipeline.events.values import address, counted, geo_point, instant, keyword, printable, shortened, whole_number
 
 
 @pytest.mark.parametrize(
@@ -124,3 +124,7 @@ def test_a_name_that_looks_like_another_is_shown_with_what_it_hides(unseen: str)
     assert shown.isascii()
     assert printable("\u26a0\ufe0f \U0001f6a8\ufe0f root\ufe0f") == "\u26a0\ufe0f \U0001f6a8\ufe0f root\\ufe0f"
     assert printable("root Jürgen 名前 e\u0301") == "root Jürgen 名前 e\u0301"
+
+
+def test_one_is_not_told_as_many() -> None:
+    assert [counted(number, "event") for number in (0, 1, 2)] == ["0 events", "1 event", "2 events"]

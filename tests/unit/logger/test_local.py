@@ -76,7 +76,7 @@ def test_a_local_file_that_cannot_be_written_is_told_once_and_keeps_nothing_from
     path.rmdir()
     security.log(SecurityEvent.LOGOUT)
     security.flush()
-    assert caplog.records[-1].message == "SIEMLITE_SECURITY_LOG is written again; 3 lines are missing in it"
+    assert caplog.records[-1].message == "SIEMLITE_SECURITY_LOG is written again; 3 lines missing in it"
     assert len(lines_in(path)) == 1
 
 
