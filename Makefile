@@ -74,7 +74,7 @@ $(VENV)/.installed-dev: pyproject.toml
 # An environment works only where it was made and while its Python is there: one that was moved or copied with its
 # checkout, or whose Python went, is made again. Of another checkout's, to which a link leads, only the link goes.
 ifneq ($(wildcard $(BIN)/siemlite),)
-ifneq ($(shell { grep -F "$$(pwd -P)/$(BIN)/python" $(BIN)/siemlite && $(BIN)/python -c ''; } >/dev/null 2>&1 && echo works),works)
+ifneq ($(shell { grep -F "$(abspath $(BIN))/python" $(BIN)/siemlite && $(BIN)/python -c ''; } >/dev/null 2>&1 && echo works),works)
 .PHONY: stale
 $(VENV)/.installed $(VENV)/.installed-dev: stale
 stale:

@@ -44,11 +44,13 @@ def script(path: Path, *lines: str) -> None:
     path.chmod(0o755)
 
 
-def makes_an_environment(here: Path) -> bool:
-    """Return whether `make` in the checkout `here` does so, which is only begun."""
+def makes_an_environment(here: Path, venv: str = ".venv") -> bool:
+    """Return whether `make` in the checkout `here` makes `venv`, which is only begun."""
     shutil.copy(ROOT / "Makefile", here)
     script(here / "python", "#!/bin/sh", 'if test "$1" = -m; then touch made; exit 1; fi')
-    subprocess.run(["make", ".venv/.installed", "PYTHON=./python"], cwd=here, capture_output=True, check=False)
+    subprocess.run(
+        ["make", f"{venv}/.installed", f"VENV={venv}", "PYTHON=./python"], cwd=here, capture_output=True, check=False
+    )
     return (here / "made").exists()
 
 
@@ -71,6 +73,16 @@ def test_make_makes_an_environment_that_does_not_work_again(
         script(here / ".venv/bin/siemlite", f"#!{made_in.format(here=here)}/.venv/bin/python")
         (here / ".venv/.installed").touch()
     assert makes_an_environment(here) == again
+
+
+def test_make_keeps_an_environment_that_is_somewhere_else(tmp_path: Path) -> None:
+    venv, here = tmp_path / "venv", tmp_path / "here"
+    script(here / "pyproject.toml")
+    script(venv / "bin/python", "#!/bin/sh")
+    script(venv / "bin/siemlite", f"#!{venv}/bin/python")
+    (venv / ".installed").touch()
+    assert not makes_an_environment(here, str(venv))
+    assert not makes_an_environment(here, "../venv")
 
 
 def test_make_makes_an_environment_again_whose_making_was_broken_off(tmp_path: Path) -> None:
