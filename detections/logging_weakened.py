@@ -30,7 +30,7 @@ JOINED = {("cloud", "trail"), ("cloud", "watch")}
 
 def is_about_logging(setting: str) -> bool:
     """Look at a setting's name word by word, however they are joined."""
-    for segment in SEGMENT.findall(setting[:1000]):
+    for segment in SEGMENT.findall(setting):
         words = [word.lower() for word in WORD.findall(segment)]
         pairs = list(pairwise(words))
         if segment.lower().startswith(BEGINNINGS) or segment.lower() in WORDS or not JOINED.isdisjoint(pairs):
@@ -81,6 +81,7 @@ detection = Custom(
             )
         ),
         event({SETTING: ["login.banner", "audit.enabled"]}),
+        event({SETTING: "theme.colour=blue, " * 100 + "audit.enabled=false"}),
     ],
     quiet=[
         *(
