@@ -148,7 +148,8 @@ def _doubt(name: str, loaded: "Loaded") -> None:
     """Say it where a name of which no alert is there is no detection's either; other folders may have it."""
     from pipeline.cli.output import say
 
-    if not name.startswith("siemlite_") and not any(detection.id == name for detection in loaded.detections):
+    known = {detection.id for detection in loaded.detections} | loaded.broken.keys()
+    if not name.startswith("siemlite_") and name not in known:
         say(f"siemlite: no detection here is called {name}, and no alert is one of it; {loaded.meant(name)}")
 
 

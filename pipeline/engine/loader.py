@@ -13,8 +13,8 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -40,21 +40,26 @@ _ID = re.compile(r"[a-z][a-z0-9_]{0,99}")
 class Loaded:
     """The detections that could be loaded, by id in order, and an error for each file that could not.
 
-    `broken` are the ids of those files; `replaced` those whose file in a later folder took the place of another, and
-    `off` those that one switched off.
+    `broken` has the errors of those files, by the id that each would have; `replaced` are the ids whose file in a later
+    folder took the place of another, and `off` those that one switched off.
     """
 
     detections: tuple[Detection, ...]
     failures: tuple[ConfigurationError, ...] = ()
-    broken: frozenset[str] = frozenset()
+    broken: Mapping[str, ConfigurationError] = field(default_factory=dict)
     replaced: tuple[str, ...] = ()
     off: tuple[str, ...] = ()
 
     def __getitem__(self, detection_id: str) -> Detection:
-        """Return the detection `detection_id`; raises `ConfigurationError` that names those it may mean."""
+        """Return the detection `detection_id`.
+
+        Raises `ConfigurationError` that says why it could not be loaded, or which it may mean.
+        """
         for detection in self.detections:
             if detection.id == detection_id:
                 return detection
+        if detection_id in self.broken:
+            raise self.broken[detection_id]
         raise ConfigurationError(f"there is no detection {detection_id!r}; {self.meant(detection_id)}")
 
     def meant(self, detection_id: str) -> str:
@@ -92,7 +97,7 @@ def load_detections(where: Sequence[Path]) -> Loaded:
     """Load every `*.py` of the folders `where` whose name does not begin with an underscore."""
     found: dict[str, Detection] = {}
     failures: list[ConfigurationError] = []
-    broken: set[str] = set()
+    broken: dict[str, ConfigurationError] = {}
     replaced: list[str] = []
     off: list[str] = []
     for path in [path for folder in where for path in sorted(folder.glob("*.py")) if not path.name.startswith("_")]:
@@ -101,7 +106,7 @@ def load_detections(where: Sequence[Path]) -> Loaded:
             detection = load_detection(path)
         except ConfigurationError as error:
             failures.append(error)
-            broken.add(name)
+            broken[name] = error
             continue
         if detection is not None:
             if name in found:
@@ -112,7 +117,7 @@ def load_detections(where: Sequence[Path]) -> Loaded:
         else:
             failures.append(ConfigurationError(f"{path}: `detection` is None, and there is no {name} to switch off"))
     loaded = tuple(found[name] for name in sorted(found))
-    return Loaded(loaded, tuple(failures), frozenset(broken), tuple(replaced), tuple(off))
+    return Loaded(loaded, tuple(failures), broken, tuple(replaced), tuple(off))
 
 
 def load_detection(path: Path) -> Detection | None:
@@ -212,7 +217,7 @@ def _executed(path: Path) -> ModuleType:
         raise ConfigurationError(f"{path}:{_line(error, path)}: {error}") from None
     except TypeError as error:
         raise ConfigurationError(f"{path}:{_line(error, path)}: {_plain(error)}") from None
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a file does, the others still load
+    except BaseException as error:  # noqa: BLE001 - whatever a file does, the others still load
         what = " ".join(str(error).split())[:300]
         raise ConfigurationError(f"{path}:{_line(error, path)}: {type(error).__name__}: {what}") from None
     return module
@@ -242,8 +247,8 @@ def _meant(kind: str, name: str) -> str:
     found = getattr(detection_language, kind, None)
     if not (isinstance(found, type) and is_dataclass(found)):
         return "correct or remove it"
-    common = {field.name for field in fields(Kind)}
-    own = [field.name for field in fields(found) if field.name not in common]
+    common = {one.name for one in fields(Kind)}
+    own = [one.name for one in fields(found) if one.name not in common]
     near = get_close_matches(name, [*own, *common], n=1)
     if near:
         return f"did you mean {near[0]!r}?"

@@ -65,6 +65,7 @@ def test_a_file_is_a_detection_with_its_stem_for_an_id_and_its_docstring_for_a_g
         ("import nothing_like_this", "broken.py:1: ModuleNotFoundError: No module named 'nothing_like_this'"),
         ('"""T."""\nx = Threshold()', "broken.py:2: NameError: name 'Threshold' is not defined"),
         ('"""T."""\nraise SystemExit(3)', "broken.py:2: SystemExit: 3"),
+        ('"""T."""\nraise KeyboardInterrupt', "broken.py:2: KeyboardInterrupt: "),
         ('"""T."""', "broken.py: has no `detection`; add `detection = Threshold(…)`"),
         ('"""T."""\ndetection = 5', "broken.py: `detection` is a int; make it a kind"),
         (
@@ -144,7 +145,7 @@ def test_a_file_of_a_later_folder_takes_the_place_of_one_before_and_a_broken_one
     write(own, "nothing.py", "detection = None")
     found = load_detections([built_in, own])
     assert [one.path for one in found.detections] == [built_in / "broken.py", own / "same.py"]
-    assert (found.replaced, found.off, found.broken) == (("same",), ("off",), frozenset({"broken"}))
+    assert (found.replaced, found.off, set(found.broken)) == (("same",), ("off",), {"broken"})
     assert [str(failure).partition(": ")[0] for failure in found.failures] == [
         f"{own / 'broken.py'}:1",
         f"{own / 'nothing.py'}",
@@ -193,6 +194,14 @@ def test_a_folder_that_is_missing_and_an_id_that_is_unknown_are_named(tmp_path: 
         load_detections([tmp_path])["evil"]
     with pytest.raises(ConfigurationError, match=r"there is no detection 'god'; did you mean good\?"):
         load_detections([tmp_path])["god"]
+
+
+def test_who_asks_for_a_detection_whose_file_is_broken_is_told_why(tmp_path: Path) -> None:
+    write(tmp_path, "typo.py", "from pipeline.detection import Treshold")
+    write(tmp_path, "good.py", GOOD)
+    found = load_detections([tmp_path])
+    with pytest.raises(ConfigurationError, match=r"typo\.py:1: ImportError: cannot import name 'Treshold'"):
+        found["typo"]
 
 
 def test_changed_files_are_told_apart_from_those_that_did_not(tmp_path: Path) -> None:
