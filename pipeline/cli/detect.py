@@ -15,7 +15,10 @@ def detect(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Raise and send nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
 ) -> int:
-    """Find what detections find in [FROM, TO), raise the alerts that are not there yet and deliver each."""
+    """Find what detections find in [FROM, TO), raise the alerts that are not there yet and deliver each.
+
+    Exit 1 if one was not evaluated completely, 2 if a detection's file cannot be loaded.
+    """
     from pipeline.cli.arguments import span_argument
     from pipeline.cli.output import progress_bar, say, show, show_json
     from pipeline.cli.start import application, stop_on_signals

@@ -28,8 +28,17 @@ from pipeline.cli.test import examples
 from pipeline.cli.up import up
 from pipeline.errors import ConfigurationError, SiemliteError
 
+_EXAMPLES = {
+    up: "siemlite up --follow /var/log/auth.log --format authlog",
+    ship: "siemlite ship --follow --format json '/var/log/app/*.log'",
+    detect: "siemlite detect --from 2026-11-24 --to 2026-11-25 --id brute_force_by_address --dry-run",
+    backtest: "siemlite backtest brute_force_by_address --from 2026-11-01 --to 2026-12-01 --at-least 8",
+    drill: "siemlite drill root_login impossible_travel",
+}
+
 app = typer.Typer(
     name="siemlite",
+    epilog="Exit status 0: done; 1: the thing asked about is not so; 2: wrong usage or configuration.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -38,7 +47,7 @@ app.add_typer(alerts.app, name="alerts")
 app.add_typer(silence.app, name="silence")
 app.add_typer(dead_letters.app, name="dead-letters")
 for command in (up, setup, ship, scheduler, detect, backtest, drill, check, coverage, status):
-    app.command()(command)
+    app.command(epilog=f"Example: {_EXAMPLES[command]}" if command in _EXAMPLES else None)(command)
 app.command("test")(examples)
 
 

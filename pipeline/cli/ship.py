@@ -30,7 +30,10 @@ def ship(
     tls_key: Annotated[str | None, typer.Option(help="Key file of a tls:// listener.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document at the end.")] = False,
 ) -> int:
-    """Ship files, or standard input; without either, send what every spool of this home holds, until SIGTERM."""
+    """Ship files, or standard input; without either, send what every spool of this home holds, until SIGTERM.
+
+    Exit 1 if a file could not be read to its end.
+    """
     from pipeline.cli.arguments import listen_arguments, timezone_argument
     from pipeline.cli.output import progress_bar
     from pipeline.cli.start import seldom_collect, shipping_application, stop_on_signals

@@ -1,5 +1,6 @@
 """What people type."""
 
+import shlex
 import time
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -8,6 +9,7 @@ import pytest
 
 from pipeline.cli import arguments
 from pipeline.cli.arguments import since_until_arguments, timezone_argument
+from pipeline.cli.main import _EXAMPLES, main
 from pipeline.errors import ConfigurationError
 
 
@@ -38,3 +40,14 @@ def test_a_span_in_which_nothing_lies_is_a_mistake() -> None:
     for until in (day, "2026-11-23"):
         with pytest.raises(ConfigurationError, match=f"--since {day} is not before --until {until}; nothing lies"):
             since_until_arguments(day, until)
+
+
+@pytest.mark.parametrize("example", _EXAMPLES.values())
+def test_the_example_of_a_commands_help_is_a_command(example: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*shlex.split(example)[1:], "--help"]) == 0
+    assert example in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_help_says_what_an_exit_status_means(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "Exit status 0: done; 1: the thing asked about is not so; 2: wrong" in capsys.readouterr().out
