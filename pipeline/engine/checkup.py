@@ -208,7 +208,7 @@ def _seen_nothing(detection: Detection, answer: Answer) -> Iterator[Doubt]:
     unseen = [f"{name}: {value}" for number, (name, value) in enumerate(values) if not seen[f"v{number}"]]
     if seen["all"] and not seen["grouped"]:
         fields = " and ".join(detection.group_by)
-        yield Doubt(detection.id, "note", f"none of its {seen['all']:,} events has {fields}, which it groups by")
+        yield Doubt(detection.id, "note", f"none of its events ({seen['all']:,}) has {fields}, which it groups by")
     elif unseen and len(unseen) < len(values):
         more = f" and {len(unseen) - _NAMED_MAX:,} more of its values" if len(unseen) > _NAMED_MAX else ""
         yield Doubt(detection.id, "note", f"no event has had {', '.join(unseen[:_NAMED_MAX])}{more}")
@@ -224,5 +224,5 @@ def _parts_unseen(detection: Detection, seen: Mapping[str, int]) -> Iterator[Dou
         if not seen[f"s{number}"]:
             fields = " and ".join(dict.fromkeys(stream.fields())) or "its condition"
             before = ", none but those that fit a part before it" if number else ""
-            text = f"none of its {seen['grouped']:,} events fits part {number + 1} ({fields}){before}"
+            text = f"none of its events ({seen['grouped']:,}) fits part {number + 1} ({fields}){before}"
             yield Doubt(detection.id, "note", text)

@@ -109,7 +109,8 @@ class Echo:
             self._notices.trouble(_CONSOLE, f"SIEMLITE_CONSOLE: standard error cannot be written: {error}")
         else:
             if self._unread:  # told only now: whoever is told earlier is told on standard error
-                LOG.warning("SIEMLITE_CONSOLE: standard error was not read; %d lines are missing there", self._unread)
+                lines = counted(self._unread, "line")
+                LOG.warning("SIEMLITE_CONSOLE: standard error was not read; %s missing there", lines)
                 self._unread = 0
         finally:
             _here.echoing = False

@@ -14,6 +14,7 @@ from itertools import groupby
 from pipeline import threads
 from pipeline.clock import Clock
 from pipeline.events.identity import WRITER_BYTES, WriterIds
+from pipeline.events.values import counted
 from pipeline.logger.committer import Committer, not_durable
 from pipeline.logger.echo import Echo
 from pipeline.logger.gaps import GapLedger
@@ -237,6 +238,7 @@ class Line:
             with self.quiet:
                 self._committer.state_gaps()
         except Exception as error:  # noqa: BLE001 - the gaps are still in the ledger
-            self._notices.trouble(_GAP, f"{self.ledger.total} security events were shed; no room to record it: {error}")
+            shed = counted(self.ledger.total, "security event")
+            self._notices.trouble(_GAP, f"{shed} shed; no room to record it: {error}")
         else:
             self._notices.over(_GAP, "what was shed is recorded as LOG_GAP")

@@ -147,7 +147,7 @@ def test_values_and_groups_that_no_event_has_are_noted(world: World) -> None:
     ]
     assert [(doubt.detection_id, doubt.text) for doubt in examine(world.client, detections)] == [
         ("one_of_two", "no event has had event.code: LOGIN_FAILED"),
-        ("ungrouped", "none of its 2 events has session.id, which it groups by"),
+        ("ungrouped", "none of its events (2) has session.id, which it groups by"),
     ]
 
 
@@ -186,8 +186,8 @@ def test_a_part_that_stands_behind_one_that_takes_all_its_events_is_noted(world:
         detection(elsewhere, "elsewhere"),
     ]
     found = [(doubt.detection_id, doubt.verdict, doubt.text) for doubt in examine(world.client, detections)]
-    behind = "none of its 2 events fits part 2 (event.code), none but those that fit a part before it"
+    behind = "none of its events (2) fits part 2 (event.code), none but those that fit a part before it"
     assert found == [
         ("shadowed", "note", behind),
-        ("elsewhere", "note", "none of its 1 events fits part 1 (event.code)"),
+        ("elsewhere", "note", "none of its events (1) fits part 1 (event.code)"),
     ]
