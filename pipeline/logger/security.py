@@ -36,7 +36,10 @@ _OF_ANYBODY = frozenset({"LOGIN_FAILURE", "PASSWORD_RESET_REQUEST"})
 
 
 class SecurityLogger:
-    """Logs the security events of one service. Make it once and share it; it is safe in threads and forks."""
+    """Logs the security events of one service. Make it once and share it; it is safe in threads and forks.
+
+    Pickled for another process it becomes the logger of the same service there, with the settings found there.
+    """
 
     def __init__(
         self,
