@@ -4,9 +4,7 @@ An application needs `from pipeline import SecurityEvent, SecurityLogger` and, f
 `EventType`. Invariant: importing the package loads nothing; each name is loaded when it is first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing's own takes time to load, in which Ctrl-C ends a command with a traceback
 if TYPE_CHECKING:
     from pipeline.events.catalogue import EventType as EventType
     from pipeline.events.catalogue import SecurityEvent as SecurityEvent
@@ -21,7 +19,9 @@ _HOMES = {
 __all__ = ["EventType", "SecurityEvent", "SecurityLogger"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

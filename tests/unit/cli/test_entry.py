@@ -3,7 +3,9 @@
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[3]
 LOADING = """
 import os, signal, sys, types
 
@@ -33,6 +35,13 @@ def ran(program: str) -> "subprocess.CompletedProcess[str]":
 def test_ctrl_c_while_a_command_is_loaded_ends_it_without_a_traceback() -> None:
     done = ran(LOADING + RUN)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_nothing_is_loaded_before_ctrl_c_is_taken_care_of_but_what_that_needs() -> None:
+    here = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import signal; "
+    load = "needed = set(sys.modules); import pipeline.cli.entry; print(sorted(set(sys.modules) - needed))"
+    done = subprocess.run([sys.executable, "-ISc", here + load], capture_output=True, text=True, check=True)
+    assert done.stdout == "['pipeline', 'pipeline.cli', 'pipeline.cli.entry']\n"
 
 
 def test_a_command_that_is_loaded_decides_itself_what_ctrl_c_means() -> None:
