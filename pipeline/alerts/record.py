@@ -142,7 +142,7 @@ def headline(alert: Alert, clean: Callable[[str], str] = str) -> str:
     `clean` redacts each value of the group by itself, so that none of them hides what is said after it; one with
     blanks or commas stands in quotes, for it may read like the rest of the line.
     """
-    who = ", ".join(clean(f"{name}={quoted(shortened(value, 120))}") for name, value in alert.group)
+    who = ", ".join(f"{name}={clean(quoted(shortened(value, 120)))}" for name, value in alert.group)
     events = counted(alert.count, "event")
     span = f"{instant_text(alert.episode.first_ms)} to {instant_text(alert.episode.last_ms)}"
     if alert.is_rollup:

@@ -11,6 +11,7 @@ from pipeline.detection.durations import hours
 from pipeline.detection.kinds.absence import Absence
 from pipeline.detection.timeline import Severity
 from pipeline.elastic.compare_and_set import Document, Version
+from pipeline.events.redaction import Redactor
 from tests.unit.alerts.memory_engine import address, detection
 
 NOW = 1_750_000_000_000
@@ -29,6 +30,11 @@ def test_the_line_about_an_alert_says_what_was_asked_for() -> None:
 def test_a_value_that_reads_like_the_rest_of_the_line_stands_in_quotes() -> None:
     forged = replace(alert(detection()), group=(("user.id", 'bob: 0 events ("closed"), user.id=x'),))
     assert headline(forged).startswith(r'user.id="bob: 0 events (\"closed\"), user.id=x": 7 events from ')
+
+
+def test_the_line_about_an_alert_names_the_session_whose_id_is_a_keyed_hash() -> None:
+    stolen = replace(alert(detection()), group=(("session.id", "9f86d081884c7d65"),))
+    assert headline(stolen, Redactor().text).startswith("session.id=9f86d081884c7d65: 7 events from ")
 
 
 def test_a_silence_does_not_read_as_an_event() -> None:
