@@ -2,10 +2,11 @@
 
 Invariants: who did it, when and why is written in the same write as what it means and what it owes the
 channels; when an alert is closed by a person, no event up to that instant counts again for its group; doing
-the same again changes nothing.
+the same again changes nothing; with a roll-up go the alerts that it stands for, but those that people were told of by
+themselves since.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from elasticsearch import Elasticsearch
@@ -13,7 +14,7 @@ from elasticsearch import Elasticsearch
 from pipeline.alerts import outbox
 from pipeline.alerts.document import changing, from_document
 from pipeline.alerts.outbox import DeliveryState, Routes
-from pipeline.alerts.record import ACKNOWLEDGED, CLOSED, INDEX, SIEMLITE, Alert, Standing
+from pipeline.alerts.record import ACKNOWLEDGED, CLOSED, INDEX, OPEN, SIEMLITE, Alert, Standing
 from pipeline.alerts.search import HEAVY, readable, refresh, searched
 from pipeline.clock import Clock
 from pipeline.elastic.compare_and_set import Merge, Outcome, read_many, write_many
@@ -46,12 +47,12 @@ class AlertActions:
         return ids[0]
 
     def acknowledge(self, alert_id: str, by: str, note: str = "") -> Alert:
-        """Note that `by` looks after an open alert. Raises `SiemliteError` where it is closed."""
+        """Note that `by` looks after an open alert and its members. Raises `SiemliteError` where it is closed."""
 
         def change(alert: Alert) -> Alert:
-            if alert.state == CLOSED:
+            if alert.state == CLOSED and alert.id == alert_id:
                 raise SiemliteError(f"the alert {alert.id} is closed; nothing is left to acknowledge")
-            if alert.state == ACKNOWLEDGED:
+            if alert.state != OPEN:
                 return alert
             now = self._clock.now_ms()
             return replace(
@@ -61,10 +62,10 @@ class AlertActions:
                 deliveries=outbox.acknowledged(alert.deliveries, self._routes, now),
             )
 
-        return self._change(alert_id, change)
+        return self._with_members(alert_id, change)
 
     def close(self, alert_id: str, by: str, note: str = "") -> Alert:
-        """Close an alert for good: what happened up to now never counts again for its group."""
+        """Close an alert and its members for good: what happened up to now never counts again for their groups."""
 
         def change(alert: Alert) -> Alert:
             if alert.episode.ended_ms is not None:
@@ -79,7 +80,7 @@ class AlertActions:
                 deliveries=alert.deliveries if heard else outbox.resolved(alert.deliveries, self._routes, now),
             )
 
-        return self._change(alert_id, change)
+        return self._with_members(alert_id, change)
 
     def retry(self, alert_id: str) -> Alert:
         """Owe again what was given up."""
@@ -92,6 +93,33 @@ class AlertActions:
         refresh(self._client)
         query = {"term": {"siemlite.deliveries.state": DeliveryState.DEAD.value}}
         return [alert.id for alert in readable(self._client, query)]
+
+    def _with_members(self, alert_id: str, change: Callable[[Alert], Alert]) -> Alert:
+        """Change an alert and, of a roll-up, the members; again, it changes those that are left of a failure."""
+        changed = self._change(alert_id, change)
+        document = read_many(self._client, INDEX, [alert_id], without=("siemlite.samples",)).get(alert_id)
+        left = () if document is None else from_document(document).members
+        for _ in range(_TRIES):
+            if not left:
+                return changed
+            left = self._changed(left, lambda alert: alert if alert.deliveries else change(alert))
+        raise RetryableError(f"the alerts that {alert_id} stands for keep changing; try again")
+
+    def _changed(self, ids: Sequence[str], change: Callable[[Alert], Alert]) -> tuple[str, ...]:
+        """Change alerts once; return the ids of those that others changed meanwhile."""
+        found = [from_document(document) for document in read_many(self._client, INDEX, ids, without=HEAVY).values()]
+        merges = [
+            Merge(before.id, before.version, changing(after))
+            for before in found
+            if before.version is not None and (after := change(before)) != before
+        ]
+        lost: list[str] = []
+        for merge, result in zip(merges, write_many(self._client, INDEX, merges, refresh=True), strict=True):
+            if result.outcome is Outcome.REFUSED:
+                raise PermanentError(f"Elasticsearch refuses the change of {merge.id}: {result.reason}")
+            if result.outcome is Outcome.CONFLICT:
+                lost.append(merge.id)
+        return tuple(lost)
 
     def _change(self, alert_id: str, change: Callable[[Alert], Alert]) -> Alert:
         for _ in range(_TRIES):

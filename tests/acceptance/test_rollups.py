@@ -56,6 +56,30 @@ def test_a_rollup_closes_after_the_last_of_its_members(world: World) -> None:
     assert states(start + 2 * HOUR) == {"member closed": 25, "rollup closed": 1}
 
 
+def test_what_a_person_makes_of_a_rollup_goes_for_its_members_but_those_that_spoke_for_themselves(world: World) -> None:
+    rule = detection(severity=by_count({3: Severity.LOW, 6: Severity.CRITICAL}))
+    for number in range(25):
+        burst(world, f"203.0.113.{number}")
+    world.apply(rule)
+    rollup = next(a.id for a in world.alerts() if a.is_rollup)
+    burst(world, "203.0.113.1")
+    world.apply(rule)
+    world.actions.acknowledge(rollup, "kim", "on it")
+    assert Counter(a.state for a in world.alerts()) == {"acknowledged": 25, "open": 1}
+    world.actions.close(rollup, "kim", "a pentest")
+    world.actions.close(rollup, "lee", "again")
+    by_state = {a.state: a for a in world.alerts()}
+    assert Counter(a.state for a in world.alerts()) == {"closed": 25, "open": 1}
+    assert by_state["open"].group[0][1] == "203.0.113.1"
+    assert all(
+        a.closed is not None and a.closed.by == "kim" and a.closed.note == "a pentest"
+        for a in world.alerts()
+        if a.state == "closed"
+    )
+    burst(world, "203.0.113.2", events=2)
+    assert not world.apply(rule).opened, "what happened before the closing does not count again"
+
+
 def test_as_many_as_the_limit_are_no_storm_and_detect_knows_none(world: World) -> None:
     for number in range(20):
         burst(world, f"203.0.113.{number}")
