@@ -35,6 +35,7 @@ def to_source(alert: Alert, *, fields: bool = True) -> dict[str, Any]:
         "siemlite": {
             "suppress_for": alert.suppress_for,
             "condition": alert.condition,
+            "query": alert.query,
             "crossing": instant_text(alert.episode.crossing_ms),
             "group": [{"field": name, "value": value} for name, value in alert.group],
             "samples": list(alert.samples),
@@ -55,6 +56,8 @@ def to_source(alert: Alert, *, fields: bool = True) -> dict[str, Any]:
             "members": list(alert.members),
             "examples": list(alert.examples),
         }
+    else:
+        own["siemlite"]["examples"] = list(alert.examples)
     _merge(source, own)
     _merge(source, changing(alert))
     return source
@@ -132,6 +135,7 @@ def _parsed(document_id: str, source: Mapping[str, Any], version: Version) -> Al
         suppress_for=int(own["suppress_for"]),
         count=int(own["count"]),
         condition=str(own.get("condition") or ""),
+        query=str(own.get("query") or ""),
         state=str(own["state"]),
         drill=(own.get("drill") or {}).get("id"),
         deliveries=from_documents(own.get("deliveries") or ()),
@@ -142,7 +146,7 @@ def _parsed(document_id: str, source: Mapping[str, Any], version: Version) -> Al
         membership=_membership(rollup),
         members=tuple(rollup.get("members") or ()),
         members_total=int(rollup.get("total") or 0),
-        examples=tuple(rollup.get("examples") or ()),
+        examples=tuple(rollup.get("examples") or own.get("examples") or ()),
         inhibited_by=own.get("inhibited_by"),
         version=version,
     )

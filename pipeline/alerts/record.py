@@ -1,10 +1,10 @@
 """An alert: an episode, what is known of it, what people made of it, and what is owed for it. Pure."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.alerts.behind import looked_at, quoted
 from pipeline.alerts.episodes import Episode
 from pipeline.alerts.identity import alert_id
 from pipeline.alerts.outbox import Outbox, Subject
@@ -62,7 +62,8 @@ class Alert:
     """An alert. Instants are milliseconds since the epoch; `version` is that of the document it was read from.
 
     `condition` is what the detection asked for when the alert was raised, such as `5 events within 15 minutes`; of a
-    silence, the count of events alone would say the contrary.
+    silence, the count of events alone would say the contrary. `query` is which events it looked at, as a query clause
+    of Elasticsearch in JSON; `examples` are lines about its latest events when it was raised, a roll-up's of members.
     """
 
     id: str
@@ -77,6 +78,7 @@ class Alert:
     suppress_for: int
     count: int
     condition: str = ""
+    query: str = ""
     state: str = OPEN
     drill: str | None = None
     deliveries: Outbox = ()
@@ -131,6 +133,7 @@ def new_alert(
         suppress_for=detection.suppress_for,
         count=count,
         condition=shortened(detection.kind.summary(), 200),
+        query=looked_at(detection.kind.clause),
         drill=drill,
         samples=tuple(samples),
     )
@@ -149,8 +152,3 @@ def headline(alert: Alert, clean: Callable[[str], str] = str) -> str:
         return f"{counted(alert.members_total, 'alert')}, {events} from {span}"
     happened = f"{who}: {events} from {span}" if who else f"{events} from {span}"
     return f"{happened} ({clean(alert.condition)})" if alert.condition else happened
-
-
-def quoted(value: str) -> str:
-    """Return a value for a line of several, in quotes where it has blanks or commas."""
-    return value if value and not any(c == "," or c.isspace() for c in value) else json.dumps(value, ensure_ascii=False)

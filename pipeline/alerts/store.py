@@ -17,6 +17,7 @@ from elasticsearch import Elasticsearch
 
 from pipeline.alerts import outbox, rollups
 from pipeline.alerts.amending import Amending
+from pipeline.alerts.behind import lines
 from pipeline.alerts.counting import Counting
 from pipeline.alerts.document import changing, from_document, to_source
 from pipeline.alerts.episodes import Amend, Open, closed_until, plan
@@ -238,7 +239,14 @@ class AlertStore:
         ]
         found = self._evidence.samples(detection, wanted, SAMPLES) if wanted else ()
         samples = {draft.after.id: tuple(events) for draft, events in zip(opening, found, strict=True)}
-        return [replace(d, after=replace(d.after, samples=samples.get(d.after.id, ()))) for d in drafts]
+        return [
+            replace(
+                d, after=replace(d.after, samples=samples[d.after.id], examples=lines(detection, samples[d.after.id]))
+            )
+            if d.after.id in samples
+            else d
+            for d in drafts
+        ]
 
     def _write(self, drafts: Sequence[_Draft]) -> Sequence[Result]:
         results = list(write_many(self._client, INDEX, [_write_of(draft) for draft in drafts], refresh=True))

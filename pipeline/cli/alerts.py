@@ -213,7 +213,7 @@ def _table(alerts: "Sequence[Alert]") -> None:
 
 
 def _cells(alert: "Alert") -> tuple[str, ...]:
-    from pipeline.alerts.record import quoted
+    from pipeline.alerts.behind import quoted
     from pipeline.events.values import counted, instant_text, shortened
 
     group = shortened(", ".join(f"{name}={quoted(value)}" for name, value in alert.group), _GROUP_MAX)

@@ -6,10 +6,10 @@ or invisible formatting characters. It is still text from outside: each channel 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from urllib.parse import quote
 
 from pipeline.alerts.outbox import Action, Delivery
 from pipeline.alerts.record import SIEMLITE, Alert, headline
+from pipeline.delivery.kibana import Link, links
 from pipeline.detection.timeline import Severity
 from pipeline.engine.finding import Group
 from pipeline.events.values import instant_text, printable
@@ -19,19 +19,12 @@ Clean = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """A link to follow: a short label and an address."""
-
-    label: str
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
 class Notice:
     """One message about an alert. Instants are RFC 3339 text in UTC.
 
     `delivery_id` is the same for every attempt of one message; `repeated` says that an earlier attempt may
-    have gone through. `note` is what a person said on acknowledging or closing.
+    have gone through. `examples` are lines about the latest events when it opened, of a roll-up about its foremost
+    alerts. `note` is what a person said on acknowledging or closing.
     """
 
     alert_id: str
@@ -103,36 +96,9 @@ def notice_of(
         tags=alert.tags,
         members=alert.members_total,
         examples=tuple(text(example) for example in alert.examples),
-        links=_links(alert, kibana_url),
+        links=links(alert, kibana_url),
         drill=alert.drill,
         by=None if standing is None or standing.by == SIEMLITE else text(standing.by),
         note="" if standing is None else text(standing.note),
         repeated=repeated,
     )
-
-
-def _links(alert: Alert, kibana_url: str | None) -> tuple[Link, ...]:
-    """Return links into Kibana's Discover: the alert, or a roll-up's members, and the events behind it."""
-    if kibana_url is None:
-        return ()
-    root = kibana_url.rstrip("/")
-    whole = "(from:now-15y,to:now)"
-    if alert.is_rollup:
-        query = f'siemlite.rollup.id: "{alert.id}" or event.id: "{alert.id}"'
-        return (Link("Alerts", _discover(root, "security-alerts", query, whole)),)
-    alert_link = Link("Alert", _discover(root, "security-alerts", f'event.id: "{alert.id}"', whole))
-    if not alert.group:
-        return (alert_link,)
-    query = " and ".join(f'{name}: "{_kql(value)}"' for name, value in alert.group)
-    first, last = instant_text(alert.episode.first_ms), instant_text(alert.episode.last_ms + 1)
-    return (alert_link, Link("Events", _discover(root, "security-logs", query, f"(from:'{first}',to:'{last}')")))
-
-
-def _discover(root: str, view: str, query: str, span: str) -> str:
-    rison = query.replace("!", "!!").replace("'", "!'")
-    app = f"(index:{view},query:(language:kuery,query:'{rison}'))"
-    return f"{root}/app/discover#/?_g=(time:{quote(span, safe='(),:')})&_a={quote(app, safe='(),:')}"
-
-
-def _kql(value: str) -> str:
-    return value[:256].replace("\\", "\\\\").replace('"', '\\"')

@@ -19,7 +19,8 @@ from typing import Any
 import orjson
 
 from pipeline.alerts.outbox import LONGEST_CLAIM_MS, LONGEST_WAIT_MS, Action, Delivery, DeliveryState
-from pipeline.delivery.notice import Link, Notice
+from pipeline.delivery.kibana import Link
+from pipeline.delivery.notice import Notice
 from pipeline.detection.timeline import Severity
 from pipeline.errors import ConfigurationError, RetryableError
 

@@ -98,11 +98,8 @@ def _event(notice: Notice, routing_key: str, text_max: int) -> dict[str, Any]:
             "attack": list(notice.attack),
             "guide": notice.guide[:text_max],
             "alert": notice.alert_id,
-            **(
-                {"alerts": notice.members, "examples": [e[:text_max] for e in notice.examples]}
-                if notice.members
-                else {}
-            ),
+            **({"alerts": notice.members} if notice.members else {}),
+            "examples": [example[:text_max] for example in notice.examples],
             **({"drill": notice.drill} if notice.drill is not None else {}),
         },
     }

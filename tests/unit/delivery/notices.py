@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from pipeline.alerts.outbox import Action
-from pipeline.delivery.notice import Link, Notice
+from pipeline.delivery.kibana import Link
+from pipeline.delivery.notice import Notice
 from pipeline.detection.timeline import Severity
 
 ORDINARY = Notice(

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from typing import Any
-from urllib.parse import unquote
 
 import pytest
 
@@ -78,15 +77,6 @@ def test_whoever_said_it_and_wherever_it_stands_it_passes_the_redactor(said: dic
     cleaned = notice_of(spoken, resolve, clean=lambda text: text.replace("hunter2", "[REDACTED]"))
     assert "hunter2" not in repr(cleaned)
     assert "[REDACTED]" in repr(cleaned)
-
-
-def test_links_lead_to_the_alert_and_its_events_and_a_value_cannot_break_out() -> None:
-    notice = notice_of(alert("a'!\")) or (x"), ENTRY, kibana_url="https://kibana.example.org/")
-    assert [link.label for link in notice.links] == ["Alert", "Events"]
-    assert all(link.url.startswith("https://kibana.example.org/app/discover#/?_g=(") for link in notice.links)
-    events = unquote(notice.links[1].url)
-    assert "query:'source.address: \"a!'!!\\\")) or (x\"')" in events
-    assert notice_of(alert(), ENTRY).links == ()
 
 
 def test_what_a_person_said_goes_with_it() -> None:

@@ -14,7 +14,8 @@ import pytest
 from pipeline.alerts.outbox import Action
 from pipeline.delivery.channels.base import Channel, SendError
 from pipeline.delivery.channels.console import ConsoleChannel
-from pipeline.delivery.notice import Link, Notice
+from pipeline.delivery.kibana import Link
+from pipeline.delivery.notice import Notice
 from pipeline.delivery.retry import Failure, RetryPolicy
 from pipeline.delivery.routing import Routing
 from pipeline.detection.timeline import Severity
