@@ -18,7 +18,7 @@ _PIPE_WIDTH = 1000
 _GROUP_MAX = 160
 _GROUP_MIN = 24
 """Columns for the group, below which it is folded too often to be read."""
-_HEADINGS = ("ID", "LAST", "SEVERITY", "STATE", "COUNT", "DETECTION", "GROUP")
+_HEADINGS = ("ID", "LAST (UTC)", "SEVERITY", "STATE", "COUNT", "DETECTION", "GROUP")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON lines.")]
 Ids = Annotated[list[str], typer.Argument(metavar="ID…", help="The alerts' ids, or their beginnings.")]
@@ -84,7 +84,8 @@ def list_(
 
 @app.command()
 def show(ids: Ids, json: Json = False) -> int:
-    """Show everything there is of an alert: what happened, what to do, who was told."""
+    """Show everything there is of an alert: what happened, what to do, who was told, how to find its events."""
+    from pipeline.alerts.command import curl
     from pipeline.alerts.listing import whole
     from pipeline.cli.output import show_json
     from pipeline.cli.start import application
@@ -95,7 +96,7 @@ def show(ids: Ids, json: Json = False) -> int:
         if json:
             show_json(source)
         else:
-            _detail(alert, source)
+            _detail(alert, source, curl(alert, application_.url, application_.settings.es_user))
     return 0
 
 
@@ -170,6 +171,7 @@ def _severities(names: Sequence[str]) -> "tuple[Severity, ...]":
 
 
 def _report(alerts: "Sequence[Alert]", json: bool) -> int:
+    from pipeline.alerts.record import ACKNOWLEDGED, CLOSED
     from pipeline.cli.output import show as show_line
     from pipeline.cli.output import show_json
 
@@ -178,7 +180,9 @@ def _report(alerts: "Sequence[Alert]", json: bool) -> int:
             owed = [{"channel": d.channel, "action": d.action, "state": d.state} for d in alert.deliveries]
             show_json({"id": alert.id, "state": alert.state, "detection": alert.detection_id, "deliveries": owed})
         else:
-            show_line(f"{alert.id}  {alert.state}  {alert.title}")
+            standing = {ACKNOWLEDGED: alert.acknowledged, CLOSED: alert.closed}.get(alert.state)
+            by = "" if standing is None else f" by {standing.by}"  # who came first, where another asks for the same
+            show_line(f"{alert.id}  {alert.state}{by}  {alert.title}")
     return 0
 
 
@@ -241,7 +245,7 @@ def _state(alert: "Alert") -> str:
     return " ".join((alert.state, *marks))
 
 
-def _detail(alert: "Alert", source: Mapping[str, Any]) -> None:
+def _detail(alert: "Alert", source: Mapping[str, Any], command: str) -> None:
     import orjson
 
     from pipeline.alerts.record import headline
@@ -264,7 +268,8 @@ def _detail(alert: "Alert", source: Mapping[str, Any]) -> None:
     ]
     for what, standing in (("acknowledged", alert.acknowledged), ("closed", alert.closed)):
         if standing is not None:
-            facts.append((what, f"{instant_text(standing.at_ms)} by {standing.by} {standing.note}"))
+            note = f": {standing.note}" if standing.note else ""
+            facts.append((what, f"{instant_text(standing.at_ms)} by {standing.by}{note}"))
     if alert.silence is not None:
         silence = alert.silence
         facts.append(
@@ -286,6 +291,10 @@ def _detail(alert: "Alert", source: Mapping[str, Any]) -> None:
         show_line(f"  {delivery.channel} {delivery.action}: {delivery.state}{when}, {attempts}{error}")
     for line in ("", *alert.guide.splitlines()):
         show_line(line)
+    if command:
+        show_line()
+        show_line("Its events, the first hundred:")
+        show_line(command)
     for sample in source["siemlite"].get("samples") or ():
         show_line()
         show_line(orjson.dumps(sample).decode())

@@ -1,6 +1,7 @@
 """`siemlite alerts` and `siemlite silence` as people and programs use them."""
 
 import json
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -126,11 +127,41 @@ def test_alerts_are_listed_shown_acknowledged_and_closed(env: dict[str, str]) ->
         assert "there is no alert" in half.stderr
         assert eight in ids(env, "--state", "open"), "nothing is done where not all are known"
     closed = siemlite(env, "alerts", "show", seven).stdout
-    assert "by kim on it" in closed
+    assert "by kim: on it" in closed
     assert "a pentest" in closed
     again = siemlite(env, "alerts", "ack", seven)
     assert (again.returncode, again.stdout) == (1, "")
     assert "is closed" in again.stderr
+
+
+def test_an_alert_hands_out_a_command_that_finds_its_events_and_no_others(env: dict[str, str]) -> None:
+    client = connect(Settings(_env_file=None), env["ELASTICSEARCH_URL"])
+    others = [instant_text(time.time_ns() // 1_000_000 - n) for n in range(3)]
+    for alert_id in ids(env):
+        [shown] = json_of(env, "alerts", "show", alert_id)
+        address = shown["siemlite"]["group"][0]["value"]  # type: ignore[index]
+        for other in (shown["siemlite"]["first"], *others):  # type: ignore[index]
+            event = {"@timestamp": other, "event": {"code": "LOGOUT"}, "source": {"address": address}}
+            client.index(index="security-logs-2099.01.01", document=event)
+    client.indices.refresh(index="security-logs-2099.01.01")
+    client.close()
+    for alert_id in ids(env):
+        [command] = [
+            line
+            for line in siemlite(env, "alerts", "show", alert_id).stdout.splitlines()
+            if line.startswith("curl -s ")
+        ]
+        _, _, url, _, header, _, body = shlex.split(command)
+        answer = httpx.post(url, headers=dict([header.split(": ")]), content=body).json()
+        assert [hit["_source"]["event"]["code"] for hit in answer["hits"]["hits"]] == 5 * ["LOGIN_FAILURE"]
+
+
+def test_who_comes_second_is_told_who_came_first(env: dict[str, str]) -> None:
+    [seven] = ids(env, "--value", "203.0.113.7")
+    for action, state in (("ack", "acknowledged"), ("close", "closed")):
+        for person in ("kim", "lee"):
+            done = siemlite(env, "alerts", action, seven, "--by", person)
+            assert f"  {state} by kim  " in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -198,7 +229,7 @@ def test_what_is_typed_in_another_encoding_keeps_nothing_else_from_being_read(en
         http.post(path, headers={"Content-Type": "application/json"}, content=json.dumps(foreign)).raise_for_status()
     assert {str(silence["reason"]) for silence in json_of(env, "silence", "list")} == {"W?rme", "?"}
     assert len(ids(env)) == 3
-    assert "by W?rme W?rme" in siemlite(env, "alerts", "show", seven).stdout
+    assert "by W?rme: W?rme" in siemlite(env, "alerts", "show", seven).stdout
     assert ids(env, "--value", latin) == []
 
 
