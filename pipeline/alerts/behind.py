@@ -28,6 +28,8 @@ _TELLING = (
     "source.geo.name",
     "event.reason",
     "siemlite.number.rows",
+    "siemlite.number.shed",
+    "siemlite.data.leak.place",
 )
 """What says who, from where, on what and how much."""
 
@@ -48,12 +50,12 @@ def conditions(query: str, drill: str | None) -> list[dict[str, Any]]:
 
 
 def lines(detection: Detection, samples: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return a line for each of the stored events `samples`, which come latest first, in the order of time."""
+    """Return what is said of the stored events `samples`, which come latest first, in the order of time."""
     kind = detection.kind
     names = dict.fromkeys((*kind.columns, *kind.clause.fields(), *_TELLING))
     left_out = {"event.code", "@timestamp", *kind.group}
     shown = [name for name in names if name not in left_out]
-    return tuple(_line(sample["_source"], shown) for sample in reversed(list(samples)))
+    return tuple(dict.fromkeys(_line(sample["_source"], shown) for sample in reversed(list(samples))))
 
 
 def _line(event: Mapping[str, Any], names: Iterable[str]) -> str:

@@ -64,6 +64,7 @@ class Alert:
     `condition` is what the detection asked for when the alert was raised, such as `5 events within 15 minutes`; of a
     silence, the count of events alone would say the contrary. `query` is which events it looked at, as a query clause
     of Elasticsearch in JSON; `examples` are lines about its latest events when it was raised, a roll-up's of members.
+    `by_clock` says that its crossings are no events but instants at which too few had come.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Alert:
     count: int
     condition: str = ""
     query: str = ""
+    by_clock: bool = False
     state: str = OPEN
     drill: str | None = None
     deliveries: Outbox = ()
@@ -97,6 +99,11 @@ class Alert:
     def severity(self) -> Severity:
         """Return the highest severity that the episode reached."""
         return self.episode.severity
+
+    @property
+    def span(self) -> tuple[str, str]:
+        """Return what its first and its last instant are called."""
+        return ("Quiet since", "Noticed") if self.by_clock else ("First event", "Last event")
 
     @property
     def is_rollup(self) -> bool:
@@ -134,6 +141,7 @@ def new_alert(
         count=count,
         condition=shortened(detection.kind.summary(), 200),
         query=looked_at(detection.kind.clause),
+        by_clock=detection.kind.follows_clock,
         drill=drill,
         samples=tuple(samples),
     )

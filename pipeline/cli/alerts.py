@@ -259,9 +259,9 @@ def _detail(alert: "Alert", source: Mapping[str, Any], command: str) -> None:
     facts += list(alert.group)
     facts += [
         ("events", str(alert.count)),
-        ("first event", instant_text(episode.first_ms)),
+        (alert.span[0].lower(), instant_text(episode.first_ms)),
         ("crossing", instant_text(episode.crossing_ms)),
-        ("last event", instant_text(episode.last_ms)),
+        (alert.span[1].lower(), instant_text(episode.last_ms)),
         ("ATT&CK", ", ".join(alert.attack)),
         ("episode", str(episode.number) if episode.number else ""),
         ("drill", alert.drill or ""),

@@ -20,7 +20,7 @@ Clean = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One message about an alert. Instants are RFC 3339 text in UTC.
+    """One message about an alert. Instants are RFC 3339 text in UTC; `span` is what `first` and `last` are called.
 
     `delivery_id` is the same for every attempt of one message; `repeated` says that an earlier attempt may
     have gone through. `examples` are lines about the latest events when it opened, of a roll-up about its foremost
@@ -40,6 +40,7 @@ class Notice:
     first: str = ""
     crossing: str = ""
     last: str = ""
+    span: tuple[str, str] = ("First event", "Last event")
     state: str = ""
     attack: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
@@ -91,6 +92,7 @@ def notice_of(
         first=instant_text(alert.episode.first_ms),
         crossing=instant_text(alert.episode.crossing_ms),
         last=instant_text(alert.episode.last_ms),
+        span=alert.span,
         state=alert.state,
         attack=alert.attack,
         tags=alert.tags,

@@ -180,9 +180,9 @@ def message(notice: Notice, sender: str, recipients: Sequence[str], now_ms: int)
     facts += [
         ("Severity", notice.severity.value),
         ("Alerts", str(notice.members)) if notice.members else ("Events", str(notice.count)),
-        ("First event", notice.first),
+        (notice.span[0], notice.first),
         ("Crossing", notice.crossing),
-        ("Last event", notice.last),
+        (notice.span[1], notice.last),
         ("Detection", notice.detection_id),
         ("ATT&CK", ", ".join(notice.attack)),
         ("By", " ".join(part for part in (notice.by or "", notice.note) if part)),

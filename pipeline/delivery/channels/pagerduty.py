@@ -80,6 +80,7 @@ def _event(notice: Notice, routing_key: str, text_max: int) -> dict[str, Any]:
     }
     if event["event_action"] != "trigger":
         return event
+    first, last = (name.lower().replace(" ", "_") for name in notice.span)
     event["payload"] = {
         "summary": f"{notice.heading}: {notice.summary}"[:SUMMARY_MAX],
         "source": (", ".join(value for _, value in notice.group) or notice.detection_id)[:SUMMARY_MAX],
@@ -92,12 +93,13 @@ def _event(notice: Notice, routing_key: str, text_max: int) -> dict[str, Any]:
             "detection": notice.detection_id,
             "group": {name: value[:text_max] for name, value in notice.group},
             "events": notice.count,
-            "first_event": notice.first,
+            first: notice.first,
             "crossing": notice.crossing,
-            "last_event": notice.last,
+            last: notice.last,
             "attack": list(notice.attack),
             "guide": notice.guide[:text_max],
             "alert": notice.alert_id,
+            "show": f"siemlite alerts show {notice.alert_id[:12]}",
             **({"alerts": notice.members} if notice.members else {}),
             "examples": [example[:text_max] for example in notice.examples],
             **({"drill": notice.drill} if notice.drill is not None else {}),

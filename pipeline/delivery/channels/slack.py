@@ -101,7 +101,7 @@ def _fields(notice: Notice) -> list[dict[str, Any]]:
     pairs = list(notice.group[:4])
     pairs.append(("Severity", notice.severity.value))
     pairs.append(("Alerts", str(notice.members)) if notice.members else ("Events", str(notice.count)))
-    pairs += [("First event", notice.first), ("Last event", notice.last)]
+    pairs += zip(notice.span, (notice.first, notice.last), strict=True)
     if notice.attack:
         pairs.append(("ATT&CK", ", ".join(notice.attack)))
     pairs.append(("Detection", notice.detection_id))

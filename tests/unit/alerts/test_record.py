@@ -39,13 +39,15 @@ def test_the_line_about_an_alert_names_the_session_whose_id_is_a_keyed_hash() ->
 
 def test_a_silence_does_not_read_as_an_event() -> None:
     kind = Absence(severity=Severity.HIGH, group_by="source.address", within=hours(1))
-    line = headline(alert(replace(detection(), kind=kind), 1))
+    silent = replace(detection(), kind=kind)
+    line = headline(alert(silent, 1))
     assert "1 event from" in line
     assert "(no event for 1 hour after at least 1)" in line
+    assert (alert(silent).span, alert(detection()).span) == (("Quiet since", "Noticed"), ("First event", "Last event"))
 
 
 def test_a_document_holds_the_alert_and_one_without_a_condition_can_be_read() -> None:
-    found = alert(detection())
+    found = replace(alert(detection()), by_clock=True, examples=("an event",))
     version = Version(0, 1)
     source = to_source(found)
     assert from_document(Document(found.id, version, source)) == found

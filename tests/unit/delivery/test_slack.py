@@ -86,3 +86,9 @@ def test_every_block_has_what_slack_requires_of_it(notice: Notice) -> None:
         assert block.get(required) if required else block.get("text") or block.get("fields")
     said = [block["text"]["text"] for block in blocks if "text" in block]
     assert said[:2] == [escaped(notice.heading, 150), escaped(notice.summary, 3000)]
+
+
+def test_of_a_silence_no_event_is_said_to_have_come_last() -> None:
+    silent = replace(ORDINARY, span=("Quiet since", "Noticed"))
+    names = [field["text"] for field in message(silent)["blocks"][2]["fields"]]
+    assert {f"Quiet since\n{silent.first}", f"Noticed\n{silent.last}"} <= set(names)
