@@ -61,8 +61,12 @@ def lines(detection: Detection, samples: Iterable[Mapping[str, Any]]) -> tuple[s
 def _line(event: Mapping[str, Any], names: Iterable[str]) -> str:
     words = [str(value) for name in ("@timestamp", "event.code") for value in values_of(event, name)[:1]]
     told = [(name, _values(event, name)) for name in names]
-    pairs = [f"{name}={quoted(shortened(_text(values), _VALUE_MAX))}" for name, values in told if values]
+    pairs = [f"{name}={_word(shortened(_text(values), _VALUE_MAX))}" for name, values in told if values]
     return " ".join((*words, *pairs[:_LINE_FIELDS]))
+
+
+def _word(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False) if '"' in value else quoted(value)
 
 
 def _values(event: Mapping[str, Any], name: str) -> list[Any]:

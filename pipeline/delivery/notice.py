@@ -4,6 +4,7 @@ Invariants: a notice carries nothing that redaction removed, whoever wrote the e
 or invisible formatting characters. It is still text from outside: each channel escapes it for its own format.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,9 @@ from pipeline.events.values import instant_text, printable
 
 Clean = Callable[[str], str]
 """Redacts one text."""
+
+_WORD = re.compile(r'(?:[^\s"]|"(?:\\.|[^"\\])*"?)+')
+"""A word of an example, such as `user.id="a b"`: redacted by itself, so that none hides what stands behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,7 @@ def notice_of(
         attack=alert.attack,
         tags=alert.tags,
         members=alert.members_total,
-        examples=tuple(text(example) for example in alert.examples),
+        examples=tuple(printable(_WORD.sub(lambda word: clean(word[0]), example)) for example in alert.examples),
         links=links(alert, kibana_url),
         drill=alert.drill,
         by=None if standing is None or standing.by == SIEMLITE else text(standing.by),

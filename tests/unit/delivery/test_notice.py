@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.alerts.behind import lines
 from pipeline.alerts.episodes import Episode
 from pipeline.alerts.outbox import Action, Delivery
 from pipeline.alerts.record import Alert, Standing, new_alert
@@ -58,6 +59,15 @@ def test_an_account_that_is_called_like_a_secret_hides_nothing_of_what_is_said_o
     notice = notice_of(found, ENTRY, clean=Redactor().text)
     assert notice.summary.startswith(f"service.name={account}, user.id={account}: 7 events from 2025-06-15T15:06")
     assert notice.summary.endswith(" (3 events within 15 minutes)")
+
+
+@pytest.mark.parametrize("account", ["token:", 'password="', "password='", "-----BEGIN PRIVATE KEY-----", "a b\\"])
+def test_an_account_that_is_called_like_a_secret_hides_no_address(account: str) -> None:
+    event = {"event": {"code": "LOGOUT"}, "user": {"id": account}, "service": {"name": "web"}, "host": {"name": "h 1"}}
+    examples = lines(detection(), [{"_source": event}])
+    [example] = notice_of(replace(alert(), examples=examples), ENTRY, clean=Redactor().text).examples
+    assert example.startswith("LOGOUT user.id=")
+    assert example.endswith(' host.name="h 1" service.name=web')
 
 
 @pytest.mark.parametrize(
