@@ -156,7 +156,7 @@ _NEXT = (
     "log an event:     from pipeline import SecurityEvent, SecurityLogger; "
     "SecurityLogger(service='my-app').log(SecurityEvent.LOGIN_FAILURE, user_id='u1', ip='192.0.2.1')",
     "follow a file:    make run FOLLOW=/var/log/auth.log FORMAT=authlog",
-    "open Kibana:      point it at {url} and make a data view of security-logs-*, @timestamp",
+    "open Kibana:      point it at {url} and make its data views as README.md says: links in alerts name them by id",
     "add a detection:  copy {example} to a folder of yours under a new name, change it, and name the folder in "
     "SIEMLITE_DETECTIONS",
 )

@@ -8,6 +8,8 @@ field's mapping; values that come from events never replace the alert's own fiel
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from pipeline.alerts.episodes import Episode
 from pipeline.alerts.outbox import from_documents, required_instant, to_documents
 from pipeline.alerts.record import RISK, Alert, Membership, Silenced, Standing, headline
@@ -136,7 +138,7 @@ def _parsed(document_id: str, source: Mapping[str, Any], version: Version) -> Al
         suppress_for=int(own["suppress_for"]),
         count=int(own["count"]),
         condition=str(own.get("condition") or ""),
-        query=str(own.get("query") or ""),
+        query=_query(own.get("query")),
         by_clock=bool(own.get("by_clock")),
         state=str(own["state"]),
         drill=(own.get("drill") or {}).get("id"),
@@ -152,6 +154,14 @@ def _parsed(document_id: str, source: Mapping[str, Any], version: Version) -> Al
         inhibited_by=own.get("inhibited_by"),
         version=version,
     )
+
+
+def _query(text: object) -> str:
+    if not text:
+        return ""
+    if not isinstance(orjson.loads(str(text)), dict):
+        raise TypeError("its query is none")
+    return str(text)
 
 
 def _standing_document(standing: Standing | None) -> dict[str, Any] | None:

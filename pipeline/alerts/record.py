@@ -154,9 +154,11 @@ def headline(alert: Alert, clean: Callable[[str], str] = str) -> str:
     blanks or commas stands in quotes, for it may read like the rest of the line.
     """
     who = ", ".join(f"{name}={clean(quoted(shortened(value, 120)))}" for name, value in alert.group)
-    events = counted(alert.count, "event")
-    span = f"{instant_text(alert.episode.first_ms)} to {instant_text(alert.episode.last_ms)}"
+    first, last = instant_text(alert.episode.first_ms), instant_text(alert.episode.last_ms)
+    what = f"{counted(alert.count, 'event')} from {first} to {last}"
     if alert.is_rollup:
-        return f"{counted(alert.members_total, 'alert')}, {events} from {span}"
-    happened = f"{who}: {events} from {span}" if who else f"{events} from {span}"
+        return f"{counted(alert.members_total, 'alert')}, {what}"
+    if alert.by_clock:
+        what = f"quiet since {first}, noticed {last}"
+    happened = f"{who}: {what}" if who else what
     return f"{happened} ({clean(alert.condition)})" if alert.condition else happened

@@ -9,14 +9,17 @@ from dataclasses import replace
 
 from pipeline.alerts.episodes import Episode
 from pipeline.alerts.identity import rollup_id
-from pipeline.alerts.record import Alert, headline
+from pipeline.alerts.record import STATES, Alert, headline
 from pipeline.detection.detection import Detection
-from pipeline.events.values import counted
+from pipeline.events.values import counted, instant_text
 
 STORM, DIGEST = "storm", "digest"
 DIGEST_RULE = "siemlite_digest"
 EXAMPLES = 10
 """Members that a roll-up shows."""
+
+_ID_SHOWN = 12
+_LISTED = 1000
 
 
 def of_storm(detection: Detection, members: Sequence[Alert], *, again: bool = False) -> Alert:
@@ -35,15 +38,27 @@ def of_storm(detection: Detection, members: Sequence[Alert], *, again: bool = Fa
 
 def digest(members: Sequence[Alert]) -> Alert:
     """Return the digest of alerts that were found long after they happened."""
-    return _rollup(
+    found = _rollup(
         DIGEST,
         members,
         DIGEST,
         detection_id=DIGEST_RULE,
         title=f"{counted(len(members), 'alert')} of the past, found late",
-        guide="These happened while nobody looked, or their events arrived late. Go through them in order of "
-        "severity with `siemlite alerts list`; each has its own triage guide.",
+        guide="",
     )
+    return replace(
+        found,
+        guide="These happened while nobody looked, or their events arrived late; those that are over are closed "
+        f"already. Go through them in order of severity with `{listing(found)}`; each has its own triage guide.",
+    )
+
+
+def listing(rollup: Alert) -> str:
+    """Return the command that lists a roll-up's alerts, whatever became of them, among others of that time."""
+    states = " ".join(f"--state {state}" for state in STATES)
+    which = "" if rollup.detection_id == DIGEST_RULE else f" --detection {rollup.detection_id}"
+    since = instant_text(rollup.episode.first_ms)
+    return f"siemlite alerts list {states}{which} --since {since} --limit {_LISTED}"
 
 
 def _rollup(
@@ -79,4 +94,5 @@ def _rollup(
 
 def _example(alert: Alert, reason: str) -> str:
     line = headline(replace(alert, condition=""))  # the same for all, and the roll-up's title names the detection
-    return line if reason == STORM else f"[{alert.severity.upper()}] {alert.title} {line}"
+    what = line if reason == STORM else f"[{alert.severity.upper()}] {alert.title} {line}"
+    return f"{alert.id[:_ID_SHOWN]} {what}"

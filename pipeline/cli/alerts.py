@@ -2,8 +2,8 @@
 
 import getpass
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -87,6 +87,7 @@ def show(ids: Ids, json: Json = False) -> int:
     """Show everything there is of an alert: what happened, what to do, who was told, how to find its events."""
     from pipeline.alerts.command import curl
     from pipeline.alerts.listing import whole
+    from pipeline.cli.alert_detail import detail
     from pipeline.cli.output import show_json
     from pipeline.cli.start import application
 
@@ -96,7 +97,7 @@ def show(ids: Ids, json: Json = False) -> int:
         if json:
             show_json(source)
         else:
-            _detail(alert, source, curl(alert, application_.url, application_.settings.es_user))
+            detail(alert, source, curl(alert, application_.url, application_.settings.es_user))
     return 0
 
 
@@ -218,6 +219,7 @@ def _table(alerts: "Sequence[Alert]") -> None:
 
 def _cells(alert: "Alert") -> tuple[str, ...]:
     from pipeline.alerts.behind import quoted
+    from pipeline.cli.alert_detail import state_text
     from pipeline.events.values import counted, instant_text, shortened
 
     group = shortened(", ".join(f"{name}={quoted(value)}" for name, value in alert.group), _GROUP_MAX)
@@ -225,76 +227,8 @@ def _cells(alert: "Alert") -> tuple[str, ...]:
         alert.id[:12],
         instant_text(alert.episode.last_ms)[:19].replace("T", " "),
         alert.severity.value,
-        _state(alert),
+        state_text(alert),
         str(alert.count),
         alert.detection_id,
         counted(alert.members_total, "alert") if alert.is_rollup else group,
     )
-
-
-def _state(alert: "Alert") -> str:
-    marks = [
-        mark
-        for mark, there in (
-            ("silenced", alert.silence is not None),
-            ("inhibited", alert.inhibited_by is not None),
-            ("drill", alert.drill is not None),
-        )
-        if there
-    ]
-    return " ".join((alert.state, *marks))
-
-
-def _detail(alert: "Alert", source: Mapping[str, Any], command: str) -> None:
-    import orjson
-
-    from pipeline.alerts.record import headline
-    from pipeline.cli.output import show as show_line
-    from pipeline.events.values import counted, instant_text
-
-    episode = alert.episode
-    show_line(f"[{alert.severity.upper()}] {alert.title}")
-    show_line(headline(alert))
-    facts: list[tuple[str, str]] = [("alert", alert.id), ("detection", alert.detection_id), ("state", _state(alert))]
-    facts += list(alert.group)
-    facts += [
-        ("events", str(alert.count)),
-        (alert.span[0].lower(), instant_text(episode.first_ms)),
-        ("crossing", instant_text(episode.crossing_ms)),
-        (alert.span[1].lower(), instant_text(episode.last_ms)),
-        ("ATT&CK", ", ".join(alert.attack)),
-        ("episode", str(episode.number) if episode.number else ""),
-        ("drill", alert.drill or ""),
-    ]
-    for what, standing in (("acknowledged", alert.acknowledged), ("closed", alert.closed)):
-        if standing is not None:
-            note = f": {standing.note}" if standing.note else ""
-            facts.append((what, f"{instant_text(standing.at_ms)} by {standing.by}{note}"))
-    if alert.silence is not None:
-        silence = alert.silence
-        facts.append(
-            ("silence", f"{silence.id} by {silence.author} until {instant_text(silence.until_ms)}: {silence.reason}")
-        )
-    if alert.inhibited_by is not None:
-        facts.append(("told by", alert.inhibited_by))
-    if alert.membership is not None:
-        facts.append(("part of", f"{alert.membership.reason} {alert.membership.id or 'that is still gathered'}"))
-    for name, value in facts:
-        if value:
-            show_line(f"  {name + ':':<16} {value}")
-    for line in alert.examples:
-        show_line(f"  - {line}")
-    for delivery in alert.deliveries:
-        when = "" if delivery.sent_ms is None else f" at {instant_text(delivery.sent_ms)}"
-        error = "" if delivery.last_error is None else f": {delivery.last_error}"
-        attempts = counted(delivery.attempts, "attempt")
-        show_line(f"  {delivery.channel} {delivery.action}: {delivery.state}{when}, {attempts}{error}")
-    for line in ("", *alert.guide.splitlines()):
-        show_line(line)
-    if command:
-        show_line()
-        show_line("Its events, the first hundred:")
-        show_line(command)
-    for sample in source["siemlite"].get("samples") or ():
-        show_line()
-        show_line(orjson.dumps(sample).decode())

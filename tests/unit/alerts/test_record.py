@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from pipeline.alerts.document import from_document, to_source
 from pipeline.alerts.episodes import Episode
 from pipeline.alerts.record import Alert, headline, new_alert
@@ -11,6 +13,7 @@ from pipeline.detection.durations import hours
 from pipeline.detection.kinds.absence import Absence
 from pipeline.detection.timeline import Severity
 from pipeline.elastic.compare_and_set import Document, Version
+from pipeline.errors import PermanentError
 from pipeline.events.redaction import Redactor
 from tests.unit.alerts.memory_engine import address, detection
 
@@ -41,8 +44,10 @@ def test_a_silence_does_not_read_as_an_event() -> None:
     kind = Absence(severity=Severity.HIGH, group_by="source.address", within=hours(1))
     silent = replace(detection(), kind=kind)
     line = headline(alert(silent, 1))
-    assert "1 event from" in line
-    assert "(no event for 1 hour after at least 1)" in line
+    assert line == (
+        "source.address=192.0.2.7: quiet since 2025-06-15T15:06:31.000Z, noticed 2025-06-15T15:06:40.000Z "
+        "(no event for 1 hour after at least 1)"
+    )
     assert (alert(silent).span, alert(detection()).span) == (("Quiet since", "Noticed"), ("First event", "Last event"))
 
 
@@ -53,6 +58,14 @@ def test_a_document_holds_the_alert_and_one_without_a_condition_can_be_read() ->
     assert from_document(Document(found.id, version, source)) == found
     del source["siemlite"]["condition"]
     assert from_document(Document(found.id, version, source)) == replace(found, condition="")
+
+
+def test_a_document_whose_query_is_none_is_no_alert() -> None:
+    found = alert(detection())
+    for query in ("{", "[]"):
+        source = to_source(replace(found, query=query))
+        with pytest.raises(PermanentError, match="cannot be read"):
+            from_document(Document(found.id, Version(0, 1), source))
 
 
 def test_a_roll_up_says_what_was_asked_for_once_at_most() -> None:

@@ -1,0 +1,30 @@
+"""What a roll-up says of the alerts that it stands for."""
+
+from pipeline.alerts.episodes import Episode
+from pipeline.alerts.record import Alert, new_alert
+from pipeline.alerts.rollups import digest, listing, of_storm
+from pipeline.detection.timeline import Severity
+from tests.unit.alerts.memory_engine import address, detection
+
+NOW = 1_750_000_000_000
+
+
+def alert(value: str) -> Alert:
+    episode = Episode(1, NOW - 9000, NOW - 4000, NOW, Severity.HIGH, 5)
+    return new_alert(detection(), value, address(value), episode, count=7)
+
+
+def test_each_alert_that_is_shown_is_named_by_what_commands_take() -> None:
+    members = [alert("192.0.2.7"), alert("192.0.2.8")]
+    for rollup in (of_storm(detection(), members), digest(members)):
+        assert {example.split()[0] for example in rollup.examples} == {member.id[:12] for member in members}
+
+
+def test_a_digest_tells_how_to_list_its_alerts_which_are_closed_where_they_are_over() -> None:
+    found = digest([alert("192.0.2.7")])
+    command = "siemlite alerts list --state open --state acknowledged --state closed --since 2025-06-15T15:06:31.000Z"
+    assert f"`{command} --limit 1000`" in found.guide
+
+
+def test_of_a_storm_those_of_its_detection_are_listed() -> None:
+    assert " --detection brute_force --since " in listing(of_storm(detection(), [alert("192.0.2.7")]))
