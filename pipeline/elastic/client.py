@@ -200,6 +200,10 @@ class ForbiddenError(ConfigurationError):
     """The credentials are known and do not permit what was asked (403)."""
 
 
+class TooLargeError(PermanentError):
+    """The request is larger than the server, or a gateway before it, takes (413); a part of it may pass."""
+
+
 @contextmanager
 def translated(what: str) -> Iterator[None]:
     """Turn the client's exceptions into siemlite's, naming `what` was being done."""
@@ -243,6 +247,10 @@ def failure(what: str, status: int, reason: str) -> ConfigurationError | Retryab
         return RetryableError(f"{what}: {reason} remove that block")
     if status == 403:
         return ForbiddenError(f"{what}: Elasticsearch does not permit this to these credentials (403); {_REPAIR}")
+    if status == 413:
+        return TooLargeError(
+            f"{what}: the request is larger than Elasticsearch or a gateway before it takes (413); raise that limit"
+        )
     if status in RETRYABLE_STATUS:
         return RetryableError(f"{what}: {status} {reason}")
     return PermanentError(f"{what}: {status} {reason}")

@@ -12,7 +12,7 @@ from typing import Any
 
 from elasticsearch import ConflictError, Elasticsearch, NotFoundError
 
-from pipeline.elastic.client import RETRYABLE_STATUS, ForbiddenError, failure, part, translated
+from pipeline.elastic.client import RETRYABLE_STATUS, ForbiddenError, TooLargeError, failure, part, translated
 from pipeline.errors import ConfigurationError, RetryableError
 
 Source = Mapping[str, Any]
@@ -187,8 +187,18 @@ def _write_batch(client: Elasticsearch, index: str, writes: Sequence[Write], ref
             operations += [{"update": target}, {"doc": write.changes}]
         else:
             operations += [{"index": target}, write.source]
-    with translated(f"writing {index}"):
-        answer = client.bulk(operations=operations, refresh=refresh)
+    try:
+        with translated(f"writing {index}"):
+            answer = client.bulk(operations=operations, refresh=refresh)
+    except TooLargeError:
+        if len(writes) == 1:
+            raise
+        half = len(writes) // 2
+        return [
+            result
+            for part_of in (writes[:half], writes[half:])
+            for result in _write_batch(client, index, part_of, refresh)
+        ]
     items = part(f"writing {index}", answer, "items")
     if len(items) != len(writes):
         raise RetryableError(f"writing {index}: the answer is not one for each document")

@@ -13,8 +13,8 @@ import orjson
 from elastic_transport import TransportError
 from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
 
-from pipeline.elastic.client import api_failure, reason_of, transport_failure
-from pipeline.errors import ConfigurationError, PermanentError, RetryableError, SiemliteError
+from pipeline.elastic.client import TooLargeError, api_failure, reason_of, transport_failure
+from pipeline.errors import ConfigurationError, RetryableError, SiemliteError
 
 _HEADERS = {"content-type": "application/x-ndjson", "accept": "application/json"}
 _TARGET = "/_bulk?filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by"
@@ -42,10 +42,6 @@ class Item:
 
     verdict: Verdict
     reason: str = ""
-
-
-class TooLargeError(PermanentError):
-    """The request is larger than the server takes (413); a part of it may pass."""
 
 
 _STORED = Item(Verdict.STORED)

@@ -22,10 +22,11 @@ from collections.abc import Callable, Sequence
 from elasticsearch import Elasticsearch
 
 from pipeline.clock import Clock
+from pipeline.elastic.client import TooLargeError
 from pipeline.errors import ConfigurationError, RetryableError
 from pipeline.events.encoded import stamped
 from pipeline.shipping.backoff import Backoff
-from pipeline.shipping.bulk import Item, TooLargeError, Verdict, lines_of, send
+from pipeline.shipping.bulk import Item, Verdict, lines_of, send
 from pipeline.shipping.database import UnusableSpoolError
 from pipeline.shipping.gate import Gate
 from pipeline.shipping.letters import DeadLetters, Letter, buried

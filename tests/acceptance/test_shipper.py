@@ -12,14 +12,13 @@ from elasticsearch import Elasticsearch
 
 from pipeline.app.shipping import encoder_of
 from pipeline.clock import SystemClock
-from pipeline.elastic.client import connect
+from pipeline.elastic.client import TooLargeError, connect
 from pipeline.elastic.templates import install
 from pipeline.errors import RetryableError
 from pipeline.events.encoded import INGESTED, Encoded
 from pipeline.settings import Settings, load_settings
 from pipeline.shipping import bulk
 from pipeline.shipping.backoff import Backoff
-from pipeline.shipping.bulk import TooLargeError
 from pipeline.shipping.gate import BELIEVED_SECONDS, Gate
 from pipeline.shipping.home import load_keys
 from pipeline.shipping.intake import Intake
