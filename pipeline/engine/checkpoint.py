@@ -80,13 +80,10 @@ class Checkpoint:
         known = self.positions.get(shard)
         return known or self.positions.get(ShardId(shard.uuid, shard.shard), Position())
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the checkpoint as a JSON-safe value."""
+    def to_json(self, shards: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the checkpoint as a JSON-safe value; `shards` are its positions so, where they are known."""
         return {
-            "shards": {
-                _name(shard): [position.seen, [list(gap) for gap in position.gaps]]
-                for shard, position in sorted(self.positions.items())
-            },
+            "shards": positions_to_json(self.positions) if shards is None else shards,
             "caught_up_ms": self.caught_up_ms,
             "clock_ms": self.clock_ms,
             "hold_ms": self.hold_ms,
@@ -94,19 +91,38 @@ class Checkpoint:
         }
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> "Checkpoint":
-        """Return the checkpoint that `to_json` wrote; raises `PermanentError` for anything else."""
+    def from_json(
+        cls, document: Mapping[str, Any], positions: Mapping[ShardId, Position] | None = None
+    ) -> "Checkpoint":
+        """Return the checkpoint that `to_json` wrote; `positions` are its own, where they are known.
+
+        Raises `PermanentError` for anything else.
+        """
         try:
-            positions = {}
-            for name, (seen, gaps) in document["shards"].items():
-                position = Position(int(seen), tuple(SeqRange(int(after), int(upto)) for after, upto in gaps))
-                positions[_shard(name)] = position
+            if positions is None:
+                positions = positions_from_json(document["shards"])
             instants = (document["caught_up_ms"], document["clock_ms"], document.get("hold_ms"))
             caught_up, clock, hold = (None if instant is None else int(instant) for instant in instants)
             delay = int(document.get("delay_ms", 0))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise PermanentError(f"a stored checkpoint cannot be read: {error!r}") from None
         return cls(positions, caught_up, clock, hold, delay)
+
+
+def positions_to_json(positions: Mapping[ShardId, Position]) -> dict[str, Any]:
+    """Return `positions` as a JSON-safe value."""
+    return {
+        _name(shard): [position.seen, [list(gap) for gap in position.gaps]]
+        for shard, position in sorted(positions.items())
+    }
+
+
+def positions_from_json(shards: Mapping[str, Any]) -> dict[ShardId, Position]:
+    """Return the positions that `positions_to_json` wrote."""
+    return {
+        _shard(name): Position(int(seen), tuple(SeqRange(int(after), int(upto)) for after, upto in gaps))
+        for name, (seen, gaps) in shards.items()
+    }
 
 
 def _name(shard: ShardId) -> str:

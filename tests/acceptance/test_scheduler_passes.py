@@ -13,7 +13,7 @@ from pipeline.detection.detection import Detection
 from pipeline.elastic.client import connect
 from pipeline.elastic.compare_and_set import CONTROL_INDEX
 from pipeline.elastic.templates import install
-from pipeline.engine.checkpoint import Checkpoint
+from pipeline.engine.checkpoint import Checkpoint, Position, SeqRange, ShardId
 from pipeline.engine.finding import Finding
 from pipeline.engine.result import Coverage
 from pipeline.errors import PermanentError, RetryableError, SiemliteError
@@ -192,6 +192,21 @@ def test_a_checkpoint_that_cannot_be_read_is_an_error_of_its_detection_and_no_fr
     assert failed.detection_id == "second"
     assert "checkpoint:second" in str(failed.error)
     assert world.alerts.applied == ["first", "third"]
+
+
+def test_detections_that_stand_at_the_same_positions_share_them_and_others_do_not(world: World) -> None:
+    days = {ShardId(f"uuid{day}", 0, "h"): Position(day) for day in range(400)}
+    behind = {**days, ShardId("uuid0", 0, "h"): Position(9, (SeqRange(1, 3),))}
+    none, _ = world.checkpoints.load(NAMES)
+    at = dict(zip(NAMES, (Checkpoint(days, 1), Checkpoint(behind, 2), Checkpoint(days, 3)), strict=True))
+    world.checkpoints.store([(none[name], at[name]) for name in NAMES])
+    for _ in range(2):
+        kept, _ = world.checkpoints.load(NAMES)
+        assert {name: one.checkpoint for name, one in kept.items()} == at
+        first, second, third = (kept[name].checkpoint.positions for name in NAMES)
+        assert first is third is not second
+    again, _ = world.checkpoints.load(NAMES)
+    assert again["first"].checkpoint.positions is first
 
 
 def test_an_outcome_says_what_was_looked_at(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
