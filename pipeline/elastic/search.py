@@ -9,6 +9,7 @@ batch is sent again one by one.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from elastic_transport import ConnectionTimeout
@@ -21,8 +22,23 @@ Answer = Mapping[str, Any]
 
 _HEADERS = {"content-type": "application/x-ndjson", "accept": "application/json"}
 _MARGIN_S = 15.0
-INDICES_PER_CALL = 100
-"""How many index names fit a URL: a request line of Elasticsearch's is at most 4,096 bytes by default."""
+_NAMES_MAX = 3_000
+"""How many bytes of index names fit a URL: a request line of Elasticsearch's is at most 4,096 bytes by default."""
+
+
+def by_url(names: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the index names `names` in their order, as many at a time as fit a URL."""
+    some: list[str] = []
+    size = 0
+    for name in names:
+        length = len(quote(name)) + 1
+        if some and size + length > _NAMES_MAX:
+            yield some
+            some, size = [], 0
+        some.append(name)
+        size += length
+    if some:
+        yield some
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from pipeline.elastic.client import part, translated
-from pipeline.elastic.search import INDICES_PER_CALL
+from pipeline.elastic.search import by_url
 from pipeline.engine.checkpoint import ShardId
 from pipeline.errors import RetryableError
 
@@ -177,10 +177,9 @@ def _asked(client: Elasticsearch, prefix: str) -> tuple[Mapping[str, Any], Mappi
 def refresh(client: Elasticsearch, names: Sequence[str]) -> None:
     """Make all that the indices `names` hold searchable."""
     what = "refreshing the event indices"
-    for start in range(0, len(names), INDICES_PER_CALL):
-        names_of_some = ",".join(names[start : start + INDICES_PER_CALL])
+    for some in by_url(names):
         with translated(what):
-            answer = client.indices.refresh(index=names_of_some, ignore_unavailable=True)
+            answer = client.indices.refresh(index=",".join(some), ignore_unavailable=True)
         failed = part(what, answer, "_shards", "failed")
         if failed:
             raise RetryableError(f"{what}: {failed} shards failed")

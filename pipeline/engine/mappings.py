@@ -18,7 +18,7 @@ from elasticsearch import Elasticsearch
 
 from pipeline.detection.kind import Kind
 from pipeline.elastic.client import ForbiddenError, part, translated
-from pipeline.elastic.search import INDICES_PER_CALL
+from pipeline.elastic.search import by_url
 from pipeline.engine.indices import Index, Indices, Missing
 from pipeline.errors import SiemliteError
 
@@ -61,9 +61,13 @@ class Mappings:
         now = self._monotonic()
         there = {index.uuid for index in indices.all}
         self._known = {uuid: found for uuid, found in self._known.items() if uuid in there}
-        fresh = [index for index in indices.all if index.uuid not in self._known or self._known[index.uuid].until < now]
-        for start in range(0, len(fresh), INDICES_PER_CALL):
-            self._read(fresh[start : start + INDICES_PER_CALL], now)
+        fresh = {
+            index.name: index
+            for index in indices.all
+            if index.uuid not in self._known or self._known[index.uuid].until < now
+        }
+        for names in by_url(tuple(fresh)):
+            self._read([fresh[name] for name in names], now)
         unfit = tuple(_missing(index, found) for index in indices.all if (found := self._known[index.uuid]).text)
         return replace(indices, missing=(*indices.missing, *unfit)) if unfit else indices
 

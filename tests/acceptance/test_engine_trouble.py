@@ -29,7 +29,7 @@ from pipeline.engine.checkpoint import Checkpoint
 from pipeline.engine.checkup import examine
 from pipeline.engine.engine import Engine, Limits
 from pipeline.engine.finding import Finding
-from pipeline.engine.indices import look
+from pipeline.engine.indices import look, refresh
 from pipeline.engine.mappings import AGAIN_SECONDS, Mappings
 from pipeline.engine.overseer import Overseer
 from pipeline.engine.result import PassResult
@@ -209,6 +209,15 @@ def test_a_mapping_that_becomes_wrong_with_later_events_is_seen(world: World) ->
     clock.advance(AGAIN_SECONDS + 1)
     (missing,) = mappings.judged(look(world.client)).missing
     assert "event.code is text" in missing.text
+
+
+def test_indices_with_long_names_are_as_many_as_one_likes(world: World) -> None:
+    restored = [f"security-logs-2026.01.01-restored-for-the-{'é' * 60}-{number}" for number in range(12)]
+    for name in restored:
+        world.client.indices.create(index=name, settings={"number_of_replicas": 0})
+    world.write(failure(NOON + n) for n in range(5))
+    assert instants(world.findings([FIVE], NOON + MINUTE)) == {("203.0.113.7",): [NOON + 4]}
+    refresh(world.client, restored)
 
 
 def test_an_index_that_nothing_looks_at_any_more_may_be_lost(world: World) -> None:
