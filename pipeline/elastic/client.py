@@ -8,6 +8,7 @@ was typed, is neither sent nor keeps the documents beside it from being read.
 """
 
 import json
+import re
 import ssl
 from base64 import b64encode
 from collections.abc import Iterator
@@ -36,6 +37,11 @@ _REPAIR = "check ES_USER and ES_PASSWORD, or ES_API_KEY"
 RETRYABLE_STATUS = frozenset({408, 409, 429, 500, 502, 503, 504})
 _BLOCKED = "blocked by: ["
 """How the reason of a 403 reads that is no matter of credentials: somebody has blocked the index, or the cluster."""
+
+_GRANTED = re.compile(r"(?P<action>action \[[^\]]*\]) is (.*granted by the )(?P<by>\w+ privileges \[[^\]]*\])")
+"""How the reason of a 403 reads that tells which privileges would do."""
+
+_NEEDED = " needs one of the "
 
 _CONNECTIONS = 8
 _ANYBODYS = frozenset({401, 403, 408, 413, 429, 500, 502, 503, 504})
@@ -246,7 +252,10 @@ def failure(what: str, status: int, reason: str) -> ConfigurationError | Retryab
     if status == 403 and _BLOCKED in reason:
         return RetryableError(f"{what}: {reason} remove that block")
     if status == 403:
-        return ForbiddenError(f"{what}: Elasticsearch does not permit this to these credentials (403); {_REPAIR}")
+        lacking = f": {reason}; give their role one, or" if _NEEDED in reason else ";"
+        return ForbiddenError(
+            f"{what}: Elasticsearch does not permit this to these credentials (403){lacking} {_REPAIR}"
+        )
     if status == 413:
         return TooLargeError(
             f"{what}: the request is larger than Elasticsearch or a gateway before it takes (413); raise that limit"
@@ -264,9 +273,16 @@ def reason_of(error: ApiError) -> str:
         if isinstance(inner, dict):
             root = inner.get("root_cause") or [inner]
             first = root[0] if isinstance(root, list) and root and isinstance(root[0], dict) else inner
-            return " ".join(str(first.get("reason") or first.get("type") or "")[:300].split())
-        return " ".join(str(inner)[:300].split())
-    return " ".join(str(body)[:300].split())
+            return one_line(first.get("reason") or first.get("type") or "")
+        return one_line(inner)
+    return one_line(body)
+
+
+def one_line(reason: object) -> str:
+    """Return a reason of Elasticsearch's on one short line; of a missing privilege, which one would do."""
+    text = " ".join(str(reason).split())
+    granted = _GRANTED.search(text)
+    return text[:300] if granted is None else f"{granted['action']}{_NEEDED}{granted['by'][:200]}"
 
 
 def brief(error: BaseException) -> str:

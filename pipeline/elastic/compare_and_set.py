@@ -12,7 +12,7 @@ from typing import Any
 
 from elasticsearch import ConflictError, Elasticsearch, NotFoundError
 
-from pipeline.elastic.client import RETRYABLE_STATUS, ForbiddenError, TooLargeError, failure, part, translated
+from pipeline.elastic.client import RETRYABLE_STATUS, ForbiddenError, TooLargeError, failure, one_line, part, translated
 from pipeline.errors import ConfigurationError, RetryableError
 
 Source = Mapping[str, Any]
@@ -213,7 +213,7 @@ def _result(index: str, item: Source) -> Result:
         return Result(Outcome.CONFLICT)
     error = item.get("error") or {}
     cause = error.get("caused_by") or {}
-    reason = " ".join(f"{error.get('reason', '')} {cause.get('reason', '')}".split())[:300]
+    reason = one_line(f"{error.get('reason', '')} {cause.get('reason', '')}")
     if status in RETRYABLE_STATUS:
         raise RetryableError(f"writing {index}: {status} {reason}")
     if status in (401, 403):

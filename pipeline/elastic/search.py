@@ -15,7 +15,7 @@ import orjson
 from elastic_transport import ConnectionTimeout
 from elasticsearch import Elasticsearch
 
-from pipeline.elastic.client import failure, translated
+from pipeline.elastic.client import failure, one_line, translated
 from pipeline.errors import PermanentError, RetryableError, SiemliteError
 
 Answer = Mapping[str, Any]
@@ -168,15 +168,15 @@ def _checked(search: Search, response: Any) -> Answer | SiemliteError:
 def _reason(error: Any) -> str:
     """Return the innermost reason that says something, on one line."""
     if not isinstance(error, dict):
-        return " ".join(str(error)[:300].split())
+        return one_line(error)
     for cause in (
         *(error.get("root_cause") or ())[:1],
         *(f.get("reason", {}) for f in error.get("failed_shards", ())[:1]),
     ):
         if isinstance(cause, dict) and cause.get("reason"):
-            return " ".join(str(cause["reason"])[:300].split())
+            return one_line(cause["reason"])
     inner = error.get("caused_by")
     text = error.get("reason") or error.get("type") or ""
     if isinstance(inner, dict) and inner.get("reason"):
         text = f"{text}: {inner['reason']}"
-    return " ".join(str(text)[:300].split())
+    return one_line(text)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from elasticsearch import ApiError, Elasticsearch
+from elasticsearch import ApiError, Elasticsearch, NotFoundError
 
 from pipeline.elastic.client import failure, reason_of, translated
 from pipeline.events.values import instant_text
@@ -53,21 +53,23 @@ def kept_letters(client: Elasticsearch, folder: Path, *, replayed: bool = False)
     after: list[Any] | None = None
     query: dict[str, Any] = {"match_all": {}} if replayed else {"term": {"siemlite.letter.state": "kept"}}
     with translated("reading the dead letters"):
-        if client.indices.exists(index=INDEX):
+        try:
             client.indices.refresh(index=INDEX)
-            while True:
-                answer = client.search(
-                    index=INDEX,
-                    query=query,
-                    size=_PAGE,
-                    sort=[{"@timestamp": "asc"}, {"event.id": "asc"}],
-                    search_after=after,
-                )
-                hits = answer["hits"]["hits"]
-                yield from (_letter(hit["_id"], hit["_source"], "index") for hit in hits)
-                if len(hits) < _PAGE:
-                    break
-                after = hits[-1]["sort"]
+        except NotFoundError:
+            return
+        while True:
+            answer = client.search(
+                index=INDEX,
+                query=query,
+                size=_PAGE,
+                sort=[{"@timestamp": "asc"}, {"event.id": "asc"}],
+                search_after=after,
+            )
+            hits = answer["hits"]["hits"]
+            yield from (_letter(hit["_id"], hit["_source"], "index") for hit in hits)
+            if len(hits) < _PAGE:
+                break
+            after = hits[-1]["sort"]
 
 
 def replay(client: Elasticsearch, folder: Path, now_ms: int, progress: Callable[[int], None] | None = None) -> Replayed:

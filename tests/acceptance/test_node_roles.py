@@ -136,6 +136,23 @@ def test_the_daemon_runs_passes_with_its_role_and_ends_on_sigterm(attacked: Test
     assert not [line for line in daemon.stderr if "403" in line]
 
 
+def test_a_privilege_that_is_missing_is_named_wherever_it_is_missed(attacked: TestNode, tmp_path: Path) -> None:
+    shipper = acting_as("siemlite_shipper", attacked, tmp_path)
+    day = ("--from", "2024-05-17", "--to", "2024-05-18")
+    for command, action in [
+        (("dead-letters", "list"), "indices:admin/refresh"),
+        (("check",), "indices:monitor/stats"),
+        (("alerts", "list"), "indices:admin/refresh"),
+        (("silence", "list"), "indices:data/read/search"),
+        (("silence", "expire", "x"), "indices:data/read/mget"),
+        (("detect", *day, "--id", "root_login"), "indices:monitor/stats"),
+    ]:
+        done = siemlite(shipper, *command)
+        assert done.returncode != 0, command
+        assert f"(403): action [{action}] needs one of the index privileges [" in done.stdout + done.stderr
+        assert "]; give their role one, or check ES_USER" in done.stdout + done.stderr
+
+
 def test_a_wrong_password_is_one_line_and_exit_2(guarded: TestNode, tmp_path: Path) -> None:
     wrong = {**acting_as("siemlite_shipper", guarded, tmp_path), "ES_PASSWORD": "wrong"}
     (tmp_path / "empty.jsonl").write_text("")
