@@ -105,7 +105,7 @@ class Scheduler:
         self._stop = stop
         parts = self._parts
         self._jobs.add("lease", self._keep_lease, RENEW_S)
-        self._jobs.add("pass", self._as_leader("pass", self._passes), self._interval_s)
+        self._jobs.add("passes", self._as_leader("passes", self._passes), self._interval_s)
         for name in parts.deliveries.channels:
             self._jobs.add(_dispatch(name), self._as_leader(_dispatch(name), self._dispatch(name)), DISPATCH_S)
         for chore in parts.chores:
@@ -161,13 +161,13 @@ class Scheduler:
                 if outcome is None:
                     for told_of_failure in parts.on_failure:
                         told_of_failure()
-            self._availability.found("pass")
+            self._availability.found("passes")
             self._report(outcome)
             took = self._clock.monotonic() - began
             for told in parts.on_pass:
                 told(outcome, took)
             if took > self._interval_s:
-                self._jobs.soon("pass", REST_SHARE * took)
+                self._jobs.soon("passes", REST_SHARE * took)
             more = outcome.more
 
     def _pass(self) -> PassOutcome:

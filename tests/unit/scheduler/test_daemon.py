@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from pipeline.clock import SystemClock
 from pipeline.errors import PermanentError
+from pipeline.events.redaction import Redactor
 from pipeline.scheduler.availability import Availability
 from pipeline.scheduler.daemon import Chore, Parts, Scheduler
 from pipeline.scheduler.health import Vitals
@@ -50,13 +51,16 @@ def test_a_job_that_fails_in_a_way_that_nobody_foresaw_is_told_of_until_it_works
     try:
         told = {
             "digest": "KeyError: 'timed_out'",
-            "pass": "KeyError: 'docs'",
+            "passes": "KeyError: 'docs'",
             "record of itself": "refused",
             "sent": "TypeError: none",
         }
         until(lambda: dict(vitals.failing_jobs) == told)
         mended.set()
-        until(lambda: dict(vitals.failing_jobs) == {"pass": told["pass"]})
+        until(lambda: dict(vitals.failing_jobs) == {"passes": told["passes"]})
+        assert [Redactor().text(f"{name}: {why}") for name, why in told.items()] == [
+            f"{n}: {w}" for n, w in told.items()
+        ]
     finally:
         stop.set()
         daemon.join(30)
