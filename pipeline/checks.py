@@ -10,10 +10,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
+from pipeline.alerts.record import INDEX as ALERTS_INDEX
 from pipeline.app.watching import App
 from pipeline.delivery.routing import OWN
 from pipeline.elastic import templates
 from pipeline.elastic.client import part, translated, without_credentials
+from pipeline.elastic.compare_and_set import CONTROL_INDEX
+from pipeline.elastic.fixed import REMAKE, lacking
 from pipeline.engine.checkup import examine
 from pipeline.engine.indices import PREFIX, look
 from pipeline.engine.loader import not_loaded
@@ -23,6 +26,7 @@ from pipeline.events.pseudonyms import Pseudonyms
 from pipeline.events.values import counted, instant_text
 from pipeline.geoip import GeoIp
 from pipeline.logger.proxies import TrustedProxies
+from pipeline.shipping.letters import INDEX as LETTERS_INDEX
 from pipeline.shipping.letters import local_letters
 from pipeline.shipping.survey import survey
 
@@ -118,6 +122,11 @@ def _elasticsearch(app: App) -> Iterator[Checked]:
             yield Checked("ok", f"template {found.name}", f"version {found.version}")
         else:
             yield Checked("wrong", f"template {found.name}", f"is to be {found.change}; run `siemlite setup`")
+    for name in (ALERTS_INDEX, CONTROL_INDEX, LETTERS_INDEX):
+        if missed := lacking(app.client, name):
+            more = f" and {len(missed) - 3} more" if len(missed) > 3 else ""
+            text = f"lacks {', '.join(missed[:3])}{more}, or has it otherwise; run `siemlite setup`, or {REMAKE}"
+            yield Checked("wrong", f"index {name}", text)
     yield from _indices(app)
 
 

@@ -25,6 +25,7 @@ from pipeline.delivery.retry import Failure
 from pipeline.delivery.routing import Routing, parse_routes
 from pipeline.elastic import templates
 from pipeline.elastic.compare_and_set import CONTROL_INDEX
+from pipeline.elastic.fixed import make_indices
 from pipeline.engine.engine import Engine
 from pipeline.engine.loader import Loaded, folders, load_detections
 from pipeline.events.catalogue import SecurityEvent
@@ -56,7 +57,7 @@ class App(ShippingApp):
     def set_up(self) -> tuple[templates.Installed, ...]:
         """Install the index templates, and make the indices that the scheduler searches from its first pass on."""
         installed = templates.install(self.client)
-        templates.make_indices(self.client, (ALERTS_INDEX, CONTROL_INDEX))
+        make_indices(self.client, (ALERTS_INDEX, CONTROL_INDEX))
         return installed
 
     @cached_property

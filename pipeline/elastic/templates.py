@@ -108,22 +108,11 @@ def compare(client: Elasticsearch, templates: tuple[Template, ...] | None = None
         if found is None or version is None:
             change = "created"
         elif version == template.version:
-            change = "unchanged" if _mappings(found) == _mappings(template.body) else "mended"
+            change = "unchanged" if mappings_of(found) == mappings_of(template.body) else "mended"
         else:
             change = "upgraded" if version < template.version else "downgraded"
         results.append(Installed(template.name, template.version, change))
     return tuple(results)
-
-
-def make_indices(client: Elasticsearch, names: Sequence[str]) -> None:
-    """Make the indices `names` where they are missing and wait for them, so that nobody searches them half-made."""
-    for name in names:
-        with translated(f"making the index {name}"):
-            try:
-                client.indices.create(index=name, wait_for_active_shards="1")
-            except BadRequestError as error:
-                if error.error != "resource_already_exists_exception":
-                    raise
 
 
 def logs_template_ready(client: Elasticsearch) -> bool:
@@ -152,7 +141,8 @@ def _put(client: Elasticsearch, template: Template, *, create: bool) -> None:
                 ) from None
 
 
-def _mappings(template: Mapping[str, Any]) -> object:
+def mappings_of(template: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the mappings of a template's body."""
     return (template.get("template") or {}).get("mappings") or {}
 
 

@@ -136,12 +136,22 @@ def test_the_daemon_runs_passes_with_its_role_and_ends_on_sigterm(attacked: Test
     assert not [line for line in daemon.stderr if "403" in line]
 
 
+def test_who_may_make_indices_and_no_aliases_can_make_those_of_alerts_and_control_again(
+    attacked: TestNode, tmp_path: Path
+) -> None:
+    with as_root(attacked) as root:
+        root.delete("/security-alerts-v1,security-control-v1").raise_for_status()
+        done = siemlite(acting_as("siemlite_scheduler", attacked, tmp_path), "setup")
+        assert done.returncode == 0, done.stderr
+        assert root.get("/security-alerts/_search").json()["hits"]["hits"] == []
+
+
 def test_a_privilege_that_is_missing_is_named_wherever_it_is_missed(attacked: TestNode, tmp_path: Path) -> None:
     shipper = acting_as("siemlite_shipper", attacked, tmp_path)
     day = ("--from", "2024-05-17", "--to", "2024-05-18")
     for command, action in [
         (("dead-letters", "list"), "indices:admin/refresh"),
-        (("check",), "indices:monitor/stats"),
+        (("check",), "indices:admin/get"),
         (("alerts", "list"), "indices:admin/refresh"),
         (("silence", "list"), "indices:data/read/search"),
         (("silence", "expire", "x"), "indices:data/read/mget"),
