@@ -73,9 +73,11 @@ def es_url(es_server: str) -> str:
 
 def wipe(url: str) -> None:
     """Delete every index and template of siemlite's."""
+    from pipeline.elastic.search import by_url
+
     with httpx.Client(base_url=url, timeout=60) as http:
         names = [row["index"] for row in http.get("/_cat/indices/security-*?format=json&expand_wildcards=all").json()]
-        for start in range(0, len(names), 50):
-            http.delete("/" + ",".join(names[start : start + 50])).raise_for_status()
+        for some in by_url(names):
+            http.delete("/" + ",".join(some)).raise_for_status()
         http.delete("/_index_template/security-*")
         http.delete("/_component_template/security-*")

@@ -41,6 +41,14 @@ _BLOCKED = "blocked by: ["
 _GRANTED = re.compile(r"(?P<action>action \[[^\]]*\]) is (.*granted by the )(?P<by>\w+ privileges \[[^\]]*\])")
 """How the reason of a 403 reads that tells which privileges would do."""
 
+_FULL = re.compile(
+    r"rejected execution of .*?\[name = (?P<name>[^,]*), queue capacity = (?P<size>\d+)(?:[^\[\]]|\[[^\[\]]*\])*\]"
+)
+"""How the reason of a 429 reads where a thread pool has no room."""
+
+_OWN_WORDS = 2_000
+"""How far into a reason they are looked for: further on stand values of events, which may be long and made for it."""
+
 _NEEDED = " needs one of the "
 
 _CONNECTIONS = 8
@@ -279,10 +287,19 @@ def reason_of(error: ApiError) -> str:
 
 
 def one_line(reason: object) -> str:
-    """Return a reason of Elasticsearch's on one short line; of a missing privilege, which one would do."""
+    """Return a reason of Elasticsearch's on one short line."""
+    return plain(reason)[:300]
+
+
+def plain(reason: object) -> str:
+    """Return a reason of Elasticsearch's on one line: which privilege is missing, or which queue is full, for people.
+
+    What else it says of these is the server's own business.
+    """
     text = " ".join(str(reason).split())
-    granted = _GRANTED.search(text)
-    return text[:300] if granted is None else f"{granted['action']}{_NEEDED}{granted['by'][:200]}"
+    begin, rest = text[:_OWN_WORDS], text[_OWN_WORDS:]
+    begin = _GRANTED.sub(lambda found: f"{found['action']}{_NEEDED}{found['by'][:200]}", begin)
+    return _FULL.sub(lambda found: f"the queue of {found['name']}, which holds {found['size']}, is full", begin) + rest
 
 
 def brief(error: BaseException) -> str:

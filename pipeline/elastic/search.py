@@ -21,6 +21,7 @@ from pipeline.errors import PermanentError, RetryableError, SiemliteError
 Answer = Mapping[str, Any]
 
 _HEADERS = {"content-type": "application/x-ndjson", "accept": "application/json"}
+_GENTLY = "/_msearch?max_concurrent_searches=1&max_concurrent_shard_requests=1"
 _MARGIN_S = 15.0
 _NAMES_MAX = 3_000
 """How many bytes of index names fit a URL: a request line of Elasticsearch's is at most 4,096 bytes by default."""
@@ -39,6 +40,10 @@ def by_url(names: Sequence[str]) -> Iterator[list[str]]:
         size += length
     if some:
         yield some
+
+
+class RejectedError(RetryableError):
+    """The server had no room for this search beside others: in a queue, or in its memory (429)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +116,9 @@ class Searcher:
         if batch:
             yield batch
 
-    def _batch(self, batch: Sequence[Search]) -> list[Answer | SiemliteError]:
+    def _batch(self, batch: Sequence[Search], *, gently: bool = False) -> list[Answer | SiemliteError]:
         try:
-            responses = self._send(batch)
+            responses = self._send(batch, gently)
         except PermanentError as error:
             if len(batch) == 1:
                 return [error]
@@ -124,13 +129,20 @@ class Searcher:
             if len(batch) == 1:
                 return [error]
             return [self._batch([search])[0] for search in batch]
-        return [_checked(search, response) for search, response in zip(batch, responses, strict=True)]
+        answers = [_checked(search, response) for search, response in zip(batch, responses, strict=True)]
+        rejected = [place for place, one in enumerate(answers) if isinstance(one, RejectedError)]
+        for place in () if gently else rejected:
+            answers[place] = self._batch([batch[place]], gently=True)[0]
+            if isinstance(answers[place], RejectedError):
+                break  # the server is too busy with others' work
+        return answers
 
-    def _send(self, batch: Sequence[Search]) -> list[Any]:
+    def _send(self, batch: Sequence[Search], gently: bool) -> list[Any]:
+        """Return the responses to `batch`; `gently` has each node asked for one shard at a time."""
         lines = b"".join(b"%b\n%b\n" % (search.header, search.body) for search in batch)
         with translated("searching"):
             answer = self.client.options(request_timeout=self.timeout_s + _MARGIN_S).perform_request(
-                "POST", "/_msearch", headers=_HEADERS, body=lines
+                "POST", _GENTLY if gently else "/_msearch", headers=_HEADERS, body=lines
             )
         responses = answer.body.get("responses") if isinstance(answer.body, dict) else None
         if not isinstance(responses, list) or len(responses) != len(batch):
@@ -147,6 +159,8 @@ def _checked(search: Search, response: Any) -> Answer | SiemliteError:
         reason = _reason(error)
         if status == 404:
             return RetryableError(f"searching: {reason}")
+        if status == 429:
+            return RejectedError(f"searching: {status} {reason}")
         return failure("searching", status, reason)
     if response.get("timed_out"):
         return RetryableError("searching: timed out before the answer was whole")

@@ -13,7 +13,7 @@ import orjson
 from elastic_transport import TransportError
 from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
 
-from pipeline.elastic.client import TooLargeError, api_failure, reason_of, transport_failure
+from pipeline.elastic.client import TooLargeError, api_failure, plain, reason_of, transport_failure
 from pipeline.errors import ConfigurationError, RetryableError, SiemliteError
 
 _HEADERS = {"content-type": "application/x-ndjson", "accept": "application/json"}
@@ -96,7 +96,7 @@ def _verdict(item: Any) -> Item:
         return _STORED
     error = result.get("error") or {}
     cause = error.get("caused_by") or {}
-    reason = " ".join(f"{status} {error.get('type', '')}: {error.get('reason', '')} {cause.get('reason', '')}".split())
+    reason = plain(f"{status} {error.get('type', '')}: {error.get('reason', '')} {cause.get('reason', '')}")
     if error.get("type") in _NOT_THE_EVENTS_FAULT or any(sign in reason for sign in _OF_THE_INDEX):
         return Item(Verdict.BLOCKED, reason)
     if not isinstance(status, int) or status in _LATER:
