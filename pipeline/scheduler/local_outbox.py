@@ -230,6 +230,9 @@ def _notice(text: str) -> Notice:
     stored["links"] = tuple(Link(**_known(Link, link)) for link in stored.get("links", ()))
     for name in ("attack", "tags", "examples"):
         stored[name] = tuple(stored.get(name, ()))
+    if "span" in stored:
+        first, last = stored["span"]
+        stored["span"] = (first, last)
     return Notice(**stored)
 
 

@@ -236,6 +236,21 @@ def test_of_two_that_raise_the_same_trouble_at_once_one_owes_the_message(world: 
     assert not world.outbox.owing()
 
 
+def test_a_notice_is_read_as_it_was_stored(world: World) -> None:
+    world.present = [AWAY]
+    world.later(65)
+    stored = replace(
+        world.outbox.troubles()["elasticsearch"],
+        alert_id="a2",
+        group=(("host.name", "db"),),
+        span=("Quiet since", "Noticed"),
+        examples=("one", "two"),
+        links=(Link("Kibana", "https://k"),),
+    )
+    assert world.outbox.raise_("another", stored, [], world.clock.now_ms())
+    assert world.outbox.troubles()["another"] == stored
+
+
 def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file")
     with pytest.raises(ConfigurationError, match="SIEMLITE_HOME"):
