@@ -15,6 +15,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from pipeline.events.catalogue import BY_CODE, EventType
+from pipeline.events.redaction.objects import is_nothing
 
 LOG_RECORD = EventType("LOG_RECORD", "info", type=("info",))
 """A log record that names no event of its own."""
@@ -122,7 +123,8 @@ def identified(value: object) -> object:
     For fields that are text by nature: an `ObjectId`, a ULID, a lazy proxy for a text or a user.
     """
     if (
-        issubclass(type(value), _READABLE)
+        is_nothing(value)
+        or issubclass(type(value), _READABLE)
         or type(value).__str__ in _SAY_NOTHING
         or hasattr(type(value), "model_fields")
     ):

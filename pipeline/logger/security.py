@@ -16,6 +16,7 @@ from typing import Any
 from pipeline.clock import Clock, SystemClock
 from pipeline.events.catalogue import BY_CODE, EventType
 from pipeline.events.fields import ALIASES
+from pipeline.events.redaction.objects import is_nothing
 from pipeline.logger import capture
 from pipeline.logger.echo import is_echoing
 from pipeline.logger.encoding import TwoSteps
@@ -185,12 +186,12 @@ def _fill(raw: dict[str, Any], request: RequestContext) -> None:
 
     The request's account is left out where the event is about another one: who is logged in may try others.
     """
-    said: dict[Any, Any] = {ALIASES.get(key, key): value for key, value in raw.items() if value is not None}
+    said: dict[Any, Any] = {ALIASES.get(key, key): value for key, value in raw.items() if not is_nothing(value)}
     context, user = raw.get("context"), raw.get("user")
     if type(context) is dict:
-        said = {ALIASES.get(key, key): value for key, value in context.items() if value is not None} | said
+        said = {ALIASES.get(key, key): value for key, value in context.items() if not is_nothing(value)} | said
     if type(user) is dict:
-        said |= {f"user.{key}": value for key, value in user.items() if value is not None}
+        said |= {f"user.{key}": value for key, value in user.items() if not is_nothing(value)}
     another = False
     if "user.id" in said:
         another = text_of(said["user.id"]) != text_of(request.user_id)  # as texts: an object's own `!=` may raise

@@ -66,6 +66,18 @@ def real_number(value: float) -> float | str:
     return exact if exact - exact == 0.0 else repr(exact)
 
 
+def is_nothing(value: object) -> bool:
+    """Return whether `value` stands where there is none: `None`, or what pandas puts in its place."""
+    return value is None or _is_of_nothing(type(value))
+
+
+def _is_of_nothing(kind: type) -> bool:
+    try:
+        return kind.__name__ in _NOTHING and kind.__module__.startswith("pandas.")
+    except Exception:  # noqa: BLE001 - a class's own class may raise anything
+        return False
+
+
 def _instant(value: datetime) -> str:
     if value.tzinfo is not None and value.utcoffset() is not None:
         return datetime.isoformat(value.astimezone(UTC).replace(tzinfo=None)) + "Z"
@@ -180,7 +192,7 @@ class ObjectReader:
             if isinstance(names, tuple) and all(isinstance(name, str) for name in names):
                 return lambda value: Fields(dict(zip(names, tuple.__iter__(value), strict=False)))
             return lambda value: list(tuple.__iter__(value))
-        if kind.__name__ in _NOTHING and kind.__module__.startswith("pandas."):
+        if _is_of_nothing(kind):
             return lambda _: None
         for parent in kind.__mro__:
             simple = _BY_TYPE.get(parent)

@@ -256,6 +256,21 @@ def test_an_instant_that_pandas_does_not_have_is_as_none_at_all(security: Securi
     assert abs(datetime.fromisoformat(event["@timestamp"]).timestamp() - time.time()) < 60
 
 
+@pytest.mark.parametrize("name", ["NaTType", "NAType"])
+def test_what_pandas_does_not_have_takes_the_place_of_nothing_that_the_request_knows(
+    security: SecurityLogger, name: str
+) -> None:
+    nothing = type(name, (), {"__module__": "pandas._libs", "__str__": lambda _: "<NA>"})()
+    bare = logged(security, SecurityEvent.LOGIN_FAILURE, user_id=nothing, ip=nothing, reason=nothing)
+    assert bare.keys().isdisjoint({"user", "source"})
+    assert "reason" not in bare["event"]
+    with request_context(ip="192.0.2.1", user_id="eve"):
+        filled = logged(security, SecurityEvent.ADMIN_ACTION, user_id=nothing, ip=nothing)
+        inside = logged(security, SecurityEvent.ADMIN_ACTION, context={"userId": nothing, "ip": nothing})
+    for event in (filled, inside):
+        assert (event["user"]["id"], event["source"]["address"]) == ("eve", "192.0.2.1")
+
+
 class _Id:
     """An id as database drivers have them: a class of its own that says what it is."""
 
