@@ -38,8 +38,10 @@ RETRYABLE_STATUS = frozenset({408, 409, 429, 500, 502, 503, 504})
 _BLOCKED = "blocked by: ["
 """How the reason of a 403 reads that is no matter of credentials: somebody has blocked the index, or the cluster."""
 
-_GRANTED = re.compile(r"(?P<action>action \[[^\]]*\]) is (.*granted by the )(?P<by>\w+ privileges \[[^\]]*\])")
-"""How the reason of a 403 reads that tells which privileges would do."""
+_GRANTED = re.compile(
+    r"(?P<action>action \[[^\[\]]*(?:\[\w*\])*\]) is (.*granted by the )(?P<by>\w+ privileges \[[^\]]*\])"
+)
+"""How the reason of a 403 reads that tells which privileges would do; a write is `indices:data/write/bulk[s]` there."""
 
 _FULL = re.compile(
     r"rejected execution of .*?\[name = (?P<name>[^,]*), queue capacity = (?P<size>\d+)(?:[^\[\]]|\[[^\[\]]*\])*\]"

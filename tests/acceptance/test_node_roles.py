@@ -11,7 +11,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
+from pipeline.elastic.client import ForbiddenError, connect
+from pipeline.elastic.compare_and_set import CONTROL_INDEX, Create, create, write_many
+from pipeline.settings import load_settings
 from tests.command import environment, running, siemlite
 from tests.node import QUICK, TestNode, free_ports, temporary_node
 from tests.unit.test_compose import SERVICES
@@ -161,6 +165,16 @@ def test_a_privilege_that_is_missing_is_named_wherever_it_is_missed(attacked: Te
         assert done.returncode != 0, command
         assert f"(403): action [{action}] needs one of the index privileges [" in done.stdout + done.stderr
         assert "]; give their role one, or check ES_USER" in done.stdout + done.stderr
+    writer = connect(load_settings(None, es_user="siemlite_shipper", es_password=SecretStr(PASSWORD)), attacked.url)
+    for write in (
+        lambda: write_many(writer, CONTROL_INDEX, [Create("x", {})]),
+        lambda: create(writer, CONTROL_INDEX, "x", {}),
+    ):
+        with pytest.raises(
+            ForbiddenError, match=r"\(403\): action \[indices:data/write/bulk\[s\]\] needs one of the index"
+        ):
+            write()
+    writer.close()
 
 
 def test_a_wrong_password_is_one_line_and_exit_2(guarded: TestNode, tmp_path: Path) -> None:

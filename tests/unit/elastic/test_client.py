@@ -13,7 +13,7 @@ from elasticsearch import Elasticsearch
 
 from pipeline.alerts.search import refresh, searched
 from pipeline.alerts.silences import Silences
-from pipeline.elastic.client import connect, translated
+from pipeline.elastic.client import connect, plain, translated
 from pipeline.elastic.compare_and_set import Create, create, read, read_many, require_template, write_many
 from pipeline.elastic.search import Search, Searcher
 from pipeline.elastic.templates import compare, logs_template_ready, refuse_old
@@ -225,6 +225,15 @@ def test_a_request_that_is_too_large_is_so_whoever_says_it() -> None:
     text = answer(b"413 Request Entity Too Large", b"")
     with server(answering(text)) as port, pytest.raises(PermanentError, match="413"):
         ask(f"http://127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("action", ["indices:data/write/bulk[s]", "indices:data/write/index:op_type/index"])
+def test_a_privilege_that_is_missing_is_named_without_those_who_lack_it(action: str) -> None:
+    told = (
+        f"action [{action}] is unauthorized for user [kim] with effective roles [a,b] on indices [i], "
+        "this action is granted by the index privileges [create,index,write,all]"
+    )
+    assert plain(f"403 {told}") == f"403 action [{action}] needs one of the index privileges [create,index,write,all]"
 
 
 def test_a_refused_connection_is_told_with_its_cause() -> None:
