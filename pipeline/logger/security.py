@@ -67,9 +67,10 @@ class SecurityLogger:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let another process make the logger of the same service anew, by its own settings, which hold secrets."""
-        if not self._is_shared:
+        if not self._is_shared or type(self).__init__ is not SecurityLogger.__init__:
             raise TypeError(
-                "a SecurityLogger with settings or a clock of its own cannot be pickled; make it where it logs"
+                "a SecurityLogger with settings, a clock or an __init__ of its own cannot be pickled; "
+                "make it where it logs"
             )
         return partial(type(self), durable=self._durable), (self.service,)
 

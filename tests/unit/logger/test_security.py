@@ -528,9 +528,20 @@ def test_a_logger_goes_to_another_process_as_its_service(home: Path, monkeypatch
     assert first.close()
 
 
-def test_a_logger_with_settings_of_its_own_goes_to_no_other_process(security: SecurityLogger) -> None:
-    with pytest.raises(TypeError, match="make it where it logs"):
-        pickle.dumps(security)
+class Shop(SecurityLogger):
+    """One that only its own class knows how to make."""
+
+    def __init__(self) -> None:
+        super().__init__("shop")
+
+
+def test_a_logger_with_settings_or_a_making_of_its_own_goes_to_no_other_process(
+    security: SecurityLogger, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIEMLITE_HOME", str(home))
+    for one in (security, Shop()):
+        with pytest.raises(TypeError, match="make it where it logs"):
+            pickle.dumps(one)
 
 
 def test_captured_events_see_every_thread_nest_and_leave_no_spool(security: SecurityLogger, home: Path) -> None:
