@@ -28,6 +28,7 @@ from pipeline.elastic.compare_and_set import CONTROL_INDEX
 from pipeline.elastic.fixed import make_indices
 from pipeline.engine.engine import Engine
 from pipeline.engine.loader import Loaded, folders, load_detections
+from pipeline.errors import ConfigurationError, PermanentError
 from pipeline.events.catalogue import SecurityEvent
 from pipeline.events.mark import DrillMarker
 from pipeline.logger.security import SecurityLogger
@@ -45,6 +46,7 @@ from pipeline.scheduler.metrics import Metrics
 from pipeline.scheduler.operations import Operations
 from pipeline.scheduler.own_alerts import OwnAlerts
 from pipeline.scheduler.systemd import Systemd
+from pipeline.shipping.letters import INDEX as LETTERS_INDEX
 
 HEALTH_S = 5.0
 """Between two looks for whether the address of the health server is free."""
@@ -55,9 +57,14 @@ class App(ShippingApp):
     """Everything that a command may need, built when it is first asked for."""
 
     def set_up(self) -> tuple[templates.Installed, ...]:
-        """Install the index templates, and make the indices that the scheduler searches from its first pass on."""
+        """Install the index templates, and make the indices that the scheduler searches from its first pass on.
+
+        That of the dead letters as well where it can be had; nothing waits for it, and `siemlite check` tells of it.
+        """
         installed = templates.install(self.client)
         make_indices(self.client, (ALERTS_INDEX, CONTROL_INDEX))
+        with suppress(ConfigurationError, PermanentError):
+            make_indices(self.client, (LETTERS_INDEX,))
         return installed
 
     @cached_property

@@ -63,3 +63,22 @@ def test_one_whose_mapping_was_guessed_is_told_of_with_the_repair(client: Elasti
     assert told[f"index {ALERTS}"]["verdict"] == "wrong"
     assert told[f"index {ALERTS}"]["text"].endswith(REMAKE)
     assert f"index {CONTROL}" not in told
+
+
+def test_setup_mends_each_index_of_which_check_says_so_and_waits_for_no_dead_letters(
+    client: Elasticsearch, tmp_path: Path
+) -> None:
+    env = environment(tmp_path, ELASTICSEARCH_URL=client.options().transport.node_pool.all()[0].base_url)
+    older = {"dynamic": False, "properties": {"event": {"properties": {"id": {"type": "keyword"}}}}}
+    client.indices.create(index=LETTERS, mappings=older)
+    assert lacking(client, LETTERS)
+    assert siemlite(env, "setup").returncode == 0
+    assert [name for name in (ALERTS, CONTROL, LETTERS) if lacking(client, name)] == []
+    client.indices.delete(index=LETTERS)
+    assert siemlite(env, "setup").returncode == 0
+    assert lacking(client, LETTERS) == []
+    assert client.indices.exists(index=LETTERS)
+    client.indices.delete(index=LETTERS)
+    client.indices.create(index=LETTERS, mappings={"properties": {"event": {"type": "keyword"}}})
+    assert siemlite(env, "setup").returncode == 0
+    assert lacking(client, LETTERS)
