@@ -6,7 +6,7 @@ import typer
 
 
 def setup(json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> int:
-    """Install the index templates and make the indices of alerts and control; run it again after every upgrade."""
+    """Install the index templates, make the indices of alerts, control and dead letters; run it after every upgrade."""
     from pipeline.cli.output import show, show_json
     from pipeline.cli.start import application, stop_on_signals
 
