@@ -2,8 +2,8 @@
 
 Invariants: who did it, when and why is written in the same write as what it means and what it owes the
 channels; when an alert is closed by a person, no event up to that instant counts again for its group; doing
-the same again changes nothing; with a roll-up go the alerts that it stands for, but those that people were told of by
-themselves since.
+the same again changes nothing; with a roll-up go the alerts that it stands for, but those that people were told of
+since, by themselves or by a later roll-up.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from pipeline.alerts import outbox
 from pipeline.alerts.document import changing, from_document
 from pipeline.alerts.outbox import DeliveryState, Routes
 from pipeline.alerts.record import ACKNOWLEDGED, CLOSED, INDEX, OPEN, SIEMLITE, Alert, Standing
-from pipeline.alerts.search import HEAVY, readable, refresh, searched
+from pipeline.alerts.search import HEAVY, read, readable, refresh, searched
 from pipeline.clock import Clock
 from pipeline.elastic.compare_and_set import Merge, Outcome, read_many, write_many
 from pipeline.errors import PermanentError, RetryableError, SiemliteError
@@ -102,12 +102,12 @@ class AlertActions:
         for _ in range(_TRIES):
             if not left:
                 return changed
-            left = self._changed(left, lambda alert: alert if alert.deliveries else change(alert))
+            left = self._changed(left, lambda alert: change(alert) if _stands_for(alert_id, alert) else alert)
         raise RetryableError(f"the alerts that {alert_id} stands for keep changing; try again")
 
     def _changed(self, ids: Sequence[str], change: Callable[[Alert], Alert]) -> tuple[str, ...]:
         """Change alerts once; return the ids of those that others changed meanwhile."""
-        found = [from_document(document) for document in read_many(self._client, INDEX, ids, without=HEAVY).values()]
+        found = [alert for alert, _ in read(read_many(self._client, INDEX, ids, without=HEAVY).values())]
         merges = [
             Merge(before.id, before.version, changing(after))
             for before in found
@@ -137,6 +137,11 @@ class AlertActions:
             if result.outcome is Outcome.WRITTEN:
                 return replace(after, version=result.version)
         raise RetryableError(f"the alert {alert_id} keeps changing; try again")
+
+
+def _stands_for(rollup_id: str, alert: Alert) -> bool:
+    """Return whether it is through that roll-up alone that people know of `alert`."""
+    return not alert.deliveries and alert.membership is not None and alert.membership.id == rollup_id
 
 
 def closed_by_itself(alert: Alert, routes: Routes, now_ms: int) -> Alert:

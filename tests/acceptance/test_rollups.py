@@ -9,9 +9,10 @@ from elasticsearch import Elasticsearch
 
 from pipeline.alerts import digest as digests
 from pipeline.alerts.closing import EvaluatedUpTo
+from pipeline.alerts.record import INDEX
 from pipeline.detection.kind import by_count
 from pipeline.detection.timeline import Severity
-from pipeline.elastic.compare_and_set import Merge, write_many
+from pipeline.elastic.compare_and_set import Merge, read_many, write_many
 from pipeline.errors import RetryableError
 from tests.acceptance.alert_world import HOUR, MINUTE, World, burst, owed, world_of, worlds
 from tests.unit.alerts.memory_engine import address, detection
@@ -78,6 +79,36 @@ def test_what_a_person_makes_of_a_rollup_goes_for_its_members_but_those_that_spo
     )
     burst(world, "203.0.113.2", events=2)
     assert not world.apply(rule).opened, "what happened before the closing does not count again"
+
+
+def test_what_a_person_makes_of_a_rollup_leaves_alone_what_a_later_one_tells_of(world: World) -> None:
+    rule = detection(severity=by_count({3: Severity.LOW, 6: Severity.HIGH}))
+    for number in range(25):
+        burst(world, f"203.0.113.{number}")
+    stale = world.apply(rule).rollup
+    for number in range(1, 25):
+        burst(world, f"203.0.113.{number}")
+    later = world.apply(rule).rollup
+    assert stale is not None
+    assert later is not None
+    world.actions.acknowledge(stale.id, "kim", "on it")
+    world.actions.close(stale.id, "kim", "a pentest")
+    by_id = {a.id: a for a in world.alerts()}
+    assert {by_id[member].state for member in later.members} == {"open"}
+    assert {by_id[member].state for member in {*stale.members} - {*later.members}} == {"closed"}
+    world.actions.close(later.id, "kim", "a pentest")
+    assert {a.state for a in world.alerts()} == {"closed"}
+
+
+def test_a_member_that_somebody_made_unreadable_keeps_no_other_from_being_closed(world: World) -> None:
+    for number in range(25):
+        burst(world, f"203.0.113.{number}")
+    rollup = world.apply().rollup
+    assert rollup is not None
+    world.client.update(index=INDEX, id=rollup.members[0], doc={"siemlite": {"severity": "dire"}}, refresh=True)
+    world.actions.close(rollup.id, "kim", "a pentest")
+    others = read_many(world.client, INDEX, rollup.members[1:])
+    assert Counter(document.source["siemlite"]["state"] for document in others.values()) == {"closed": 24}
 
 
 def test_as_many_as_the_limit_are_no_storm_and_detect_knows_none(world: World) -> None:
