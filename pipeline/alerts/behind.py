@@ -59,13 +59,15 @@ def lines(detection: Detection, samples: Iterable[Mapping[str, Any]]) -> tuple[s
 
 
 def _line(event: Mapping[str, Any], names: Iterable[str]) -> str:
-    words = [str(value) for name in ("@timestamp", "event.code") for value in values_of(event, name)[:1]]
+    began = [str(value) for name in ("@timestamp", "event.code") for value in values_of(event, name)[:1]]
+    words = [word(shortened(value, _VALUE_MAX)) for value in began]
     told = [(name, _values(event, name)) for name in names]
-    pairs = [f"{name}={_word(shortened(_text(values), _VALUE_MAX))}" for name, values in told if values]
+    pairs = [f"{name}={word(shortened(_text(values), _VALUE_MAX))}" for name, values in told if values]
     return " ".join((*words, *pairs[:_LINE_FIELDS]))
 
 
-def _word(value: str) -> str:
+def word(value: str) -> str:
+    """Return a value for a line that is redacted word by word: none may open a quotation that others end."""
     return json.dumps(value, ensure_ascii=False) if '"' in value else quoted(value)
 
 

@@ -147,13 +147,13 @@ def new_alert(
     )
 
 
-def headline(alert: Alert, clean: Callable[[str], str] = str) -> str:
+def headline(alert: Alert, clean: Callable[[str], str] = str, say: Callable[[str], str] = quoted) -> str:
     """Return what happened in one line, and what was asked for.
 
     `clean` redacts each value of the group by itself, so that none of them hides what is said after it; one with
-    blanks or commas stands in quotes, for it may read like the rest of the line.
+    blanks or commas stands in quotes, for it may read like the rest of the line: `say` puts it there.
     """
-    who = ", ".join(f"{name}={clean(quoted(shortened(value, 120)))}" for name, value in alert.group)
+    who = ", ".join(f"{name}={clean(say(shortened(value, 120)))}" for name, value in alert.group)
     first, last = instant_text(alert.episode.first_ms), instant_text(alert.episode.last_ms)
     what = f"{counted(alert.count, 'event')} from {first} to {last}"
     if alert.is_rollup:

@@ -7,6 +7,7 @@ writing it again writes nothing; its total and its count are those of all member
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pipeline.alerts.behind import word
 from pipeline.alerts.episodes import Episode
 from pipeline.alerts.identity import rollup_id
 from pipeline.alerts.record import STATES, Alert, headline
@@ -93,6 +94,7 @@ def _rollup(
 
 
 def _example(alert: Alert, reason: str) -> str:
-    line = headline(replace(alert, condition=""))  # the same for all, and the roll-up's title names the detection
+    unconditional = replace(alert, condition="")  # the same for all, and the roll-up's title names the detection
+    line = headline(unconditional, say=word)
     what = line if reason == STORM else f"[{alert.severity.upper()}] {alert.title} {line}"
     return f"{alert.id[:_ID_SHOWN]} {what}"

@@ -9,6 +9,7 @@ from pipeline.alerts.behind import lines
 from pipeline.alerts.episodes import Episode
 from pipeline.alerts.outbox import Action, Delivery
 from pipeline.alerts.record import Alert, Standing, new_alert
+from pipeline.alerts.rollups import of_storm
 from pipeline.delivery.notice import notice_of
 from pipeline.detection.timeline import Severity
 from pipeline.events.redaction import Redactor
@@ -68,6 +69,24 @@ def test_an_account_that_is_called_like_a_secret_hides_no_address(account: str) 
     [example] = notice_of(replace(alert(), examples=examples), ENTRY, clean=Redactor().text).examples
     assert example.startswith("LOGOUT user.id=")
     assert example.endswith(' host.name="h 1" service.name=web')
+
+
+@pytest.mark.parametrize("account", ["token:", 'password="', 'password:"', "password='", 'a "token": b'])
+def test_an_account_that_is_called_like_a_secret_hides_nothing_else_of_a_roll_ups_alert(account: str) -> None:
+    found = replace(alert(), group=(("user.id", account), ("source.address", "192.0.2.7")))
+    rollup = of_storm(detection(), [found, replace(found, id="other")])
+    for example in notice_of(rollup, ENTRY, clean=Redactor().text).examples:
+        assert " source.address=192.0.2.7: 7 events from 2025-06-15T15:06" in example
+
+
+@pytest.mark.parametrize("code", ['LOGOUT"password:', "LOGOUT user.id=root", "LOGOUT token: ", "L" * 5000])
+def test_the_code_that_an_event_brings_hides_and_forges_nothing(code: str) -> None:
+    event = {"event": {"code": code}, "user": {"id": 'a"b'}, "host": {"name": "h"}}
+    examples = lines(detection(), [{"_source": event}])
+    [example] = notice_of(replace(alert(), examples=examples), ENTRY, clean=Redactor().text).examples
+    assert example.endswith(r' user.id="a\"b" host.name=h')
+    assert " user.id=root" not in example.replace(f'"{code}"', "")
+    assert len(example) < 200
 
 
 @pytest.mark.parametrize(
