@@ -103,7 +103,9 @@ class Alert:
     @property
     def span(self) -> tuple[str, str]:
         """Return what its first and its last instant are called."""
-        return ("Quiet since", "Noticed") if self.by_clock else ("First event", "Last event")
+        if not self.by_clock:
+            return ("First event", "Last event")
+        return ("Few since" if self.count > 1 else "Quiet since", "Noticed")
 
     @property
     def is_rollup(self) -> bool:
@@ -159,6 +161,7 @@ def headline(alert: Alert, clean: Callable[[str], str] = str, say: Callable[[str
     if alert.is_rollup:
         return f"{counted(alert.members_total, 'alert')}, {what}"
     if alert.by_clock:
-        what = f"quiet since {first}, noticed {last}"
+        little = "quiet" if alert.count <= 1 else counted(alert.count, "event")  # of a drop, some came
+        what = f"{little} since {first}, noticed {last}"
     happened = f"{who}: {what}" if who else what
     return f"{happened} ({clean(alert.condition)})" if alert.condition else happened

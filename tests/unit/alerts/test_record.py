@@ -11,6 +11,7 @@ from pipeline.alerts.rollups import of_storm
 from pipeline.detection.detection import Detection
 from pipeline.detection.durations import hours
 from pipeline.detection.kinds.absence import Absence
+from pipeline.detection.kinds.drop import Drop
 from pipeline.detection.timeline import Severity
 from pipeline.elastic.compare_and_set import Document, Version
 from pipeline.errors import PermanentError
@@ -48,7 +49,17 @@ def test_a_silence_does_not_read_as_an_event() -> None:
         "source.address=192.0.2.7: quiet since 2025-06-15T15:06:31.000Z, noticed 2025-06-15T15:06:40.000Z "
         "(no event for 1 hour after at least 1)"
     )
-    assert (alert(silent).span, alert(detection()).span) == (("Quiet since", "Noticed"), ("First event", "Last event"))
+    assert alert(silent, 1).span == ("Quiet since", "Noticed")
+    assert alert(detection()).span == ("First event", "Last event")
+
+
+def test_a_drop_in_which_events_still_came_is_not_called_quiet() -> None:
+    kind = Drop(severity=Severity.LOW, group_by="source.address", at_least=60, ratio=0.1, within=hours(1))
+    fallen = alert(replace(detection(), kind=kind), 4)
+    assert headline(fallen).startswith(
+        "source.address=192.0.2.7: 4 events since 2025-06-15T15:06:31.000Z, noticed 2025-06-15T15:06:40.000Z (at most "
+    )
+    assert fallen.span == ("Few since", "Noticed")
 
 
 def test_a_document_holds_the_alert_and_one_without_a_condition_can_be_read() -> None:
