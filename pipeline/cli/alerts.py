@@ -97,7 +97,8 @@ def show(ids: Ids, json: Json = False) -> int:
         if json:
             show_json(source)
         else:
-            detail(alert, source, curl(alert, application_.url, application_.settings.es_user))
+            settings = application_.settings
+            detail(alert, source, curl(alert, application_.url, settings.es_user, settings.es_ca_certs))
     return 0
 
 

@@ -149,7 +149,7 @@ def test_an_alert_hands_out_a_command_that_finds_its_events_and_no_others(env: d
         [command] = [
             line
             for line in siemlite(env, "alerts", "show", alert_id).stdout.splitlines()
-            if line.startswith("curl -s ")
+            if line.startswith("curl -sS ")
         ]
         _, _, url, _, header, _, body = shlex.split(command)
         answer = httpx.post(url, headers=dict([header.split(": ")]), content=body).json()

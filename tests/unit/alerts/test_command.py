@@ -3,6 +3,7 @@
 import json
 import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -29,7 +30,7 @@ def test_a_value_reaches_elasticsearch_as_it_is_and_the_shell_not_at_all(value: 
     assert printable(command) == command
     assert "secret" not in command
     words = shlex.split(command)
-    assert words[:4] == ["curl", "-s", "-u", "kim o'neil"]
+    assert words[:4] == ["curl", "-sS", "-u", "kim o'neil"]
     assert words[4].startswith("https://es.example:9243/security-logs-*/_search?")
     filters = json.loads(words[-1])["query"]["bool"]["filter"]
     assert {"term": {"source.address": value}} in filters
@@ -37,6 +38,11 @@ def test_a_value_reaches_elasticsearch_as_it_is_and_the_shell_not_at_all(value: 
     assert filters[0] == {
         "range": {"@timestamp": {"gte": "2025-06-15T15:06:31.000Z", "lte": "2025-06-15T15:06:40.000Z"}}
     }
+
+
+def test_the_command_trusts_whom_siemlite_trusts_and_says_why_it_has_no_answer() -> None:
+    command = curl(alert("192.0.2.7"), "https://es.example:9200", None, Path("/etc/our own/ca.pem"))
+    assert shlex.split(command)[:4] == ["curl", "-sS", "--cacert", "/etc/our own/ca.pem"]
 
 
 def test_a_roll_up_has_no_events_of_its_own() -> None:
