@@ -105,7 +105,12 @@ class Alert:
         """Return what its first and its last instant are called."""
         if not self.by_clock:
             return ("First event", "Last event")
-        return ("Few since" if self.count > 1 else "Quiet since", "Noticed")
+        return ("Quiet since" if self.is_quiet else "Few since", "Noticed")
+
+    @property
+    def is_quiet(self) -> bool:
+        """Return whether it stands for silences in which nothing came at all: of a drop, some events may."""
+        return self.by_clock and self.count <= max(1, self.members_total)
 
     @property
     def is_rollup(self) -> bool:
@@ -157,11 +162,11 @@ def headline(alert: Alert, clean: Callable[[str], str] = str, say: Callable[[str
     """
     who = ", ".join(f"{name}={clean(say(shortened(value, 120)))}" for name, value in alert.group)
     first, last = instant_text(alert.episode.first_ms), instant_text(alert.episode.last_ms)
-    what = f"{counted(alert.count, 'event')} from {first} to {last}"
+    events = counted(alert.count, "event")
+    what = f"{events} from {first} to {last}"
+    if alert.by_clock:
+        what = f"{'quiet' if alert.is_quiet else events} since {first}, noticed {last}"
     if alert.is_rollup:
         return f"{counted(alert.members_total, 'alert')}, {what}"
-    if alert.by_clock:
-        little = "quiet" if alert.count <= 1 else counted(alert.count, "event")  # of a drop, some came
-        what = f"{little} since {first}, noticed {last}"
     happened = f"{who}: {what}" if who else what
     return f"{happened} ({clean(alert.condition)})" if alert.condition else happened

@@ -87,6 +87,7 @@ def _rollup(
         ),
         suppress_for=max(a.suppress_for for a in members),
         count=sum(a.count for a in members),
+        by_clock=all(a.by_clock for a in members),
         members=ids,
         members_total=len(members),
         examples=tuple(_example(alert, reason) for alert in foremost[:EXAMPLES]),

@@ -1,7 +1,9 @@
 """What a roll-up says of the alerts that it stands for."""
 
+from dataclasses import replace
+
 from pipeline.alerts.episodes import Episode
-from pipeline.alerts.record import Alert, new_alert
+from pipeline.alerts.record import Alert, headline, new_alert
 from pipeline.alerts.rollups import digest, listing, of_storm
 from pipeline.detection.timeline import Severity
 from tests.unit.alerts.memory_engine import address, detection
@@ -28,3 +30,12 @@ def test_a_digest_tells_how_to_list_its_alerts_which_are_closed_where_they_are_o
 
 def test_of_a_storm_those_of_its_detection_are_listed() -> None:
     assert " --detection brute_force --since " in listing(of_storm(detection(), [alert("192.0.2.7")]))
+
+
+def test_of_silences_no_event_is_said_to_have_come_when_they_were_noticed() -> None:
+    silences = [replace(alert(value), by_clock=True, count=1) for value in ("192.0.2.7", "192.0.2.8")]
+    rollup = of_storm(detection(), silences)
+    assert headline(rollup) == "2 alerts, quiet since 2025-06-15T15:06:31.000Z, noticed 2025-06-15T15:06:40.000Z"
+    assert rollup.span == ("Quiet since", "Noticed")
+    assert digest([*silences, alert("192.0.2.9")]).span == ("First event", "Last event")
+    assert of_storm(detection(), [replace(one, count=3) for one in silences]).span == ("Few since", "Noticed")
