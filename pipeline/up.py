@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from pipeline.app.daemon import scheduler_of
 from pipeline.app.watching import App
 from pipeline.drill import canary
 from pipeline.errors import SiemliteError
@@ -51,7 +52,7 @@ def run_everything(
         for failure in app.live_detections.failures:
             app.notify(f"{failure}; the other detections run")
         running.enter_context(shipping(app))
-        running.enter_context(_thread("scheduler", app.scheduler(canary=lambda: canary(app, stop)).run, ended))
+        running.enter_context(_thread("scheduler", scheduler_of(app, canary=lambda: canary(app, stop)).run, ended))
         if follow is not None:
             running.enter_context(_following(app, follow, ended))
         watching = counted(len(app.live_detections.detections), "detection")

@@ -1,4 +1,7 @@
-"""What watches the events: detections, alerts, channels, the daemon."""
+"""What watches the events: detections, alerts, channels.
+
+Kept apart from `daemon`, so that a command that only asks or acts once loads neither the scheduler nor its server.
+"""
 
 import os
 import secrets
@@ -9,8 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pipeline.alerts.actions import AlertActions
-from pipeline.alerts.closing import Closing
-from pipeline.alerts.digest import Digests
 from pipeline.alerts.evidence import EngineEvidence
 from pipeline.alerts.ports import FloodLimits
 from pipeline.alerts.quiet import Quietness, inhibits_of
@@ -19,7 +20,6 @@ from pipeline.alerts.silences import Silence, Silences
 from pipeline.alerts.store import AlertStore
 from pipeline.app.shipping import ShippingApp
 from pipeline.delivery.channels.base import Channel, load_channels
-from pipeline.delivery.channels.http import Poster
 from pipeline.delivery.dispatcher import Dispatcher
 from pipeline.delivery.retry import Failure
 from pipeline.delivery.routing import Routing, parse_routes
@@ -32,24 +32,8 @@ from pipeline.errors import ConfigurationError, PermanentError
 from pipeline.events.catalogue import SecurityEvent
 from pipeline.events.mark import DrillMarker
 from pipeline.logger.security import SecurityLogger
-from pipeline.scheduler.availability import Availability
-from pipeline.scheduler.checkpoints import Checkpoints
-from pipeline.scheduler.checks import Checks
-from pipeline.scheduler.daemon import Chore, Parts, Scheduler
-from pipeline.scheduler.health import AddressTakenError, Health, HealthServer, Vitals
-from pipeline.scheduler.heartbeat import Heartbeat
-from pipeline.scheduler.housekeeping import Housekeeping
-from pipeline.scheduler.lease import Lease
 from pipeline.scheduler.live import LiveDetections
-from pipeline.scheduler.local_outbox import LocalOutbox
-from pipeline.scheduler.metrics import Metrics
-from pipeline.scheduler.operations import Operations
-from pipeline.scheduler.own_alerts import OwnAlerts
-from pipeline.scheduler.systemd import Systemd
 from pipeline.shipping.letters import INDEX as LETTERS_INDEX
-
-HEALTH_S = 5.0
-"""Between two looks for whether the address of the health server is free."""
 
 
 @dataclass
@@ -75,9 +59,10 @@ class App(ShippingApp):
     @cached_property
     def engine(self) -> Engine:
         """What evaluates detections, for one thread."""
-        return self._engine()
+        return self.new_engine()
 
-    def _engine(self) -> Engine:
+    def new_engine(self) -> Engine:
+        """Return one for another thread."""
         marker = DrillMarker(self.keys.drill)
         return Engine(self.client, verify_mark=marker.verify, late_horizon_ms=self.settings.siemlite_late_horizon)
 
@@ -129,9 +114,10 @@ class App(ShippingApp):
     @cached_property
     def dispatcher(self) -> Dispatcher:
         """What brings alerts to the channels, for a command."""
-        return self._dispatcher()
+        return self.new_dispatcher()
 
-    def _dispatcher(self, *told: Callable[[str, Failure | None], None]) -> Dispatcher:
+    def new_dispatcher(self, *told: Callable[[str, Failure | None], None]) -> Dispatcher:
+        """Return one that tells `told` of each attempt: the channel's name, and what failed."""
         return Dispatcher(
             self.client,
             self.channels,
@@ -151,76 +137,6 @@ class App(ShippingApp):
     def live_detections(self) -> LiveDetections:
         """The detections of the daemon, which reloads them."""
         return LiveDetections(lambda: folders(self.settings.siemlite_detections), load_detections)
-
-    def scheduler(self, canary: Callable[[], str | None] | None = None) -> Scheduler:
-        """Return the daemon. `canary` drills one detection and returns what is wrong, if anything.
-
-        Raises `ConfigurationError` where `SIEMLITE_HEALTH` can never be listened on; one that is taken is waited for.
-        """
-        settings, clock = self.settings, self.clock
-        interval_s = settings.siemlite_interval / 1000
-        recent_s = max(60.0, 3 * interval_s + 30)
-        vitals = Vitals(clock, ready_within_s=recent_s)
-        availability = Availability(clock)
-        live = self.live_detections
-        checks = Checks(clock, availability, vitals, lambda: live.failures)
-        metrics = Metrics(vitals, self.shipping_metrics)
-        dispatcher = self._dispatcher(checks.attempted, metrics.attempted)
-        housekeeping = Housekeeping(
-            Closing(self.client, self.routing, clock, EngineEvidence(self._engine())),
-            Digests(self.client, self.routing, clock),
-            dispatcher,
-            lambda: live.detections,
-        )
-        outbox = LocalOutbox(settings.siemlite_home / "outbox.db")
-        own_alerts = OwnAlerts(self.client, outbox, availability)
-        operations = Operations(
-            outbox,
-            self.channels,
-            self.routing,
-            clock,
-            (checks.all,),
-            host=socket.gethostname(),
-            clean=self.encoder.redactor.text,
-        )
-        chores = [
-            *housekeeping.chores(),
-            Chore("reload", live.refresh, 2.0, by_leader=False),
-            *operations.chores(),
-            Chore("record of itself", own_alerts.write, 10.0, by_leader=False),
-        ]
-        if settings.siemlite_heartbeat_url is not None:
-            poster = Poster(settings.siemlite_heartbeat_url, clock)
-            heartbeat = Heartbeat(poster, vitals, recent_s=recent_s)
-            chores.append(Chore("heartbeat", heartbeat.beat, settings.siemlite_heartbeat_interval / 1000))
-        if canary is not None and settings.siemlite_canary:
-            drill = canary
-            every_s = settings.siemlite_canary / 1000
-            chores.append(Chore("canary", lambda: checks.canary(drill()), every_s))
-        health = None
-        if settings.siemlite_health is not None:
-            address = settings.siemlite_health
-            health = Health(lambda: HealthServer(address, vitals, metrics.registry))
-            with suppress(AddressTakenError):
-                health.listen()
-            chores.append(Chore("health", health.listen, HEALTH_S, by_leader=False))
-        parts = Parts(
-            detections=lambda: live.detections,
-            engine=self.engine,
-            alerts=self.alerts,
-            deliveries=dispatcher,
-            checkpoints=Checkpoints(self.client, clock),
-            lease=Lease(self.client, clock, self.process_name, drill_key=DrillMarker(self.keys.drill).fingerprint),
-            clock=clock,
-            availability=availability,
-            vitals=vitals,
-            chores=tuple(chores),
-            on_pass=(housekeeping.passed, checks.passed, metrics.passed),
-            on_failure=(metrics.pass_failed,),
-            systemd=Systemd(),
-            health=health,
-        )
-        return Scheduler(parts, interval_s=interval_s)
 
     def check_channels(self) -> None:
         """Make the channels and routes, and say where alerts go if nothing is configured.

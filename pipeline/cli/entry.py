@@ -5,6 +5,10 @@ where whoever started it has it ignore Ctrl-C, it does.
 """
 
 import signal
+import sys
+
+_NEVER_ASKED = "httpx._main"
+"""The command line of an HTTP library, which would load what colours source code: a third of the time to begin."""
 
 
 def run() -> None:
@@ -12,6 +16,7 @@ def run() -> None:
     told = signal.getsignal(signal.SIGINT)
     if told is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.modules.setdefault(_NEVER_ASKED, None)  # type: ignore[arg-type]  # as if it were not installed
     from pipeline.cli.main import run as run_command
 
     signal.signal(signal.SIGINT, told)

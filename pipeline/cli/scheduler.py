@@ -3,6 +3,7 @@
 
 def scheduler() -> int:
     """Evaluate detections and deliver alerts until SIGTERM; SIGHUP reloads the detections."""
+    from pipeline.app.daemon import scheduler_of
     from pipeline.cli.output import say
     from pipeline.cli.start import application, on_hangup, stop_on_signals
     from pipeline.drill import canary
@@ -17,5 +18,5 @@ def scheduler() -> int:
         say(f"siemlite: {failure}; the other detections run")
     app.refuse_wrong_credentials()
     say(f"watching with {counted(len(detections.detections), 'detection')}")
-    app.scheduler(canary=lambda: canary(app, stop)).run(stop)
+    scheduler_of(app, canary=lambda: canary(app, stop)).run(stop)
     return 0

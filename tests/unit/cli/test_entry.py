@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[3]
 LOADING = """
 import os, signal, sys, types
@@ -24,6 +26,17 @@ import signal, sys, types
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 sys.modules["pipeline.cli.main"] = types.SimpleNamespace(run=lambda: print(signal.getsignal(signal.SIGINT).__name__))
+"""
+LISTING = """
+import sys
+
+sys.argv = ["siemlite", "alerts", "list"]
+try:
+    from pipeline.cli.entry import run
+
+    run()
+finally:
+    print(sorted({"elasticsearch", "httpx", "pygments"} & {*sys.modules}))
 """
 RUN = "from pipeline.cli.entry import run\nrun()\n"
 
@@ -52,3 +65,13 @@ def test_a_command_that_is_loaded_decides_itself_what_ctrl_c_means() -> None:
 def test_who_is_told_to_ignore_ctrl_c_ignores_it() -> None:
     done = ran(LOADING + "signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + RUN)
     assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
+
+
+def test_a_command_loads_the_client_of_elasticsearch_but_nothing_that_colours_source_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIEMLITE_HOME", str(tmp_path))
+    monkeypatch.setenv("ELASTICSEARCH_URL", "http://127.0.0.1:9")
+    done = ran(LISTING)
+    assert "does not answer" in done.stderr
+    assert done.stdout == "['elasticsearch', 'httpx']\n"
