@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests import forking
+
 COMMAND = (sys.executable, "-m", "pipeline.cli.entry")
 _ROOT = Path(__file__).parent.parent
 _FOREIGN = ("SIEMLITE_", "ELASTICSEARCH_URL", "ES_", "SLACK_", "PAGERDUTY_")
@@ -26,15 +28,19 @@ def siemlite(
     env: Mapping[str, str], *arguments: str, stdin: bytes = b"", seconds: float = 120
 ) -> subprocess.CompletedProcess[str]:
     """Run one command to its end, in an empty working folder."""
-    done = subprocess.run(
-        [*COMMAND, *arguments],
-        env=dict(env),
-        input=stdin,
-        capture_output=True,
-        timeout=seconds,
-        check=False,
-        cwd=env["SIEMLITE_HOME"] if Path(env["SIEMLITE_HOME"]).is_dir() else "/",
-    )
+    folder = env["SIEMLITE_HOME"] if Path(env["SIEMLITE_HOME"]).is_dir() else "/"
+    if forking.can_run(env):
+        done = forking.run(env, arguments, stdin, folder, seconds)
+    else:
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            env=dict(env),
+            input=stdin,
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+            cwd=folder,
+        )
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 

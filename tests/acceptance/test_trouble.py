@@ -127,7 +127,15 @@ def test_a_refused_password_is_one_line_that_names_the_setting_and_never_shows_i
 
 
 @pytest.mark.parametrize(
-    "command", [("setup",), ("scheduler",), ("detect", "--from", "2026-01-01", "--to", "2026-01-02")]
+    "command",
+    [
+        ("setup",),
+        ("scheduler",),
+        ("test",),
+        ("drill", "root_login"),
+        ("detect", "--from", "2026-01-01", "--to", "2026-01-02"),
+        ("backtest", "root_login", "--from", "2026-01-01", "--to", "2026-01-02"),
+    ],
 )
 def test_an_unreachable_server_is_waited_for_and_said_once(tmp_path: Path, command: tuple[str, ...]) -> None:
     env = environment(tmp_path, ELASTICSEARCH_URL=f"http://127.0.0.1:{free_ports(1)[0]}")
@@ -147,6 +155,22 @@ def test_shipping_to_an_unreachable_server_spools_says_so_and_ends_with_what_wai
     assert "500 waiting in the spool" in "".join(ship.stderr)
     status = json.loads(siemlite(env, "status", "--json").stdout)
     assert sum(spool["events"] for spool in status["spools"]) == 500
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("alerts", "list"), ("silence", "list"), ("dead-letters", "list"), ("check",), ("coverage",), ("status",)],
+)
+def test_a_command_that_only_asks_loads_all_it_needs_by_itself_and_waits_for_no_server(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    env = environment(tmp_path, ELASTICSEARCH_URL=f"http://127.0.0.1:{free_ports(1)[0]}")
+    with running(env, *command) as process:
+        status = process.ends()
+    said = "\n".join(process.stdout + process.stderr)
+    assert "Traceback" not in said
+    assert "does not answer" in said
+    assert status == (0 if command == ("status",) else 1)
 
 
 def test_a_broken_detection_is_one_line_that_names_it_and_the_others_still_run(es_url: str, tmp_path: Path) -> None:
