@@ -19,8 +19,8 @@ from tests.unit.alerts.memory_engine import address, detection
 
 
 @pytest.fixture
-def world(es_url: str) -> Iterator[World]:
-    yield from worlds(es_url)
+def world(es_ready: str) -> Iterator[World]:
+    yield from worlds(es_ready)
 
 
 def test_an_alert_closes_once_its_detection_is_evaluated_past_suppress_for(world: World) -> None:

@@ -18,8 +18,8 @@ from tests.unit.alerts.memory_engine import address, detection
 
 
 @pytest.fixture
-def world(es_url: str) -> Iterator[World]:
-    yield from worlds(es_url)
+def world(es_ready: str) -> Iterator[World]:
+    yield from worlds(es_ready)
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,8 @@ from tests.unit.alerts.memory_engine import address, detection
 
 
 @pytest.fixture
-def world(es_url: str) -> Iterator[World]:
-    yield from worlds(es_url)
+def world(es_ready: str) -> Iterator[World]:
+    yield from worlds(es_ready)
 
 
 def test_an_alert_says_everything_and_owes_its_messages_in_one_document(world: World) -> None:

@@ -28,14 +28,14 @@ HOSTILE = "\x1b[2J\x1b]0;owned\x07[bold red]x[/] \u202e<!channel>\n evil"
 
 
 @pytest.fixture
-def env(es_url: str, tmp_path: Path) -> dict[str, str]:
-    client = connect(Settings(_env_file=None), es_url)
+def env(es_ready: str, tmp_path: Path) -> dict[str, str]:
+    client = connect(Settings(_env_file=None), es_ready)
     install(client)
     now = time.time_ns() // 1_000_000
     for name in ("203.0.113.7", "203.0.113.8", HOSTILE):
         fail_logins(client, name, [now - n for n in range(5)])
     client.close()
-    found = environment(tmp_path, ELASTICSEARCH_URL=es_url)
+    found = environment(tmp_path, ELASTICSEARCH_URL=es_ready)
     day = 86_400_000
     done = siemlite(
         found,
@@ -186,11 +186,13 @@ def test_who_comes_second_is_told_who_came_first(env: dict[str, str]) -> None:
         (("silence", "expire", "nothing"), 1, "there is no silence 'nothing'"),
     ],
 )
-def test_a_mistake_is_one_line(es_url: str, tmp_path: Path, arguments: tuple[str, ...], status: int, said: str) -> None:
-    client = connect(Settings(_env_file=None), es_url)
+def test_a_mistake_is_one_line(
+    es_ready: str, tmp_path: Path, arguments: tuple[str, ...], status: int, said: str
+) -> None:
+    client = connect(Settings(_env_file=None), es_ready)
     install(client)
     client.close()
-    done = siemlite(environment(tmp_path, ELASTICSEARCH_URL=es_url), *arguments)
+    done = siemlite(environment(tmp_path, ELASTICSEARCH_URL=es_ready), *arguments)
     assert (done.returncode, done.stdout) == (status, "")
     [line] = done.stderr.splitlines()
     assert said in line
@@ -233,12 +235,12 @@ def test_what_is_typed_in_another_encoding_keeps_nothing_else_from_being_read(en
     assert ids(env, "--value", latin) == []
 
 
-def test_a_silence_that_leaves_no_trace_in_this_home_is_a_mistake_of_one_line(es_url: str, tmp_path: Path) -> None:
-    client = connect(Settings(_env_file=None), es_url)
+def test_a_silence_that_leaves_no_trace_in_this_home_is_a_mistake_of_one_line(es_ready: str, tmp_path: Path) -> None:
+    client = connect(Settings(_env_file=None), es_ready)
     install(client)
     client.close()
     (tmp_path / "spool").touch()
-    env = environment(tmp_path, ELASTICSEARCH_URL=es_url)
+    env = environment(tmp_path, ELASTICSEARCH_URL=es_ready)
     done = siemlite(env, "silence", "add", "-m", "x", "--for", "1h", "--cidr", "192.0.2.0/24")
     assert (done.returncode, done.stdout) == (2, "")
     [line] = done.stderr.splitlines()

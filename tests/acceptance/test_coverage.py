@@ -36,8 +36,8 @@ def one_pass(world: World, clock: ManualClock) -> PassOutcome:
     return run_pass([BY_USER], world.engine, Nobody(), Checkpoints(world.client, clock), clock)
 
 
-def test_the_ledger_says_what_was_evaluated_what_not_and_how_late(es_url: str) -> None:
-    world, clock = World(es_url), ManualClock(NOON)
+def test_the_ledger_says_what_was_evaluated_what_not_and_how_late(es_ready: str) -> None:
+    world, clock = World(es_ready), ManualClock(NOON)
     one_pass(world, clock)
     clock.advance(5)
     world.write([failure(NOON + 1_000 + n) for n in range(3)])
@@ -64,8 +64,8 @@ def test_the_ledger_says_what_was_evaluated_what_not_and_how_late(es_url: str) -
     }
 
 
-def test_a_pass_that_fails_leaves_the_ledger_where_it_was(es_url: str) -> None:
-    world, clock = World(es_url), ManualClock(NOON)
+def test_a_pass_that_fails_leaves_the_ledger_where_it_was(es_ready: str) -> None:
+    world, clock = World(es_ready), ManualClock(NOON)
     one_pass(world, clock)
     clock.advance(60)
     world.client.indices.create(
@@ -80,13 +80,15 @@ def test_a_pass_that_fails_leaves_the_ledger_where_it_was(es_url: str) -> None:
     assert (own.at_ms, own.evaluated, own.behind) == (NOON, 0, 1)
 
 
-def test_the_command_shows_the_ledger_and_fails_where_something_was_not_evaluated(es_url: str, tmp_path: Path) -> None:
-    world, clock = World(es_url), ManualClock(NOON)
+def test_the_command_shows_the_ledger_and_fails_where_something_was_not_evaluated(
+    es_ready: str, tmp_path: Path
+) -> None:
+    world, clock = World(es_ready), ManualClock(NOON)
     world.write([failure(NOON - 1 - n) for n in range(3)])
     one_pass(world, clock)
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("SIEMLITE_")},
-        "ELASTICSEARCH_URL": es_url,
+        "ELASTICSEARCH_URL": es_ready,
         "SIEMLITE_HOME": str(tmp_path / "home"),
     }
     world.client.indices.refresh(index=CONTROL_INDEX)

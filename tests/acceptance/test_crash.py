@@ -50,19 +50,19 @@ def seed(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.fixture
-def client(es_url: str) -> Elasticsearch:
-    connected = connect(Settings(_env_file=None), es_url)
+def client(es_ready: str) -> Elasticsearch:
+    connected = connect(Settings(_env_file=None), es_ready)
     install(connected)
     return connected
 
 
 @pytest.fixture
 def nursery(
-    es_url: str, tmp_path: Path, seed: int, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+    es_ready: str, tmp_path: Path, seed: int, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Nursery]:
     made = Nursery(
         tmp_path,
-        {"ELASTICSEARCH_URL": es_url, "SIEMLITE_HOME": str(tmp_path / "home")},
+        {"ELASTICSEARCH_URL": es_ready, "SIEMLITE_HOME": str(tmp_path / "home")},
         random.Random(seed),
         SMALL,
     )

@@ -23,11 +23,11 @@ def shallow(levels: int) -> dict[str, dict[str, Any]]:
     return {"properties": {"siemlite": {"properties": {"data": data}}}}
 
 
-def test_a_refused_event_counts_is_listed_and_stands_whole_after_replay(es_url: str, tmp_path: Path) -> None:
-    client = connect(Settings(_env_file=None), es_url)
+def test_a_refused_event_counts_is_listed_and_stands_whole_after_replay(es_ready: str, tmp_path: Path) -> None:
+    client = connect(Settings(_env_file=None), es_ready)
     install(client)
     client.indices.create(index=INDEX, mappings=shallow(2))
-    env = environment(tmp_path / "home", ELASTICSEARCH_URL=es_url)
+    env = environment(tmp_path / "home", ELASTICSEARCH_URL=es_ready)
     deep = {**EVENT, "context": {"ip": "192.0.2.1", "a": {"b": {"c": {"d": "kept"}}}}}
     source = tmp_path / "events.jsonl"  # from which events keep their time, however old they are
     source.write_text("".join(json.dumps(event) + "\n" for event in (EVENT, deep, EVENT)))
@@ -53,10 +53,10 @@ def test_a_refused_event_counts_is_listed_and_stands_whole_after_replay(es_url: 
     assert siemlite(env, "dead-letters", "list", "--json").stdout == ""
 
 
-def test_letters_that_cannot_be_stored_hold_up_no_other(es_url: str, tmp_path: Path) -> None:
-    client = connect(Settings(_env_file=None), es_url)
+def test_letters_that_cannot_be_stored_hold_up_no_other(es_ready: str, tmp_path: Path) -> None:
+    client = connect(Settings(_env_file=None), es_ready)
     install(client)
-    env = environment(tmp_path / "home", ELASTICSEARCH_URL=es_url)
+    env = environment(tmp_path / "home", ELASTICSEARCH_URL=es_ready)
     days = [f"2026-11-{day}" for day in (20, 21, 22, 23)]
     deep = {"ip": "192.0.2.1", "a": {"b": {"c": {"d": "kept"}}}}
     for day in days:
@@ -82,14 +82,14 @@ def test_letters_that_cannot_be_stored_hold_up_no_other(es_url: str, tmp_path: P
     assert json.loads(again.stdout) == {"stored": 2, "refused": 0, "reason": ""}
 
 
-def test_a_letter_of_the_local_file_is_done_once_it_was_replayed(es_url: str, tmp_path: Path) -> None:
+def test_a_letter_of_the_local_file_is_done_once_it_was_replayed(es_ready: str, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    client = connect(Settings(_env_file=None), es_url)
+    client = connect(Settings(_env_file=None), es_ready)
     install(client)
     body = {"@timestamp": "2026-11-24T08:00:00.000Z", "event": {"id": "id-1", "code": "LOGOUT"}}
     away = connect(Settings(_env_file=None), "http://127.0.0.1:9")
     DeadLetters(away, home).keep([Letter("id-1", INDEX, "why", json.dumps(body), 1)])
-    env = environment(home, ELASTICSEARCH_URL=es_url)
+    env = environment(home, ELASTICSEARCH_URL=es_ready)
     assert json.loads(siemlite(env, "dead-letters", "replay", "--json").stdout)["stored"] == 1
     assert client.get(index=INDEX, id="id-1")["_source"]["event"]["code"] == "LOGOUT"
     client.indices.delete(index=INDEX)
@@ -112,8 +112,8 @@ def test_the_local_letters_are_listed_while_elasticsearch_is_away(tmp_path: Path
     assert "does not answer" in done.stderr
 
 
-def test_many_letters_are_replayed_in_few_requests_and_once(es_url: str, tmp_path: Path) -> None:
-    client = connect(Settings(_env_file=None), es_url)
+def test_many_letters_are_replayed_in_few_requests_and_once(es_ready: str, tmp_path: Path) -> None:
+    client = connect(Settings(_env_file=None), es_ready)
     install(client)
     day = "security-logs-2026.01.01"
     letters = [
@@ -129,13 +129,13 @@ def test_many_letters_are_replayed_in_few_requests_and_once(es_url: str, tmp_pat
     assert replay(client, tmp_path, NOW) == Replayed(0, 0)
 
 
-def test_letters_are_replayed_in_smaller_requests_where_those_are_too_large(es_url: str, tmp_path: Path) -> None:
-    client = connect(Settings(_env_file=None), es_url)
+def test_letters_are_replayed_in_smaller_requests_where_those_are_too_large(es_ready: str, tmp_path: Path) -> None:
+    client = connect(Settings(_env_file=None), es_ready)
     install(client)
     day = "security-logs-2026.01.01"
     document = '{"@timestamp":"2026-01-01T00:00:00.000Z","message":"x"}'
     DeadLetters(client, tmp_path).keep([Letter(f"id-{n}", day, "why", document, NOW + n) for n in range(7)])
-    with fault_proxy(es_url) as proxy:
+    with fault_proxy(es_ready) as proxy:
         proxy.choose = lambda: Fault(Kind.STATUS, 413)
         behind = connect(Settings(_env_file=None), proxy.url)
         assert replay(behind, tmp_path, NOW) == Replayed(7, 0)

@@ -86,10 +86,10 @@ def servers() -> Iterator[tuple[Receiver, Receiver]]:
 
 
 @pytest.fixture
-def world(es_url: str, servers: tuple[Receiver, Receiver]) -> Iterator[World]:
+def world(es_ready: str, servers: tuple[Receiver, Receiver]) -> Iterator[World]:
     slack, pager = servers
     clock = ManualClock()
-    client = connect(Settings(_env_file=None), es_url)
+    client = connect(Settings(_env_file=None), es_ready)
     install(client)
     settings = load_settings(
         None,

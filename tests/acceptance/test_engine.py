@@ -43,8 +43,8 @@ from tests.acceptance.engine_world import (
 
 
 @pytest.fixture
-def world(es_url: str) -> World:
-    return World(es_url)
+def world(es_ready: str) -> World:
+    return World(es_ready)
 
 
 def test_the_fifth_failure_within_the_window_is_a_crossing_and_the_fourth_is_not(world: World) -> None:
@@ -147,8 +147,8 @@ def test_groups_of_several_fields_and_of_none(world: World) -> None:
     assert instants(results["everything"].findings) == {(): [NOON + 2, NOON + 9]}
 
 
-def test_more_groups_than_a_page_and_more_shards_than_one(es_url: str) -> None:
-    world = World(es_url)
+def test_more_groups_than_a_page_and_more_shards_than_one(es_ready: str) -> None:
+    world = World(es_ready)
     world.client.indices.create(index="security-logs-2026.01.01", settings={"number_of_shards": 3})
     world.write(failure(NOON + n, f"10.0.{n // 250}.{n % 250}") for n in range(12_345))
     world.write(failure(NOON + n, f"10.0.{g // 250}.{g % 250}") for g in range(0, 12_345, 1000) for n in range(4))
@@ -156,8 +156,8 @@ def test_more_groups_than_a_page_and_more_shards_than_one(es_url: str) -> None:
     assert set(found) == {(f"10.0.{g // 250}.{g % 250}",) for g in range(0, 12_345, 1000)}
 
 
-def test_after_an_outage_the_present_is_evaluated_first_and_all_the_rest_in_bounded_steps(es_url: str) -> None:
-    world = World(es_url, limits=Limits(step=100))
+def test_after_an_outage_the_present_is_evaluated_first_and_all_the_rest_in_bounded_steps(es_ready: str) -> None:
+    world = World(es_ready, limits=Limits(step=100))
     assert world.findings([FIVE], NOON) == []
     for minute in range(50):
         world.write(failure(NOON + minute * MINUTE + n, f"a{minute:02d}") for n in range(20))
@@ -175,8 +175,8 @@ def test_after_an_outage_the_present_is_evaluated_first_and_all_the_rest_in_boun
     assert world.since["five"].behind == 0
 
 
-def test_what_arrived_and_waits_for_its_step_is_evidence_already(es_url: str) -> None:
-    world = World(es_url, limits=Limits(step=5))
+def test_what_arrived_and_waits_for_its_step_is_evidence_already(es_ready: str) -> None:
+    world = World(es_ready, limits=Limits(step=5))
     total = detection(
         Metric(severity=Severity.LOW, field="siemlite.number.n", measure="sum", above=11, within=minutes(15)), "total"
     )
@@ -353,8 +353,8 @@ def test_a_large_group_is_read_no_further_than_its_memory_and_exactly(world: Wor
     assert spray <= {late, *after, start, start + 1, start + 2}
 
 
-def test_looking_back_is_widened_until_what_decides_is_found(es_url: str) -> None:
-    world = World(es_url, limits=Limits(rows_together=3))
+def test_looking_back_is_widened_until_what_decides_is_found(es_ready: str) -> None:
+    world = World(es_ready, limits=Limits(rows_together=3))
     world.write(failure(NOON - 14 * MINUTE + n, "wide", f"u{n}") for n in range(4))
     world.write(failure(NOON + 5 * MINUTE + n, "wide", "u1") for n in range(200))
     world.findings([FIVE, SPRAY], NOON + 6 * MINUTE)

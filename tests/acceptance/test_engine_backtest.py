@@ -15,8 +15,8 @@ BACKTEST = (sys.executable, "-m", "pipeline.cli.main", "backtest")
 
 
 @pytest.fixture
-def world(es_url: str) -> World:
-    return World(es_url)
+def world(es_ready: str) -> World:
+    return World(es_ready)
 
 
 def environment(world: World, tmp_path: Path) -> dict[str, str]:

@@ -37,8 +37,8 @@ def unmapped(name: str) -> str:
 
 
 @pytest.fixture
-def world(es_url: str) -> World:
-    return World(es_url)
+def world(es_ready: str) -> World:
+    return World(es_ready)
 
 
 def test_before_there_is_an_event_the_template_tells(world: World) -> None:

@@ -32,8 +32,8 @@ ODD = (
 
 
 @pytest.fixture
-def world(es_url: str) -> World:
-    return World(es_url)
+def world(es_ready: str) -> World:
+    return World(es_ready)
 
 
 def three(name: str = "three", **fields: object) -> Detection:
@@ -62,7 +62,7 @@ def test_an_event_with_several_values_belongs_to_each_of_their_groups(world: Wor
     assert instants(world.findings([three()], NOON + MINUTE)) == {("b",): [NOON + 2]}
 
 
-def families_world(es_url: str) -> tuple[World, list[Detection]]:
+def families_world(es_ready: str) -> tuple[World, list[Detection]]:
     """Return a world and detections that ask for their arrivals in common, by each kind of condition."""
     detections = [
         three("code", where={"event.code": "LOGIN_FAILURE"}),
@@ -83,11 +83,11 @@ def families_world(es_url: str) -> tuple[World, list[Detection]]:
             "users",
         ),
     ]
-    return World(es_url), detections
+    return World(es_ready), detections
 
 
-def test_detections_that_ask_in_common_find_what_each_finds_alone(es_url: str) -> None:
-    world, detections = families_world(es_url)
+def test_detections_that_ask_in_common_find_what_each_finds_alone(es_ready: str) -> None:
+    world, detections = families_world(es_ready)
     codes = ("LOGIN_FAILURE", "LOGOUT", "LOGIN_SUCCESS", ["LOGIN_FAILURE", "LOGOUT"], None)
     world.write(
         failure(NOON + n * 100, f"a{n % 5}", f"u{n % 3}" if n % 4 else None, **{"event.code": codes[n % 7 % 5]})
@@ -98,12 +98,12 @@ def test_detections_that_ask_in_common_find_what_each_finds_alone(es_url: str) -
     for result in together:
         assert result.complete
         assert result.findings
-        alone = World(es_url).step([result.detection], NOON + HOUR)
+        alone = World(es_ready).step([result.detection], NOON + HOUR)
         assert instants(result.findings) == instants(alone[0].findings), result.detection.id
 
 
-def test_asking_in_common_spares_requests(es_url: str) -> None:
-    with fault_proxy(es_url, "/_msearch") as proxy:
+def test_asking_in_common_spares_requests(es_ready: str) -> None:
+    with fault_proxy(es_ready, "/_msearch") as proxy:
         world, detections = families_world(proxy.url)
         searches: list[int] = []
         send = type(world.engine._sight.searcher).many
@@ -138,8 +138,8 @@ def test_a_mapping_that_conflicts_in_one_day_is_not_evaluated_and_costs_no_other
         assert "LOGIN_FAILURE" in str(result.error)
 
 
-def test_an_index_that_retention_deletes_during_a_pass_costs_a_pass_and_nothing_else(es_url: str) -> None:
-    direct = World(es_url)
+def test_an_index_that_retention_deletes_during_a_pass_costs_a_pass_and_nothing_else(es_ready: str) -> None:
+    direct = World(es_ready)
     direct.write(failure(NOON - DAY + n * MINUTE, "old") for n in range(3))
     direct.write(failure(NOON + n, "new") for n in range(3))
     late_start = NOON - HOUR
@@ -149,7 +149,7 @@ def test_an_index_that_retention_deletes_during_a_pass_costs_a_pass_and_nothing_
             direct.client.indices.delete(index=index_of(NOON - DAY), ignore_unavailable=True)
         return NOTHING
 
-    with fault_proxy(es_url, "/_msearch") as proxy:
+    with fault_proxy(es_ready, "/_msearch") as proxy:
         world = World(proxy.url)
         proxy.choose = deletes
         (result,) = world.step([three()], late_start)
@@ -164,9 +164,9 @@ def test_an_index_that_retention_deletes_during_a_pass_costs_a_pass_and_nothing_
 
 @pytest.mark.parametrize("path", ["/security-logs-", "/_cluster", "/_msearch"])
 @pytest.mark.parametrize("fault", [GARBAGE, HALF_ANSWER, DROP_ANSWER, Fault(Kind.STATUS, 503)], ids=str)
-def test_an_answer_that_is_not_elasticsearchs_is_an_error_that_passes(es_url: str, path: str, fault: Fault) -> None:
-    World(es_url).write(failure(NOON + n) for n in range(3))
-    with fault_proxy(es_url, path) as proxy:
+def test_an_answer_that_is_not_elasticsearchs_is_an_error_that_passes(es_ready: str, path: str, fault: Fault) -> None:
+    World(es_ready).write(failure(NOON + n) for n in range(3))
+    with fault_proxy(es_ready, path) as proxy:
         engine = Engine(connect(load_settings(None), proxy.url), verify_mark=lambda *_: False)
         proxy.choose = lambda: fault
         with pytest.raises(RetryableError):
@@ -210,8 +210,8 @@ def test_a_field_that_is_missing_is_a_group_of_nobody_and_is_counted(world: Worl
 
 
 @pytest.mark.parametrize("shards", [1, 4])
-def test_a_group_among_very_many_is_found_by_pass_and_history_alike(es_url: str, shards: int) -> None:
-    world = World(es_url, limits=Limits(page=1_000))
+def test_a_group_among_very_many_is_found_by_pass_and_history_alike(es_ready: str, shards: int) -> None:
+    world = World(es_ready, limits=Limits(page=1_000))
     world.client.indices.create(index=index_of(NOON), settings={"number_of_shards": shards})
     world.write({"@timestamp": NOON + n, "source.address": f"g{n:05d}"} for n in range(6_000))
     world.write({"@timestamp": NOON + n, "source.address": f"g{n:05d}"} for n in range(0, 6_000, 1_499) for _ in "ab")
@@ -222,8 +222,8 @@ def test_a_group_among_very_many_is_found_by_pass_and_history_alike(es_url: str,
 
 @pytest.mark.long
 @pytest.mark.parametrize("shards", [1, 5])
-def test_two_hundred_thousand_groups_are_looked_at_to_the_last(es_url: str, shards: int) -> None:
-    world = World(es_url)
+def test_two_hundred_thousand_groups_are_looked_at_to_the_last(es_ready: str, shards: int) -> None:
+    world = World(es_ready)
     for time_ms in (NOON, NOON + DAY):
         world.client.indices.create(index=index_of(time_ms), settings={"number_of_shards": shards})
     midnight = NOON + DAY // 2

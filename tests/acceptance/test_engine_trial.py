@@ -47,8 +47,8 @@ LOW = Severity.LOW
 
 
 @pytest.fixture
-def client(es_url: str) -> Elasticsearch:
-    return Elasticsearch(es_url, request_timeout=60)
+def client(es_ready: str) -> Elasticsearch:
+    return Elasticsearch(es_ready, request_timeout=60)
 
 
 def test_an_example_that_fails_is_explained(client: Elasticsearch) -> None:
@@ -242,7 +242,7 @@ def test_nothing_is_left_behind_and_nothing_real_is_touched(client: Elasticsearc
     assert client.indices.get(index="security-*").body == {}
 
 
-def test_watching_runs_what_was_edited_and_nothing_else(es_url: str, tmp_path: Path) -> None:
+def test_watching_runs_what_was_edited_and_nothing_else(es_ready: str, tmp_path: Path) -> None:
     own = tmp_path / "own"
     own.mkdir()
     text = (
@@ -252,7 +252,7 @@ def test_watching_runs_what_was_edited_and_nothing_else(es_url: str, tmp_path: P
     (own / "mine.py").write_text(text)
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("SIEMLITE_")},
-        "ELASTICSEARCH_URL": es_url,
+        "ELASTICSEARCH_URL": es_ready,
         "SIEMLITE_HOME": str(tmp_path / "home"),
         "SIEMLITE_DETECTIONS": str(own),
     }
@@ -272,7 +272,7 @@ def test_watching_runs_what_was_edited_and_nothing_else(es_url: str, tmp_path: P
         assert watching.wait(60) == 0
 
 
-def test_the_command_says_what_failed_and_exits_accordingly(es_url: str, tmp_path: Path) -> None:
+def test_the_command_says_what_failed_and_exits_accordingly(es_ready: str, tmp_path: Path) -> None:
     own = tmp_path / "own"
     own.mkdir()
     (own / "mine.py").write_text(
@@ -283,7 +283,7 @@ def test_the_command_says_what_failed_and_exits_accordingly(es_url: str, tmp_pat
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SIEMLITE_")},
-            "ELASTICSEARCH_URL": es_url,
+            "ELASTICSEARCH_URL": es_ready,
             "SIEMLITE_HOME": str(tmp_path / "home"),
             "SIEMLITE_DETECTIONS": str(own),
         }

@@ -54,8 +54,8 @@ JSON = {"content-type": "application/json", "accept": "application/json"}
 
 
 @pytest.fixture
-def world(es_url: str) -> World:
-    return World(es_url)
+def world(es_ready: str) -> World:
+    return World(es_ready)
 
 
 def test_a_detection_whose_query_is_refused_fails_alone_and_keeps_its_checkpoint(world: World) -> None:
@@ -343,7 +343,7 @@ def test_a_judgement_that_does_not_end_fails_alone(world: World, monkeypatch: py
     assert instants(results[FIVE.id].findings) == {("203.0.113.7",): [NOON + 4]}
 
 
-def test_a_judgement_that_is_slow_for_many_groups_makes_nobody_wait_and_is_brought_to_its_end(es_url: str) -> None:
+def test_a_judgement_that_is_slow_for_many_groups_makes_nobody_wait_and_is_brought_to_its_end(es_ready: str) -> None:
     asked: list[str] = []
 
     def judge(window: Window) -> bool:
@@ -352,7 +352,7 @@ def test_a_judgement_that_is_slow_for_many_groups_makes_nobody_wait_and_is_broug
         return window.count >= 1
 
     slow = detection(Custom(severity=Severity.HIGH, judge=judge, group_by="user.id"), "slow")
-    world = World(es_url, Limits(code_s=0.1))
+    world = World(es_ready, Limits(code_s=0.1))
     world.write([failure(NOON + n, user=f"u{n}") for n in range(40)])
     results = {result.detection.id: result for result in world.step([slow, FIVE], NOON + MINUTE)}
     assert set(results) == {FIVE.id}
@@ -387,8 +387,8 @@ def test_a_judgement_that_wants_to_end_the_program_fails_alone(world: World) -> 
     assert results["five"].findings
 
 
-def test_an_answer_that_leaves_out_a_shard_is_not_taken_for_whole(es_url: str) -> None:
-    world = World(es_url)
+def test_an_answer_that_leaves_out_a_shard_is_not_taken_for_whole(es_ready: str) -> None:
+    world = World(es_ready)
     name = "security-logs-2026.01.01"
     world.client.indices.create(index=name, settings={"index.number_of_shards": 2})
     world.write(failure(NOON + n) for n in range(20))
@@ -402,7 +402,7 @@ def test_an_answer_that_leaves_out_a_shard_is_not_taken_for_whole(es_url: str) -
                 del answer.body["indices"][name]["shards"]["1"]
             return answer
 
-    partial = look(Partial(es_url))
+    partial = look(Partial(es_ready))
     assert partial.trouble(NOON, NOON) == f"{name} tells of 1 of its 2 shards"
 
 
@@ -433,8 +433,8 @@ def test_a_silence_is_found_once_however_often_an_index_was_missing_meanwhile(wo
     assert instants(found) == {("203.0.113.7",): [yesterday + HOUR]}
 
 
-def test_a_slow_detection_is_evaluated_beside_the_passes_and_loses_nothing(es_url: str) -> None:
-    world = World(es_url, limits=Limits(slow_ms=-1))
+def test_a_slow_detection_is_evaluated_beside_the_passes_and_loses_nothing(es_ready: str) -> None:
+    world = World(es_ready, limits=Limits(slow_ms=-1))
     world.write(failure(NOON + n) for n in range(5))
     assert instants(world.findings([FIVE], NOON + 1)) == {("203.0.113.7",): [NOON + 4]}
     world.write(failure(NOON + 1000 + n, "next") for n in range(5))

@@ -66,15 +66,15 @@ class Pair:
         return sum("leading: term" in line for line in daemon.stderr)
 
 
-def lose_leaders(es_url: str, folder: Path, rounds: int, seed: int) -> str:
+def lose_leaders(es_ready: str, folder: Path, rounds: int, seed: int) -> str:
     """Lose `rounds` leaders, with an attack right before and right after each; return what there is to say."""
     random = Random(seed)
-    client = ready(es_url)
+    client = ready(es_ready)
     replaced: list[float] = []
     with receiver() as slack, receiver() as pagerduty, ExitStack() as stack:
         env = environment(
             folder,
-            ELASTICSEARCH_URL=es_url,
+            ELASTICSEARCH_URL=es_ready,
             SLACK_WEBHOOK=slack.url,
             PAGERDUTY_KEY="0123456789abcdef0123456789abcdef",
             SIEMLITE_PAGERDUTY_URL=pagerduty.url,
@@ -124,17 +124,17 @@ def triggered(bodies: list[dict[str, Any]]) -> Counter[str]:
 
 
 def test_whoever_leads_is_killed_or_stopped_and_every_attack_is_one_alert(
-    es_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    es_ready: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = lose_leaders(es_url, tmp_path, 4, SEED)
+    said = lose_leaders(es_ready, tmp_path, 4, SEED)
     with capsys.disabled():
         print(f"\n{said}")
 
 
 @pytest.mark.long
 def test_a_hundred_leaders_are_lost_and_every_attack_is_one_alert(
-    es_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    es_ready: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = lose_leaders(es_url, tmp_path, ROUNDS, SEED)
+    said = lose_leaders(es_ready, tmp_path, ROUNDS, SEED)
     with capsys.disabled():
         print(f"\n{said}")

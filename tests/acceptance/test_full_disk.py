@@ -31,10 +31,10 @@ def _can_mount() -> bool:
 
 @pytest.mark.long
 @pytest.mark.skipif(not _can_mount(), reason="a small file system of one's own needs unshare(1) and user namespaces")
-def test_a_file_larger_than_the_disk_is_stored_exactly_once(es_url: str, tmp_path: Path) -> None:
+def test_a_file_larger_than_the_disk_is_stored_exactly_once(es_ready: str, tmp_path: Path) -> None:
     source = tmp_path / "events.jsonl"
     worlds.write_file(source, range(EVENTS), NOW_MS)
-    client = connect(Settings(_env_file=None), es_url)
+    client = connect(Settings(_env_file=None), es_ready)
     install(client)
     home = tmp_path / "home"
     home.mkdir()
@@ -45,7 +45,7 @@ def test_a_file_larger_than_the_disk_is_stored_exactly_once(es_url: str, tmp_pat
         refusals[0] += 1
         return Fault(Kind.STATUS, 503)
 
-    with fault_proxy(es_url) as proxy:
+    with fault_proxy(es_ready) as proxy:
         proxy.choose = refuse
         env = environment(home, ELASTICSEARCH_URL=proxy.url)
         keep = f"cp -r {shlex.quote(str(home))}/keys {shlex.quote(str(tmp_path))}"

@@ -14,8 +14,8 @@ from tests.unit.clocks import ManualClock
 
 
 @pytest.fixture
-def client(es_url: str) -> Iterator[Elasticsearch]:
-    client = connect(Settings(_env_file=None), es_url)
+def client(es_ready: str) -> Iterator[Elasticsearch]:
+    client = connect(Settings(_env_file=None), es_ready)
     install(client)
     yield client
     client.close()

@@ -19,8 +19,8 @@ from tests.unit.alerts.memory_engine import address, detection
 
 
 @pytest.fixture
-def world(es_url: str) -> Iterator[World]:
-    yield from worlds(es_url)
+def world(es_ready: str) -> Iterator[World]:
+    yield from worlds(es_ready)
 
 
 def test_a_storm_is_one_rollup_with_the_true_total_and_every_group_has_its_alert(world: World) -> None:

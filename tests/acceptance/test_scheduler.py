@@ -72,11 +72,11 @@ def ended(daemon: Running, number: signal.Signals = signal.SIGTERM) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_attack_is_told_within_seconds_and_a_signal_ends_it_in_good_order(
-    es_url: str, tmp_path: Path, number: signal.Signals
+    es_ready: str, tmp_path: Path, number: signal.Signals
 ) -> None:
-    client = ready(es_url)
+    client = ready(es_ready)
     with receiver() as slack:
-        env = environment(tmp_path, ELASTICSEARCH_URL=es_url, SLACK_WEBHOOK=slack.url)
+        env = environment(tmp_path, ELASTICSEARCH_URL=es_ready, SLACK_WEBHOOK=slack.url)
         with running(env, "scheduler") as daemon:
             daemon.says("leading: term 1")
             attack(client, "203.0.113.7")
@@ -90,9 +90,9 @@ def test_an_attack_is_told_within_seconds_and_a_signal_ends_it_in_good_order(
     assert told(slack, "203.0.113.7") == 1
 
 
-def test_it_ends_in_time_while_elasticsearch_answers_nothing(es_url: str, tmp_path: Path) -> None:
-    ready(es_url)
-    with fault_proxy(es_url, "/") as proxy, receiver() as slack:
+def test_it_ends_in_time_while_elasticsearch_answers_nothing(es_ready: str, tmp_path: Path) -> None:
+    ready(es_ready)
+    with fault_proxy(es_ready, "/") as proxy, receiver() as slack:
         env = environment(tmp_path, ELASTICSEARCH_URL=proxy.url, SLACK_WEBHOOK=slack.url)
         with running(env, "scheduler") as daemon:
             daemon.says("leading: term 1")
@@ -151,15 +151,15 @@ def test_a_start_without_elasticsearch_or_without_setup_waits_and_says_so_and_th
             ended(daemon)
 
 
-def test_detections_are_reloaded_on_change_and_on_sighup_and_health_is_served(es_url: str, tmp_path: Path) -> None:
-    ready(es_url)
+def test_detections_are_reloaded_on_change_and_on_sighup_and_health_is_served(es_ready: str, tmp_path: Path) -> None:
+    ready(es_ready)
     own = tmp_path / "detections"
     own.mkdir()
     (own / "mine_1.py").write_text(DETECTION.format(number=1))
     [port] = free_ports(1)
     env = environment(
         tmp_path / "home",
-        ELASTICSEARCH_URL=es_url,
+        ELASTICSEARCH_URL=es_ready,
         SIEMLITE_DETECTIONS=str(own),
         SIEMLITE_HEALTH=f"127.0.0.1:{port}",
         SIEMLITE_INTERVAL="1s",
@@ -187,13 +187,13 @@ def test_detections_are_reloaded_on_change_and_on_sighup_and_health_is_served(es
         ended(daemon)
 
 
-def test_a_service_manager_is_told_that_it_is_ready_alive_and_ending(es_url: str, tmp_path: Path) -> None:
-    ready(es_url)
+def test_a_service_manager_is_told_that_it_is_ready_alive_and_ending(es_ready: str, tmp_path: Path) -> None:
+    ready(es_ready)
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(path)
         manager.settimeout(30)
-        env = environment(tmp_path, ELASTICSEARCH_URL=es_url, NOTIFY_SOCKET=path, WATCHDOG_USEC="60000000")
+        env = environment(tmp_path, ELASTICSEARCH_URL=es_ready, NOTIFY_SOCKET=path, WATCHDOG_USEC="60000000")
         with running(env, "scheduler") as daemon:
             assert manager.recv(100) == b"READY=1"
             assert manager.recv(100) == b"WATCHDOG=1"

@@ -18,16 +18,16 @@ STEPS_MAX = 200
 
 
 def test_wherever_the_scheduler_is_killed_each_attack_is_one_alert_and_is_told(
-    es_url: str, tmp_path: Path, capsys: object
+    es_ready: str, tmp_path: Path, capsys: object
 ) -> None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.acceptance.crashing"])
-    client = connect(Settings(_env_file=None), es_url)
+    client = connect(Settings(_env_file=None), es_ready)
     install(client)
     with receiver() as slack:
 
         def run(kill_at: int, ahead_ms: int = 0) -> int | None:
-            process = context.Process(target=work, args=(es_url, slack.url, str(tmp_path), kill_at, ahead_ms))
+            process = context.Process(target=work, args=(es_ready, slack.url, str(tmp_path), kill_at, ahead_ms))
             process.start()
             process.join(60)
             return process.exitcode

@@ -17,10 +17,10 @@ from tests.unit.waiting import until
 BLOCK = "index.blocks.read_only_allow_delete"
 
 
-def test_a_control_index_that_is_deleted_costs_neither_an_alert_nor_a_repetition(es_url: str, tmp_path: Path) -> None:
-    client = ready(es_url)
+def test_a_control_index_that_is_deleted_costs_neither_an_alert_nor_a_repetition(es_ready: str, tmp_path: Path) -> None:
+    client = ready(es_ready)
     with receiver() as slack:
-        env = environment(tmp_path, ELASTICSEARCH_URL=es_url, SLACK_WEBHOOK=slack.url, SIEMLITE_INTERVAL="500ms")
+        env = environment(tmp_path, ELASTICSEARCH_URL=es_ready, SLACK_WEBHOOK=slack.url, SIEMLITE_INTERVAL="500ms")
         with running(env, "scheduler") as daemon:
             daemon.says("leading: term 1")
             attack(client, "203.0.113.1")
@@ -37,11 +37,11 @@ def test_a_control_index_that_is_deleted_costs_neither_an_alert_nor_a_repetition
 
 
 def test_what_happens_while_a_full_disk_blocks_all_writing_is_told_once_it_does_not(
-    es_url: str, tmp_path: Path
+    es_ready: str, tmp_path: Path
 ) -> None:
-    client = ready(es_url)
+    client = ready(es_ready)
     with receiver() as slack:
-        env = environment(tmp_path, ELASTICSEARCH_URL=es_url, SLACK_WEBHOOK=slack.url, SIEMLITE_INTERVAL="500ms")
+        env = environment(tmp_path, ELASTICSEARCH_URL=es_ready, SLACK_WEBHOOK=slack.url, SIEMLITE_INTERVAL="500ms")
         with running(env, "scheduler") as daemon:
             daemon.says("leading: term 1")
             attack(client, "203.0.113.1")

@@ -44,8 +44,8 @@ class World:
 
 
 @pytest.fixture
-def world(es_url: str, tmp_path: Path) -> Iterator[World]:
-    client = connect(Settings(_env_file=None), es_url)
+def world(es_ready: str, tmp_path: Path) -> Iterator[World]:
+    client = connect(Settings(_env_file=None), es_ready)
     install(client)
     world = World(client, tmp_path)
     yield world

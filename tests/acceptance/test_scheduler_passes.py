@@ -78,8 +78,8 @@ class World:
 
 
 @pytest.fixture
-def world(es_url: str) -> Iterator[World]:
-    client = connect(Settings(_env_file=None), es_url)
+def world(es_ready: str) -> Iterator[World]:
+    client = connect(Settings(_env_file=None), es_ready)
     install(client)
     yield World(client)
     client.close()

@@ -22,10 +22,10 @@ sys.stdin.readline()
 """
 
 
-def test_an_application_may_send_what_it_logs_itself(es_url: str, tmp_path: Path) -> None:
-    client = connect(Settings(_env_file=None), es_url)
+def test_an_application_may_send_what_it_logs_itself(es_ready: str, tmp_path: Path) -> None:
+    client = connect(Settings(_env_file=None), es_ready)
     install(client)
-    env = environment(tmp_path, ELASTICSEARCH_URL=es_url, SIEMLITE_SHIP_IN_PROCESS="true")
+    env = environment(tmp_path, ELASTICSEARCH_URL=es_ready, SIEMLITE_SHIP_IN_PROCESS="true")
     with subprocess.Popen(
         [sys.executable, "-c", _APPLICATION], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as application:
@@ -77,16 +77,16 @@ print("hung", hung, flush=True)
 """
 
 
-def test_forking_while_threads_log_and_others_send_hangs_no_child(es_url: str, tmp_path: Path) -> None:
-    client = connect(Settings(_env_file=None), es_url)
+def test_forking_while_threads_log_and_others_send_hangs_no_child(es_ready: str, tmp_path: Path) -> None:
+    client = connect(Settings(_env_file=None), es_ready)
     install(client)
-    env = environment(tmp_path, ELASTICSEARCH_URL=es_url, SIEMLITE_SHIP_IN_PROCESS="true")
+    env = environment(tmp_path, ELASTICSEARCH_URL=es_ready, SIEMLITE_SHIP_IN_PROCESS="true")
     done = subprocess.run(
         [sys.executable, "-c", _FORKING, "80"], env=env, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "hung 0\n"
-    with running(environment(tmp_path, ELASTICSEARCH_URL=es_url), "ship") as shipper:
+    with running(environment(tmp_path, ELASTICSEARCH_URL=es_ready), "ship") as shipper:
         shipper.until(lambda: _found(client, "LOGIN_SUCCESS") == 80, "what the children logged")
 
 

@@ -38,25 +38,25 @@ def found(client: Elasticsearch, code: str = "X") -> int:
     return int(patient.count(index="security-logs-*", query={"term": {"event.code": code}}).get("count", 0))
 
 
-def test_a_spool_that_another_held_for_a_moment_is_sent_from_once_it_is_free(es_url: str, tmp_path: Path) -> None:
-    client = prepared(es_url)
+def test_a_spool_that_another_held_for_a_moment_is_sent_from_once_it_is_free(es_ready: str, tmp_path: Path) -> None:
+    client = prepared(es_ready)
     home = tmp_path / "home"
     (home / "spool").mkdir(parents=True)
     other = FileLock(home / "spool" / "files-1.send")
     assert other.acquire()
     timer = threading.Timer(3.0, other.release)
     timer.start()
-    env = environment(home, ELASTICSEARCH_URL=es_url)
+    env = environment(home, ELASTICSEARCH_URL=es_ready)
     done = siemlite(env, "ship", "--json", str(written(tmp_path / "a.jsonl")))
     timer.join()
     assert json.loads(done.stdout) == {"read": EVENTS, "stored": EVENTS, "refused": 0, "waiting": 0}
     assert found(client) == EVENTS
 
 
-def test_what_another_process_sends_counts_as_stored(es_url: str, tmp_path: Path) -> None:
-    client = prepared(es_url)
+def test_what_another_process_sends_counts_as_stored(es_ready: str, tmp_path: Path) -> None:
+    client = prepared(es_ready)
     home = tmp_path / "home"
-    env = environment(home, ELASTICSEARCH_URL=es_url)
+    env = environment(home, ELASTICSEARCH_URL=es_ready)
     assert siemlite(env, "ship", str(written(tmp_path / "a.jsonl", 1))).returncode == 0
     sender = FileLock(home / "spool" / "files-1.send")
     with running(env, "ship") as ship:
@@ -66,13 +66,13 @@ def test_what_another_process_sends_counts_as_stored(es_url: str, tmp_path: Path
     assert found(client) == EVENTS + 1
 
 
-def test_what_another_process_sends_and_elasticsearch_refuses_counts_as_refused(es_url: str, tmp_path: Path) -> None:
-    client = prepared(es_url)
+def test_what_another_process_sends_and_elasticsearch_refuses_counts_as_refused(es_ready: str, tmp_path: Path) -> None:
+    client = prepared(es_ready)
     data = {"type": "flattened", "depth_limit": 2}
     mappings = {"properties": {"siemlite": {"properties": {"data": data}}}}
     client.indices.create(index="security-logs-2026.11.24", mappings=mappings)
     home = tmp_path / "home"
-    env = environment(home, ELASTICSEARCH_URL=es_url)
+    env = environment(home, ELASTICSEARCH_URL=es_ready)
     assert siemlite(env, "ship", str(written(tmp_path / "a.jsonl", 1))).returncode == 0
     deep = {"timestamp": "2026-11-24T08:00:00Z", "event": "X", "context": {"a": {"b": {"c": {"d": "deep"}}}}}
     source = written(tmp_path / "b.jsonl", 2)
@@ -85,8 +85,8 @@ def test_what_another_process_sends_and_elasticsearch_refuses_counts_as_refused(
     assert json.loads(done.stdout) == {"read": 3, "stored": 2, "refused": 1, "waiting": 0}
 
 
-def test_what_an_earlier_reader_left_is_sent_whichever_file_is_read_next(es_url: str, tmp_path: Path) -> None:
-    client = prepared(es_url)
+def test_what_an_earlier_reader_left_is_sent_whichever_file_is_read_next(es_ready: str, tmp_path: Path) -> None:
+    client = prepared(es_ready)
     home = tmp_path / "home"
     away = environment(home, ELASTICSEARCH_URL="http://127.0.0.1:9")
     with running(away, "ship", "--follow", str(written(tmp_path / "a.log", 20))) as one:
@@ -94,15 +94,17 @@ def test_what_an_earlier_reader_left_is_sent_whichever_file_is_read_next(es_url:
         with running(away, "ship", "--follow", str(written(tmp_path / "b.log", 30))) as other:
             spools = Spools(home / "spool", 10**9)
             other.until(lambda: sum(spool.events for spool in survey(spools)) == 50, "both have spooled their files")
-    done = siemlite(environment(home, ELASTICSEARCH_URL=es_url), "ship", "--json", str(written(tmp_path / "c.log", 5)))
+    done = siemlite(
+        environment(home, ELASTICSEARCH_URL=es_ready), "ship", "--json", str(written(tmp_path / "c.log", 5))
+    )
     assert json.loads(done.stdout) == {"read": 5, "stored": 55, "refused": 0, "waiting": 0}
     assert found(client) == 55
 
 
-def test_a_follower_sends_what_the_applications_of_its_home_log(es_url: str, tmp_path: Path) -> None:
-    client = prepared(es_url)
+def test_a_follower_sends_what_the_applications_of_its_home_log(es_ready: str, tmp_path: Path) -> None:
+    client = prepared(es_ready)
     home = tmp_path / "home"
-    env = environment(home, ELASTICSEARCH_URL=es_url)
+    env = environment(home, ELASTICSEARCH_URL=es_ready)
     log = "from pipeline import *; SecurityLogger(service='x').log(SecurityEvent.{}, user_id='u', durable=True)"
 
     def logs(event: str) -> None:
@@ -117,10 +119,10 @@ def test_a_follower_sends_what_the_applications_of_its_home_log(es_url: str, tmp
         follower.until(lambda: len(spools.paths()) == 1, "what is sent whole is removed")
 
 
-def test_more_files_than_descriptors_are_all_followed(es_url: str, tmp_path: Path) -> None:
-    client = prepared(es_url)
+def test_more_files_than_descriptors_are_all_followed(es_ready: str, tmp_path: Path) -> None:
+    client = prepared(es_ready)
     files = [written(tmp_path / f"{number:03}.log", 1) for number in range(160)]
-    env = environment(tmp_path / "home", ELASTICSEARCH_URL=es_url)
+    env = environment(tmp_path / "home", ELASTICSEARCH_URL=es_ready)
     limited = f"ulimit -n 120; exec {shlex.join([*COMMAND, 'ship', '--follow', str(tmp_path / '*.log')])}"
     with subprocess.Popen(["sh", "-c", limited], env=env, stderr=subprocess.PIPE, cwd="/") as process:
         try:
@@ -140,9 +142,9 @@ def test_more_files_than_descriptors_are_all_followed(es_url: str, tmp_path: Pat
     assert b"Traceback" not in said
 
 
-def test_two_followers_of_a_home_with_different_formats_leave_each_other_alone(es_url: str, tmp_path: Path) -> None:
-    client = prepared(es_url)
-    env = environment(tmp_path / "home", ELASTICSEARCH_URL=es_url)
+def test_two_followers_of_a_home_with_different_formats_leave_each_other_alone(es_ready: str, tmp_path: Path) -> None:
+    client = prepared(es_ready)
+    env = environment(tmp_path / "home", ELASTICSEARCH_URL=es_ready)
     events, auth = written(tmp_path / "app.jsonl", 10), tmp_path / "auth.log"
     attack = "sshd[1]: Failed password for root from 192.0.2.1 port 22 ssh2"
     auth.write_text(f"Nov 24 08:00:00 h {attack}\n")

@@ -91,13 +91,13 @@ def names(*numbers: int) -> list[str]:
 
 
 @pytest.fixture
-def proxy(es_url: str) -> Iterator[FaultProxy]:
-    with fault_proxy(es_url) as running:
+def proxy(es_ready: str) -> Iterator[FaultProxy]:
+    with fault_proxy(es_ready) as running:
         yield running
 
 
 @pytest.fixture
-def harness(es_url: str, proxy: FaultProxy, tmp_path: Path) -> Iterator[Harness]:
+def harness(es_ready: str, proxy: FaultProxy, tmp_path: Path) -> Iterator[Harness]:
     built = Harness(proxy.url, tmp_path)
     install(built.client)
     yield built

@@ -66,8 +66,8 @@ def test_the_detections_that_others_know_keep_their_meaning() -> None:
         assert named[name].group_by == ("source.address",)
 
 
-def test_their_examples_do_what_they_say_and_notice_every_mutation(es_url: str) -> None:
-    client = Elasticsearch(es_url, request_timeout=60)
+def test_their_examples_do_what_they_say_and_notice_every_mutation(es_ready: str) -> None:
+    client = Elasticsearch(es_ready, request_timeout=60)
     verdicts = run_examples(client, LOADED.detections)
     told = [line for verdict in verdicts if not verdict.passed or verdict.untested for line in verdict_lines(verdict)]
     assert told == []

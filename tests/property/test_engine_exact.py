@@ -18,5 +18,5 @@ def chosen() -> list[int]:
 
 
 @pytest.mark.parametrize("seed", chosen())
-def test_the_engine_finds_what_is_true_and_nothing_else(es_url: str, seed: int) -> None:
-    History(es_url, seed).run()
+def test_the_engine_finds_what_is_true_and_nothing_else(es_ready: str, seed: int) -> None:
+    History(es_ready, seed).run()

@@ -100,8 +100,8 @@ def test_of_two_wheres_the_one_that_is_said_to_takes_all_events_of_the_other() -
     assert implied > 200
 
 
-def test_a_phrase_finds_words_that_follow_one_another(es_url: str) -> None:
-    client = Elasticsearch(es_url, request_timeout=60)
+def test_a_phrase_finds_words_that_follow_one_another(es_ready: str) -> None:
+    client = Elasticsearch(es_ready, request_timeout=60)
     install(client)
     messages = (
         "Failed password for root from 203.0.113.7 port 22 ssh2",
@@ -124,9 +124,9 @@ def test_a_phrase_finds_words_that_follow_one_another(es_url: str) -> None:
         assert {int(hit["_id"]) for hit in hits} == found, test
 
 
-def test_a_where_finds_in_elasticsearch_what_it_says_in_python(es_url: str) -> None:
+def test_a_where_finds_in_elasticsearch_what_it_says_in_python(es_ready: str) -> None:
     random = Random(5)
-    client = Elasticsearch(es_url, request_timeout=60)
+    client = Elasticsearch(es_ready, request_timeout=60)
     install(client)
     documents = [document(random) for _ in range(DOCUMENTS)]
     lines: list[dict[str, Any]] = []
