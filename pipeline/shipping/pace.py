@@ -5,14 +5,12 @@ quarter of a request more, up to the limit. Not safe to use from several threads
 """
 
 import random
-import re
 from dataclasses import dataclass, replace
 
 from pipeline.shipping.backoff import Backoff
+from pipeline.told import Told
 
 _MORE = 0.25
-_TOLD_MAX = 5
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class Pace:
         self._rng = rng
         self._allowed = float(limit)
         self._failures = 0
-        self._told: set[str] = set()
+        self._told = Told()
         self._resume_at = 0.0
         self.active = 0
         self.shipped = Shipped()
@@ -52,7 +50,7 @@ class Pace:
         """Note a request whose events are all stored or refused; return whether requests were held up before it."""
         was_held_up = bool(self.shipped.held_up)
         self._failures = 0
-        self._told.clear()
+        self._told.over()
         self._resume_at = 0.0
         self._allowed = min(self._limit, self._allowed + _MORE)
         self._note(stored, refused, retries=0, held_up="")
@@ -68,12 +66,8 @@ class Pace:
         self._allowed = 1.0
         if whole:
             self._resume_at = now + self.delay(self._failures)
-        kind = _NUMBER.sub("0", reason)
-        fresh = kind not in self._told and len(self._told) < _TOLD_MAX
-        if fresh:
-            self._told.add(kind)
         self._note(stored, refused, retries=1, held_up=reason)
-        return fresh
+        return self._told.fresh(reason)
 
     def _note(self, stored: int, refused: int, *, retries: int, held_up: str) -> None:
         so_far = self.shipped
