@@ -24,6 +24,7 @@ from pipeline.scheduler.health import Health, Vitals
 from pipeline.scheduler.jobs import Jobs
 from pipeline.scheduler.lease import RENEW_S, Lease
 from pipeline.scheduler.passes import Alerts, PassOutcome, run_pass
+from pipeline.scheduler.report import Report
 from pipeline.scheduler.systemd import Systemd
 
 DISPATCH_S = 1.0
@@ -98,7 +99,7 @@ class Scheduler:
         self._stop = threading.Event()
         self._jobs = Jobs(parts.clock)
         self._availability = parts.availability
-        self._errors: dict[str, str] = {}
+        self._report = Report(parts.clock)
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set. Raises nothing that happens in a job."""
@@ -162,7 +163,7 @@ class Scheduler:
                     for told_of_failure in parts.on_failure:
                         told_of_failure()
             self._availability.found("passes")
-            self._report(outcome)
+            self._report.passed(outcome)
             took = self._clock.monotonic() - began
             for told in parts.on_pass:
                 told(outcome, took)
@@ -222,19 +223,6 @@ class Scheduler:
         """Note a failure that trying again may not mend, for people to be told of: of one unforeseen, its kind too."""
         why = str(error) if isinstance(error, SiemliteError) else f"{type(error).__name__}: {error}"
         self._parts.vitals.job_failed(name, why)
-
-    def _report(self, outcome: PassOutcome) -> None:
-        """Say once that a detection is not evaluated, and once that it is again."""
-        for detection in outcome.detections:
-            known = self._errors.get(detection.detection_id)
-            if detection.error is not None and detection.error != known:
-                self._errors[detection.detection_id] = detection.error
-                _log.error("%s is not evaluated: %s", detection.detection_id, detection.error)
-            elif detection.error is None and known is not None:
-                del self._errors[detection.detection_id]
-                _log.warning("%s is evaluated again", detection.detection_id)
-            if detection.passed_over is not None:
-                _log.error("%s passes over what it cannot judge: %s", detection.detection_id, detection.passed_over)
 
     def _release(self) -> None:
         def release() -> None:

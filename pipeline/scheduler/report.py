@@ -1,0 +1,46 @@
+"""What the log says of passes: that a detection is not evaluated, and that it is again.
+
+Invariant: however many passes a detection fails in, and with however different words, there are a few lines when that
+begins and one when it ends; one that fails in some passes and not in others has failed until it does no more.
+"""
+
+import logging
+from collections import defaultdict
+
+from pipeline.clock import Clock
+from pipeline.scheduler.passes import PassOutcome
+from pipeline.told import Told
+
+AGAIN_S = 30.0
+"""How long a detection must be evaluated before it is said to be so again."""
+
+PASSED_OVER_S = 3_600.0
+"""How long nothing must be passed over before it is told again."""
+
+_log = logging.getLogger(__name__)
+
+
+class Report:
+    """Says what changed from pass to pass."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._failures = defaultdict[str, Told](lambda: Told(AGAIN_S))
+        self._passed_over = defaultdict[str, Told](lambda: Told(PASSED_OVER_S))
+
+    def passed(self, outcome: PassOutcome) -> None:
+        """Say what is new of a pass."""
+        now = self._clock.monotonic()
+        for detection in outcome.detections:
+            name = detection.detection_id
+            if detection.error is not None:
+                if self._failures[name].fresh(detection.error, now):
+                    _log.error("%s is not evaluated: %s", name, detection.error)
+            elif name in self._failures and self._failures[name].over(now):
+                del self._failures[name]
+                _log.warning("%s is evaluated again", name)
+            if detection.passed_over is not None:
+                if self._passed_over[name].fresh(detection.passed_over, now):
+                    _log.error("%s passes over what it cannot judge: %s", name, detection.passed_over)
+            elif name in self._passed_over and self._passed_over[name].over(now):
+                del self._passed_over[name]
