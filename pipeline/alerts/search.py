@@ -25,6 +25,10 @@ _PAGE = 1000
 _BY_EPISODE: Sort = ({"siemlite.episode.key": "asc"}, {"siemlite.episode.number": "asc"})
 
 _log = logging.getLogger(__name__)
+_said: set[str] = set()
+"""What was logged of documents that cannot be read: the dispatcher comes upon them each second."""
+
+_SAID_MAX = 1_000
 
 
 def refresh(client: Elasticsearch) -> None:
@@ -82,12 +86,15 @@ def documents(
 
 
 def read(found: Iterable[Document]) -> Iterator[tuple[Alert, Mapping[str, Any]]]:
-    """Yield the alert of each document, with the document's text; one that holds none is logged and left out."""
+    """Yield the alert of each document, with the document's text; one that holds none is left out, and logged once."""
     for document in found:
         try:
             yield from_document(document), document.source
         except PermanentError as error:
-            _log.error("%s; mend or delete that document of %s", error, INDEX)
+            text = str(error)
+            if text not in _said and len(_said) < _SAID_MAX:
+                _said.add(text)
+                _log.error("%s; mend or delete that document of %s", text, INDEX)
 
 
 def readable(client: Elasticsearch, query: Mapping[str, Any]) -> list[Alert]:
