@@ -9,6 +9,7 @@ person closes it, because it stands for work that nobody has done yet.
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -27,6 +28,7 @@ from pipeline.elastic.compare_and_set import Merge, Outcome, write_many
 from pipeline.engine.result import Wanted
 from pipeline.errors import SiemliteError
 from pipeline.events.values import instant_text
+from pipeline.told import Told
 
 _WHOLE_EVERY_S = 600.0
 _LATE_MS = 3_600_000
@@ -59,6 +61,7 @@ class Closing:
         self._clock = clock
         self._evidence = evidence
         self._listened: dict[str, dict[str, _Listened]] = {}
+        self._told = defaultdict[str, Told](Told)
 
     def close_expired(self, evaluated: Iterable[EvaluatedUpTo]) -> int:
         """Close the alerts of detections that are evaluated beyond their episodes; return how many."""
@@ -125,8 +128,10 @@ class Closing:
         try:
             counts = self._evidence.counts(detection, wanted) if wanted else ()
         except SiemliteError as error:
-            _log.warning("%s: whether its silences have ended is not known: %s", detection.id, error)
+            if self._told[detection.id].fresh(str(error)):
+                _log.warning("%s: whether its silences have ended is not known: %s", detection.id, error)
             return {alert.id for alert in own}
+        self._told[detection.id].over()
         self._listened[detection.id] = after
         return {alert.id for alert, count in zip(own, counts, strict=True) if not count}
 

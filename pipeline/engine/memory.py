@@ -23,8 +23,10 @@ from pipeline.engine.result import Learned
 from pipeline.engine.steps import Step
 from pipeline.engine.view import View
 from pipeline.errors import RetryableError, SiemliteError
+from pipeline.told import Told
 
 _log = logging.getLogger(__name__)
+_unreadable = Told()
 
 INDEX = "security-seen-v1"
 _IDS_PER_SEARCH = 5_000
@@ -82,8 +84,10 @@ def _look_up(view: View, names: Sequence[str]) -> Step[Mapping[str, int]]:
         try:
             (answer,) = yield [Search.of([f"{INDEX}*"], body, weight=len(part), timeout_ms=view.timeout_ms)]
         except SiemliteError as error:
-            _log.warning("what values were seen cannot be read, and is looked for in the events: %s", error)
+            if _unreadable.fresh(str(error)):
+                _log.warning("what values were seen cannot be read, and is looked for in the events: %s", error)
             return {}
+        _unreadable.over()
         for hit in answer["hits"]["hits"]:
             seen_ms = hit["_source"].get("last_ms")
             if type(seen_ms) is int:
@@ -109,6 +113,7 @@ class MemoryWriter:
         self._ready = False
         self._again_ms = 0
         self._purged_ms = 0
+        self._told = Told()
 
     def remember(self, learned: Sequence[Learned], now_ms: int) -> None:
         """Write `learned`, where that can be done."""
@@ -119,8 +124,10 @@ class MemoryWriter:
             if now_ms - self._purged_ms > _PURGE_EVERY_MS:
                 self._purge(now_ms)
                 self._purged_ms = now_ms
+            self._told.over()
         except SiemliteError as error:
-            _log.warning("%s; see the index %s", error, INDEX)
+            if self._told.fresh(str(error)):
+                _log.warning("%s; see the index %s", error, INDEX)
             self._again_ms = now_ms + _AGAIN_MS
 
     def _write(self, learned: Sequence[Learned]) -> None:

@@ -208,7 +208,7 @@ def test_a_silence_of_months_is_looked_at_as_a_whole_now_and_then_and_in_between
 
 
 def test_silences_that_cannot_be_looked_at_keep_no_other_alert_open(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     kind = Absence(severity=Severity.HIGH, group_by="source.address", within=20_000, suppress_for=5_000)
     rule = Detection("silent", "Silent.", "Look.", Path("silent.py"), kind)
@@ -225,6 +225,10 @@ def test_silences_that_cannot_be_looked_at_keep_no_other_alert_open(
     until_ms = start + 9 * HOUR
     assert world.closing.close_expired([EvaluatedUpTo(rule, until_ms), EvaluatedUpTo(detection(), until_ms)]) == 1
     assert {alert.detection_id: alert.state for alert in world.alerts()} == {"silent": "open", "brute_force": "closed"}
+    assert world.closing.close_expired([EvaluatedUpTo(rule, until_ms)]) == 0
+    assert [record.message for record in caplog.records] == [
+        "silent: whether its silences have ended is not known: a shard failed"
+    ]
 
 
 def test_many_closed_groups_are_judged_anew_together(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

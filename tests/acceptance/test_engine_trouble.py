@@ -278,6 +278,21 @@ def test_a_damaged_memory_costs_no_alert(world: World, damage: Callable[[Elastic
         assert NOON + 10 * number + 2 in instants(result.findings)[("u1",)]
 
 
+def test_a_memory_that_fails_in_every_pass_is_told_of_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    country = detection(
+        NewValue(severity=Severity.LOW, group_by="user.id", fields="source.address", over=days(10)), "country"
+    )
+    world.write([failure(NOON - HOUR, "home")])
+    assert world.findings([country], NOON) == []
+    for block in ("read", "write"):
+        world.client.indices.add_block(index="security-seen-v1", block=block)
+    for number in range(1, 5):
+        world.write([failure(NOON + number * 2 * MINUTE, f"away{number}")])
+        assert world.findings([country], NOON + number * 2 * MINUTE)
+    told = [record.message.partition(",")[0].partition(":")[0] for record in caplog.records]
+    assert told == ["what values were seen cannot be read", "remembering what values were seen"]
+
+
 def test_a_judgement_that_crashes_fails_alone(world: World) -> None:
     def crashes(window: Window) -> bool:
         return window.values("no such column") is None
