@@ -14,6 +14,7 @@ for it are not charged with attempts.
 import logging
 import random
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -32,6 +33,7 @@ from pipeline.delivery.notice import Clean, notice_of
 from pipeline.delivery.retry import Failure, RetryPolicy
 from pipeline.errors import PermanentError, RetryableError
 from pipeline.events.values import instant_text
+from pipeline.told import Told
 
 CLAIM_MS = 60_000
 """How long a claim keeps others away: longer than any channel takes for one message."""
@@ -96,6 +98,7 @@ class Dispatcher:
         self._busy = {name: threading.Lock() for name in channels}
         self._written_since_refresh = dict.fromkeys(channels, False)
         self._unrecorded: dict[str, dict[_Key, Delivery]] = {name: {} for name in channels}
+        self._refused = defaultdict[str, Told](Told)
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -251,8 +254,10 @@ class Dispatcher:
         try:
             self._record(key, after)
         except PermanentError as error:
-            _log.error("%s", error)
+            if self._refused[key.channel].fresh(str(error)):
+                _log.error("%s", error)
             return False
+        self._refused[key.channel].over()
         return True
 
     def _due_query(self, channel: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from pipeline.clock import Clock
 from pipeline.errors import SiemliteError
+from pipeline.told import Told
 
 _log = logging.getLogger(__name__)
 
@@ -61,10 +62,9 @@ class Jobs:
 
         The same failure over and over is one line when it begins and one when it ends.
         """
-        failing = ""
+        told = Told()
 
         def guarded() -> None:
-            nonlocal failing
             if self._ending.is_set():
                 return
             with self._idle:
@@ -72,16 +72,13 @@ class Jobs:
             try:
                 run()
             except SiemliteError as error:
-                if str(error) != failing:
-                    failing = str(error)
+                if told.fresh(str(error)):
                     _log.error("%s: %s; trying again", name, error)
             except Exception as error:  # noqa: BLE001 - a defect in one job is shown and must not end the daemon
-                if repr(error) != failing:
-                    failing = repr(error)
+                if told.fresh(repr(error)):
                     _log.exception("%s failed; it goes on", name)
             else:
-                if failing:
-                    failing = ""
+                if told.over():
                     _log.warning("%s works again", name)
             finally:
                 with self._idle:

@@ -38,5 +38,8 @@ def test_without_a_watchdog_for_this_process_there_is_none(environment: dict[str
 
 
 def test_a_manager_that_is_gone_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    Systemd({"NOTIFY_SOCKET": str(tmp_path / "gone")}).ready()
-    assert "systemd cannot be told READY=1" in caplog.text
+    systemd = Systemd({"NOTIFY_SOCKET": str(tmp_path / "gone"), "WATCHDOG_USEC": "1000000"})
+    systemd.ready()
+    for _ in range(3):
+        systemd.alive()
+    assert [record.message.partition(":")[0] for record in caplog.records] == ["systemd cannot be told READY=1"]
