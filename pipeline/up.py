@@ -20,6 +20,7 @@ from pipeline.events.values import counted
 from pipeline.node import StartInterruptedError, node_url, start_node
 from pipeline.ship import shipping
 from pipeline.sources.record import Source
+from pipeline.told import Told
 
 _log = logging.getLogger(__name__)
 _WATCH_SECONDS = 2.0
@@ -71,26 +72,35 @@ def _embedded_node(app: App, stop: threading.Event, ended: "_Ended") -> Iterator
     node = start_node(app.settings, progress=app.notify, stop=stop, clock=app.clock)
     app.node_url = node.url
     port = urlsplit(node.url).port
-    nodes = [node]
 
     def watch(watching: threading.Event) -> None:
+        nonlocal node
+        told = Told()
+
+        def say(text: str) -> None:
+            if told.fresh(text):
+                app.notify(text)
+
         while not app.clock.wait(watching, _WATCH_SECONDS):
             if stop.is_set() or node_url(app.settings.siemlite_home) is not None:
                 continue
-            app.notify("the embedded node is gone; starting it again")
+            say("the embedded node is gone; starting it again")
             try:
-                nodes.append(start_node(app.settings, port=port, progress=app.notify, stop=stop, clock=app.clock))
+                node.stop()  # what is left of it: one that dies again and again must leave nothing behind
+                node = start_node(app.settings, port=port, progress=say, stop=stop, clock=app.clock)
             except StartInterruptedError:
                 continue
             except (SiemliteError, OSError) as error:
-                app.notify(f"the embedded node does not start: {error}; trying again")
+                say(f"the embedded node does not start: {error}; trying again")
+            else:
+                told.over()
+                app.notify("the embedded node runs again")
 
     try:
         with _thread("embedded node", watch, ended):
             yield
     finally:
-        for started in reversed(nodes):
-            started.stop()
+        node.stop()
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The embedded node of `siemlite up`: what becomes of the rest when it dies."""
 
+import subprocess
 import threading
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ class Nodes:
         self.ports: list[int | None] = []
         self.clocks: list[object] = []
         self.done = threading.Event()
+        self.keepers: list[subprocess.Popen[bytes]] = []
+        self.left = 0
 
     def start(self, _settings: object, *, port: int | None = None, clock: object = None, **_options: Any) -> Node:
         self.ports.append(port)
@@ -34,7 +37,10 @@ class Nodes:
             self.done.set()
         if happens is not None:
             raise happens
-        return Node(URL, 1, owned=False, home=self._home)
+        self.left = max(self.left, sum(keeper.returncode is None for keeper in self.keepers))
+        keeper = subprocess.Popen(["true"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.keepers.append(keeper)
+        return Node(URL, 1, owned=True, home=self._home, keeper=keeper)
 
     def url(self, _home: Path) -> str | None:
         return URL if self.done.is_set() else None
@@ -57,16 +63,28 @@ def kept_running(nodes: Nodes, home: Path, monkeypatch: pytest.MonkeyPatch) -> t
 def test_a_node_that_dies_comes_back_where_everybody_looks_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nodes = Nodes(tmp_path, None, RetryableError("no answer"), OSError(28, "No space left on device"), None)
+    full = OSError(28, "No space left on device")
+    nodes = Nodes(tmp_path, None, RetryableError("no answer"), RetryableError("no answer"), full, full, None)
     app, said, early = kept_running(nodes, tmp_path, monkeypatch)
-    assert nodes.ports == [None, 9299, 9299, 9299]
-    assert nodes.clocks == [app.clock] * 4
+    assert nodes.ports == [None, *[9299] * 5]
+    assert nodes.clocks == [app.clock] * 6
     assert app.node_url == URL
-    assert [text for text in said if "trying again" in text] == [
+    assert said == [
+        "the embedded node is gone; starting it again",
         "the embedded node does not start: no answer; trying again",
         "the embedded node does not start: [Errno 28] No space left on device; trying again",
+        "the embedded node runs again",
     ]
     assert early is None
+
+
+def test_a_node_that_dies_again_and_again_leaves_no_process_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = Nodes(tmp_path, *[None] * 5)
+    kept_running(nodes, tmp_path, monkeypatch)
+    assert nodes.left == 0
+    assert [keeper.returncode for keeper in nodes.keepers] == [0] * 5
 
 
 def test_a_watch_over_the_node_that_fails_ends_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
