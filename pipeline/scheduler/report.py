@@ -1,11 +1,13 @@
-"""What the log says of passes: that a detection is not evaluated, and that it is again.
+"""What the log says of passes: that detections are not evaluated, and that they are again.
 
-Invariant: however many passes a detection fails in, and with however different words, there are a few lines when that
-begins and one when it ends; one that fails in some passes and not in others has failed until it does no more.
+Invariants: however many passes a detection fails in, and with however different words, there are a few lines when that
+begins and one when it ends; one that fails in some passes and not in others has failed until it does no more; what
+befalls many at once, such as the minute in which a day's index is made, is one line.
 """
 
 import logging
 from collections import defaultdict
+from collections.abc import Sequence
 
 from pipeline.clock import Clock
 from pipeline.scheduler.passes import PassOutcome
@@ -13,6 +15,9 @@ from pipeline.told import Told
 
 AGAIN_S = 30.0
 """How long a detection must be evaluated before it is said to be so again."""
+
+TOGETHER = 5
+"""More failing detections than this are one line, and one trouble."""
 
 PASSED_OVER_S = 3_600.0
 """How long nothing must be passed over before it is told again."""
@@ -31,16 +36,30 @@ class Report:
     def passed(self, outcome: PassOutcome) -> None:
         """Say what is new of a pass."""
         now = self._clock.monotonic()
+        failed: dict[str, list[str]] = {}
+        again = []
         for detection in outcome.detections:
             name = detection.detection_id
             if detection.error is not None:
                 if self._failures[name].fresh(detection.error, now):
-                    _log.error("%s is not evaluated: %s", name, detection.error)
+                    failed.setdefault(detection.error, []).append(name)
             elif name in self._failures and self._failures[name].over(now):
                 del self._failures[name]
-                _log.warning("%s is evaluated again", name)
+                again.append(name)
             if detection.passed_over is not None:
                 if self._passed_over[name].fresh(detection.passed_over, now):
                     _log.error("%s passes over what it cannot judge: %s", name, detection.passed_over)
             elif name in self._passed_over and self._passed_over[name].over(now):
                 del self._passed_over[name]
+        for why, names in failed.items():
+            for who, verb in _subjects(names):
+                _log.error("%s %s not evaluated: %s", who, verb, why)
+        for who, verb in _subjects(again):
+            _log.warning("%s %s evaluated again", who, verb)
+
+
+def _subjects(names: Sequence[str]) -> Sequence[tuple[str, str]]:
+    """Return of whom to speak, with the verb: of each, or of all in a line where they are many."""
+    if len(names) > TOGETHER:
+        return [(f"{len(names)} detections", "are")]
+    return [(name, "is") for name in names]

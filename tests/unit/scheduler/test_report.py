@@ -39,6 +39,17 @@ def test_one_that_fails_now_and_then_is_said_to_fail_once(caplog: pytest.LogCapt
     assert said(caplog) == ["guessing is not evaluated: timed out"]
 
 
+def test_what_befalls_many_at_once_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    clock = ManualClock()
+    report = Report(clock)
+    names = [f"rule{number}" for number in range(46)]
+    made = "security-logs-2026.11.27 has 0 of 1 primary shards"
+    report.passed(PassOutcome(tuple(DetectionOutcome(name, error=made) for name in names)))
+    clock.advance(AGAIN_S)
+    report.passed(PassOutcome(tuple(DetectionOutcome(name) for name in names)))
+    assert said(caplog) == [f"46 detections are not evaluated: {made}", "46 detections are evaluated again"]
+
+
 def test_groups_that_are_passed_over_in_each_pass_are_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
     clock = ManualClock()
     report = Report(clock)
