@@ -93,7 +93,7 @@ class FollowSource:
         """Look once at what there is and yield what is new; a long read ends in time for the next look."""
         started = self._clock.monotonic()
         self._files.look(started, self._clock.now_ms())
-        lineages = list(self._files.lineages.values())
+        lineages = self._files.read_now()
         self._measure(lineages)
         busy = True
         while busy:
@@ -110,8 +110,8 @@ class FollowSource:
                 break
         for lineage in lineages:
             yield from self._let_go(lineage)
-            if lineage.dirty:
-                yield self._batch(lineage, ())
+        for lineage in [one for one in self._files.lineages.values() if one.dirty]:
+            yield self._batch(lineage, ())
         self._close_quiet()
         forgotten = {self._files.key_of(lineage): FORGET for lineage in self._files.gone(started)}
         if forgotten:

@@ -162,3 +162,27 @@ def test_what_is_written_while_a_file_is_closed_is_read(tmp_path: Path, monkeypa
     said += follower.settle()
     assert sorted(map(str, said))[:2] == ["a", "b"]
     assert said.count("late") == len(said) - 2 >= 1
+
+
+def test_a_look_is_no_longer_for_the_logs_that_came_and_went(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    follower = Follower(tmp_path / "*.log")
+    gone = [tmp_path / f"{number}.log" for number in range(100)]
+    for path in gone:
+        append(path, "a\n")
+    assert len(follower.settle()) == 100
+    for path in gone:
+        path.unlink()
+    append(tmp_path / "here.log", "b\n")
+    assert follower.settle() == ["b"]
+    follower.look()
+    asked: list[Lineage] = []
+    tails = Lineage.tails
+
+    def counted(lineage: Lineage) -> list[Tail]:
+        asked.append(lineage)
+        return tails(lineage)
+
+    monkeypatch.setattr(Lineage, "tails", counted)
+    append(tmp_path / "here.log", "c\n")
+    assert follower.look() == ["c"]
+    assert {lineage.stem for lineage in asked} == {str(tmp_path / "here.log")}
