@@ -17,10 +17,16 @@ from pipeline.events.encoder import Draft, Encoder
 from pipeline.events.identity import WRITER_BYTES, WriterIds
 from pipeline.shipping.database import UnusableSpoolError
 from pipeline.shipping.spool import Chunk, Spool
+from pipeline.told import Told
 
 CHUNK_BYTES = 1024 * 1024
 CHUNK_EVENTS = 2_000
 _RETRY_SECONDS = 0.1
+_FLOWS_SECONDS = 60.0
+"""How long nothing must have waited before it is said again that reading does: where more is read than can be sent,
+every chunk waits a little.
+"""
+
 _BELIEVED_MS = 90 * 86_400_000
 """How far from now a file's last change may be: beyond that it was set by hand, or by a copy that keeps no times."""
 
@@ -57,6 +63,7 @@ class Intake:
         self._lines: list[bytes] = []
         self._size = 0
         self._positions: dict[str, str] = {}
+        self._waits = Told(_FLOWS_SECONDS)
         self.events = 0
         self._ids = WriterIds(secrets.token_bytes(WRITER_BYTES))
 
@@ -122,7 +129,7 @@ class Intake:
         if not self.pending:
             return True
         chunks = [Chunk(b"".join(self._lines), len(self._lines))] if self._lines else []
-        told = False
+        waited = False
         while True:
             try:
                 self._spool.append(chunks, self._positions, self._clock.now_ms())
@@ -130,11 +137,13 @@ class Intake:
             except UnusableSpoolError:
                 raise
             except RetryableError as error:
-                if not told:
+                waited = True
+                if self._waits.fresh(str(error), self._clock.monotonic()):
                     _log.warning("reading waits: %s", error)
-                    told = True
                 if self._clock.wait(stop, _RETRY_SECONDS):
                     return False
+        if not waited and self._waits.over(self._clock.monotonic()):
+            _log.warning("reading waits no more")
         self.events += len(self._lines)
         self._lines, self._size, self._positions = [], 0, {}
         return True

@@ -17,7 +17,7 @@ from pipeline.shipping.intake import Intake
 from pipeline.shipping.spool import Spool
 from pipeline.sources.files import FileSource
 from pipeline.sources.formats.format import FormatOptions, format_factory
-from pipeline.sources.record import Batch, Source
+from pipeline.sources.record import Batch, Record, Source
 from pipeline.sources.stdin import StreamSource
 from pipeline.sources.syslog import Listen, SyslogSource
 from tests.unit.clocks import ManualClock
@@ -162,3 +162,35 @@ def test_a_last_line_without_an_ending_goes_to_the_same_index_again_too(
     first = read(tmp_path, WRITTEN + 1000)
     assert first[-1][0] == "security-logs-2026.11.24"
     assert read(tmp_path, WRITTEN + 5 * DAY) == first
+
+
+class Sending(ManualClock):
+    """A clock by which all that a spool holds is sent while somebody waits; `waits` counts how often."""
+
+    def __init__(self, spool: Spool) -> None:
+        super().__init__()
+        self.spool = spool
+        self.waits = 0
+
+    def wait(self, wake: threading.Event, seconds: float) -> bool:
+        """See `Clock.wait`."""
+        self.waits += 1
+        self.spool.settle(self.spool.take(0, 2**24))
+        return super().wait(wake, seconds)
+
+
+def test_where_more_is_read_than_sent_it_is_told_once_that_reading_waits(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool = Spool(tmp_path / "small.db", max_bytes=1_500_000)
+    clock = Sending(spool)
+    intake = Intake(spool, Encoder(Redactor(), Shaper(90 * DAY)), clock, live=True)
+    event = {"event": "LOGOUT", "context": {f"n{number}": "x" * 1000 for number in range(20)}}
+    batch = Batch([Record(event, None)] * 25)
+    assert intake.drain([batch] * 50, threading.Event())
+    assert clock.waits > 10
+    clock.wait(threading.Event(), 60)
+    assert intake.drain([batch], threading.Event())
+    said = [record.message.partition(":")[0] for record in caplog.records]
+    assert said == ["reading waits", "reading waits no more"]
+    spool.close()
