@@ -172,8 +172,9 @@ class Checks:
         troubles = []
         age, led = self._vitals.pass_age_s, self._vitals.leads_for_s
         age = led if age is None else min(age, led)  # what was before this scheduler led is another's
-        if age > NO_PASS_S:
-            text = f"no pass has succeeded for {age:.0f} s"
+        took = self._vitals.pass_took_s  # while each takes so long, the end of one is not the end of the trouble
+        if age > NO_PASS_S or took > NO_PASS_S:
+            text = f"no pass has succeeded for {age:.0f} s" if age > NO_PASS_S else f"the last one took {took:.0f} s"
             guide = "See the daemon's log for the step that hangs or fails."
             troubles.append(Trouble("passes", "passes do not succeed", text, guide, Severity.CRITICAL, 0.0))
         outcome = self._outcome

@@ -52,6 +52,8 @@ class Vitals:
         self._beat = clock.monotonic()
         self._passed: float | None = None
         self._pass_began: float | None = None
+        self.pass_took_s = 0.0
+        """How long the last pass that succeeded took."""
         self._lease_seen: float | None = None
         self._leads = False
         self._leads_since = self._beat
@@ -77,13 +79,14 @@ class Vitals:
 
     def pass_ended(self, outcome: "PassOutcome | None") -> None:
         """Note that a pass has ended; without an `outcome` it failed as a whole."""
-        self._pass_began = None
+        began, self._pass_began = self._pass_began, None
         if outcome is None:
             return
         self._failing = tuple(sorted(d.detection_id for d in outcome.failed))
         self._watched = len(outcome.detections)
         if self._watched == 0 or len(self._failing) < self._watched:
             self._passed = self._clock.monotonic()
+            self.pass_took_s = 0.0 if began is None else self._passed - began
 
     def job_failed(self, name: str, why: str) -> None:
         """Note that a job failed in a way that trying again may not mend."""

@@ -132,6 +132,20 @@ def test_evaluation_that_is_behind_is_a_trouble() -> None:
     assert (trouble.name, trouble.text) == ("coverage", "5000 arrivals are still to be evaluated")
 
 
+def test_passes_that_all_take_too_long_are_one_trouble_until_one_does_not() -> None:
+    daemon = Daemon()
+    for _ in range(3):
+        daemon.vitals.pass_began()
+        daemon.clock.advance(NO_PASS_S + 1)
+        assert daemon.names() == ["passes"]
+        daemon.passed(DetectionOutcome("a"))
+        assert daemon.names() == ["passes"]
+    daemon.vitals.pass_began()
+    daemon.clock.advance(1)
+    daemon.passed(DetectionOutcome("a"))
+    assert daemon.names() == []
+
+
 def test_a_detection_that_is_evaluated_late_beside_the_passes_is_a_trouble_until_it_is_evaluated() -> None:
     daemon = Daemon()
     quick, slow = DetectionOutcome("quick"), DetectionOutcome("slow")
