@@ -11,6 +11,11 @@ MOST = 5
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
+def kind_of(reason: str) -> str:
+    """Return what `reason` has in common with those that are like it."""
+    return _NUMBER.sub("0", reason)
+
+
 class Told:
     """The reasons told of one trouble. It is over once it was not met for `rest_s`, so that one which comes and goes
     is one. Not safe to use from several threads at once.
@@ -26,7 +31,7 @@ class Told:
     def fresh(self, reason: str, now: float = 0.0) -> bool:
         """Note that the trouble was met; return whether `reason` is worth telling."""
         self._met_at = now
-        kind = _NUMBER.sub("0", reason)
+        kind = kind_of(reason)
         if kind in self._kinds or len(self._kinds) >= MOST:
             return False
         self._kinds.add(kind)

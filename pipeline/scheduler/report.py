@@ -7,11 +7,10 @@ befalls many at once, such as the minute in which a day's index is made, is one 
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
 
 from pipeline.clock import Clock
 from pipeline.scheduler.passes import PassOutcome
-from pipeline.told import Told
+from pipeline.told import Told, kind_of
 
 AGAIN_S = 30.0
 """How long a detection must be evaluated before it is said to be so again."""
@@ -36,13 +35,13 @@ class Report:
     def passed(self, outcome: PassOutcome) -> None:
         """Say what is new of a pass."""
         now = self._clock.monotonic()
-        failed: dict[str, list[str]] = {}
+        failed: dict[str, list[tuple[str, str]]] = {}
         again = []
         for detection in outcome.detections:
             name = detection.detection_id
             if detection.error is not None:
                 if self._failures[name].fresh(detection.error, now):
-                    failed.setdefault(detection.error, []).append(name)
+                    failed.setdefault(kind_of(detection.error), []).append((name, detection.error))
             elif name in self._failures and self._failures[name].over(now):
                 del self._failures[name]
                 again.append(name)
@@ -51,15 +50,14 @@ class Report:
                     _log.error("%s passes over what it cannot judge: %s", name, detection.passed_over)
             elif name in self._passed_over and self._passed_over[name].over(now):
                 del self._passed_over[name]
-        for why, names in failed.items():
-            for who, verb in _subjects(names):
-                _log.error("%s %s not evaluated: %s", who, verb, why)
-        for who, verb in _subjects(again):
-            _log.warning("%s %s evaluated again", who, verb)
-
-
-def _subjects(names: Sequence[str]) -> Sequence[tuple[str, str]]:
-    """Return of whom to speak, with the verb: of each, or of all in a line where they are many."""
-    if len(names) > TOGETHER:
-        return [(f"{len(names)} detections", "are")]
-    return [(name, "is") for name in names]
+        for alike in failed.values():
+            if len(alike) > TOGETHER:
+                _log.error("%d detections are not evaluated: %s", len(alike), alike[0][1])
+                continue
+            for name, why in alike:
+                _log.error("%s is not evaluated: %s", name, why)
+        if len(again) > TOGETHER:
+            _log.warning("%d detections are evaluated again", len(again))
+            return
+        for name in again:
+            _log.warning("%s is evaluated again", name)

@@ -43,11 +43,20 @@ def test_what_befalls_many_at_once_is_one_line(caplog: pytest.LogCaptureFixture)
     clock = ManualClock()
     report = Report(clock)
     names = [f"rule{number}" for number in range(46)]
-    made = "security-logs-2026.11.27 has 0 of 1 primary shards"
-    report.passed(PassOutcome(tuple(DetectionOutcome(name, error=made) for name in names)))
+    report.passed(
+        PassOutcome(
+            tuple(
+                DetectionOutcome(name, error=FULL.format(what="page", size=28_000 + at))
+                for at, name in enumerate(names)
+            )
+        )
+    )
     clock.advance(AGAIN_S)
     report.passed(PassOutcome(tuple(DetectionOutcome(name) for name in names)))
-    assert said(caplog) == [f"46 detections are not evaluated: {made}", "46 detections are evaluated again"]
+    assert said(caplog) == [
+        "46 detections are not evaluated: " + FULL.format(what="page", size=28_000),
+        "46 detections are evaluated again",
+    ]
 
 
 def test_groups_that_are_passed_over_in_each_pass_are_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
