@@ -25,7 +25,7 @@ _PAGE = 1000
 _BY_EPISODE: Sort = ({"siemlite.episode.key": "asc"}, {"siemlite.episode.number": "asc"})
 
 _log = logging.getLogger(__name__)
-_said: set[str] = set()
+_said: set[tuple[str, Version]] = set()
 """What was logged of documents that cannot be read: the dispatcher comes upon them each second."""
 
 _SAID_MAX = 1_000
@@ -91,10 +91,10 @@ def read(found: Iterable[Document]) -> Iterator[tuple[Alert, Mapping[str, Any]]]
         try:
             yield from_document(document), document.source
         except PermanentError as error:
-            text = str(error)
-            if text not in _said and len(_said) < _SAID_MAX:
-                _said.add(text)
-                _log.error("%s; mend or delete that document of %s", text, INDEX)
+            said = (document.id, document.version)
+            if said not in _said and len(_said) < _SAID_MAX:
+                _said.add(said)
+                _log.error("%s; mend or delete that document of %s", error, INDEX)
 
 
 def readable(client: Elasticsearch, query: Mapping[str, Any]) -> list[Alert]:

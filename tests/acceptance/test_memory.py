@@ -12,7 +12,7 @@ from pipeline.elastic.client import connect
 from pipeline.settings import Settings
 from tests.command import environment, running, siemlite
 
-LINES = 100_000
+LINES = 60_000
 LIMIT_KIB = 200 * 1024
 
 

@@ -88,7 +88,7 @@ def parsed(event: dict[str, Any]) -> dict[str, Any] | None:
     return orjson.loads(line) if is_short(line) else None
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(event=documents, which=st.sampled_from((0, 1)))
 def test_any_short_event_gets_the_document_that_the_long_way_gives(event: dict[str, Any], which: int) -> None:
     """Whatever its keys and values are."""

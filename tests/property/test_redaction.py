@@ -219,7 +219,7 @@ any_values: st.SearchStrategy[Any] = st.recursive(
     ),
     max_leaves=15,
 )
-DRAWN = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+DRAWN = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def redacted(event: object, using: Redactor = redactor) -> bytes:
