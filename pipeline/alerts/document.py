@@ -159,8 +159,10 @@ def _parsed(document_id: str, source: Mapping[str, Any], version: Version) -> Al
 def _query(text: object) -> str:
     if not text:
         return ""
-    if not isinstance(orjson.loads(str(text)), dict):
+    query = orjson.loads(str(text))
+    if not isinstance(query, dict):
         raise TypeError("its query is none")
+    orjson.dumps(query)  # who made it could; one that is nested too deeply for that would break what tells of it
     return str(text)
 
 

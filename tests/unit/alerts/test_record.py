@@ -73,7 +73,7 @@ def test_a_document_holds_the_alert_and_one_without_a_condition_can_be_read() ->
 
 def test_a_document_whose_query_is_none_is_no_alert() -> None:
     found = alert(detection())
-    for query in ("{", "[]"):
+    for query in ("{", "[]", '{"a":' * 900 + "1" + "}" * 900):
         source = to_source(replace(found, query=query))
         with pytest.raises(PermanentError, match="cannot be read"):
             from_document(Document(found.id, Version(0, 1), source))
