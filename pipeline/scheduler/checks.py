@@ -15,15 +15,13 @@ from pipeline.scheduler.availability import Availability
 from pipeline.scheduler.health import Vitals
 from pipeline.scheduler.operations import Trouble
 from pipeline.scheduler.passes import PassOutcome
-from pipeline.scheduler.report import TOGETHER
+from pipeline.scheduler.report import PASSED_OVER_S, TOGETHER
 
 AWAY_S = 60.0
 BEHIND_S = 300.0
 NO_PASS_S = 120.0
 FAILING_S = 120.0
 LATE_S = 30.0
-PASSED_OVER_S = 3_600.0
-"""How long it is a trouble that a detection passed over groups: there is nothing to see of it in the next pass."""
 
 
 class _PassedOver(NamedTuple):

@@ -19,7 +19,7 @@ TOGETHER = 5
 """More failing detections than this are one line, and one trouble."""
 
 PASSED_OVER_S = 3_600.0
-"""How long nothing must be passed over before it is told again."""
+"""How long it is a trouble that a detection passed over groups: there is nothing to see of it in the next pass."""
 
 _log = logging.getLogger(__name__)
 
