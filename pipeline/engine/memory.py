@@ -27,6 +27,7 @@ from pipeline.told import Told
 
 _log = logging.getLogger(__name__)
 _unreadable = Told()
+"""For the whole process: a view lives no longer than a pass."""
 
 INDEX = "security-seen-v1"
 _IDS_PER_SEARCH = 5_000
