@@ -1,8 +1,8 @@
 """Commands forked off a process that has loaded siemlite already: each begins within hundredths of a second.
 
-Each is a process of its own, with the environment, arguments, folder and streams that it is given, and ends as the
-interpreter does. What the interpreter itself reads from the environment when it starts cannot be given to it:
-`can_run` says where that differs.
+Each is a process of its own, with the environment, arguments, folder and streams that it is given. It ends as the
+interpreter does, which a child of the standard library's fork server does not. What the interpreter itself reads from
+the environment when it starts cannot be given to it: `can_run` says where that differs.
 """
 
 import atexit

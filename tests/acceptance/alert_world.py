@@ -20,7 +20,6 @@ from pipeline.alerts.store import AlertStore
 from pipeline.detection.detection import Detection
 from pipeline.detection.timeline import Severity
 from pipeline.elastic.client import connect
-from pipeline.elastic.templates import install
 from pipeline.settings import Settings
 from tests.unit.alerts.memory_engine import MemoryEngine, address, detection
 from tests.unit.clocks import ManualClock
@@ -105,10 +104,9 @@ def world_of(
     )
 
 
-def worlds(es_url: str) -> Iterator[World]:
-    """Give out a world on the server at `es_url`, for a fixture."""
-    client = connect(Settings(_env_file=None), es_url)
-    install(client)
+def worlds(es_ready: str) -> Iterator[World]:
+    """Give out a world on the server at `es_ready`, which has the index templates, for a fixture."""
+    client = connect(Settings(_env_file=None), es_ready)
     yield world_of(client, ManualClock(), MemoryEngine())
     client.close()
 

@@ -14,7 +14,6 @@ from pipeline.app.shipping import ShippingApp
 from pipeline.cli.silence import _doubts
 from pipeline.clock import SystemClock
 from pipeline.elastic.client import connect
-from pipeline.elastic.templates import install
 from pipeline.engine.loader import BUILT_IN, load_detections
 from pipeline.errors import ConfigurationError
 from pipeline.events.values import instant_text
@@ -30,7 +29,6 @@ HOSTILE = "\x1b[2J\x1b]0;owned\x07[bold red]x[/] \u202e<!channel>\n evil"
 @pytest.fixture
 def env(es_ready: str, tmp_path: Path) -> dict[str, str]:
     client = connect(Settings(_env_file=None), es_ready)
-    install(client)
     now = time.time_ns() // 1_000_000
     for name in ("203.0.113.7", "203.0.113.8", HOSTILE):
         fail_logins(client, name, [now - n for n in range(5)])
@@ -189,9 +187,6 @@ def test_who_comes_second_is_told_who_came_first(env: dict[str, str]) -> None:
 def test_a_mistake_is_one_line(
     es_ready: str, tmp_path: Path, arguments: tuple[str, ...], status: int, said: str
 ) -> None:
-    client = connect(Settings(_env_file=None), es_ready)
-    install(client)
-    client.close()
     done = siemlite(environment(tmp_path, ELASTICSEARCH_URL=es_ready), *arguments)
     assert (done.returncode, done.stdout) == (status, "")
     [line] = done.stderr.splitlines()
@@ -236,9 +231,6 @@ def test_what_is_typed_in_another_encoding_keeps_nothing_else_from_being_read(en
 
 
 def test_a_silence_that_leaves_no_trace_in_this_home_is_a_mistake_of_one_line(es_ready: str, tmp_path: Path) -> None:
-    client = connect(Settings(_env_file=None), es_ready)
-    install(client)
-    client.close()
     (tmp_path / "spool").touch()
     env = environment(tmp_path, ELASTICSEARCH_URL=es_ready)
     done = siemlite(env, "silence", "add", "-m", "x", "--for", "1h", "--cidr", "192.0.2.0/24")

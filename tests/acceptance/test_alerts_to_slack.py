@@ -16,7 +16,6 @@ from pipeline.delivery.channels.base import load_channels
 from pipeline.delivery.dispatcher import Dispatcher
 from pipeline.delivery.routing import Routing
 from pipeline.elastic.client import connect
-from pipeline.elastic.templates import install
 from pipeline.scheduler.availability import Availability
 from pipeline.scheduler.checkpoints import Checkpoints
 from pipeline.scheduler.daemon import Parts, Scheduler
@@ -31,7 +30,6 @@ from tests.unit.waiting import until
 @pytest.fixture
 def client(es_ready: str) -> Iterator[Elasticsearch]:
     client = connect(Settings(_env_file=None), es_ready)
-    install(client)
     yield client
     client.close()
 

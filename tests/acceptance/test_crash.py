@@ -51,9 +51,7 @@ def seed(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.fixture
 def client(es_ready: str) -> Elasticsearch:
-    connected = connect(Settings(_env_file=None), es_ready)
-    install(connected)
-    return connected
+    return connect(Settings(_env_file=None), es_ready)
 
 
 @pytest.fixture

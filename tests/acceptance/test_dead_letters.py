@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.elastic.client import connect
-from pipeline.elastic.templates import install
 from pipeline.settings import Settings
 from pipeline.shipping.letters import DeadLetters, Letter
 from pipeline.shipping.replay import Replayed, replay
@@ -25,7 +24,6 @@ def shallow(levels: int) -> dict[str, dict[str, Any]]:
 
 def test_a_refused_event_counts_is_listed_and_stands_whole_after_replay(es_ready: str, tmp_path: Path) -> None:
     client = connect(Settings(_env_file=None), es_ready)
-    install(client)
     client.indices.create(index=INDEX, mappings=shallow(2))
     env = environment(tmp_path / "home", ELASTICSEARCH_URL=es_ready)
     deep = {**EVENT, "context": {"ip": "192.0.2.1", "a": {"b": {"c": {"d": "kept"}}}}}
@@ -55,7 +53,6 @@ def test_a_refused_event_counts_is_listed_and_stands_whole_after_replay(es_ready
 
 def test_letters_that_cannot_be_stored_hold_up_no_other(es_ready: str, tmp_path: Path) -> None:
     client = connect(Settings(_env_file=None), es_ready)
-    install(client)
     env = environment(tmp_path / "home", ELASTICSEARCH_URL=es_ready)
     days = [f"2026-11-{day}" for day in (20, 21, 22, 23)]
     deep = {"ip": "192.0.2.1", "a": {"b": {"c": {"d": "kept"}}}}
@@ -85,7 +82,6 @@ def test_letters_that_cannot_be_stored_hold_up_no_other(es_ready: str, tmp_path:
 def test_a_letter_of_the_local_file_is_done_once_it_was_replayed(es_ready: str, tmp_path: Path) -> None:
     home = tmp_path / "home"
     client = connect(Settings(_env_file=None), es_ready)
-    install(client)
     body = {"@timestamp": "2026-11-24T08:00:00.000Z", "event": {"id": "id-1", "code": "LOGOUT"}}
     away = connect(Settings(_env_file=None), "http://127.0.0.1:9")
     DeadLetters(away, home).keep([Letter("id-1", INDEX, "why", json.dumps(body), 1)])
@@ -114,7 +110,6 @@ def test_the_local_letters_are_listed_while_elasticsearch_is_away(tmp_path: Path
 
 def test_many_letters_are_replayed_in_few_requests_and_once(es_ready: str, tmp_path: Path) -> None:
     client = connect(Settings(_env_file=None), es_ready)
-    install(client)
     day = "security-logs-2026.01.01"
     letters = [
         Letter(f"id-{n:03d}", day, "why", '{"@timestamp":"2026-01-01T00:00:00.000Z","message":"x"}', NOW + n)
@@ -131,7 +126,6 @@ def test_many_letters_are_replayed_in_few_requests_and_once(es_ready: str, tmp_p
 
 def test_letters_are_replayed_in_smaller_requests_where_those_are_too_large(es_ready: str, tmp_path: Path) -> None:
     client = connect(Settings(_env_file=None), es_ready)
-    install(client)
     day = "security-logs-2026.01.01"
     document = '{"@timestamp":"2026-01-01T00:00:00.000Z","message":"x"}'
     DeadLetters(client, tmp_path).keep([Letter(f"id-{n}", day, "why", document, NOW + n) for n in range(7)])

@@ -29,7 +29,6 @@ from pipeline.delivery.retry import Failure
 from pipeline.delivery.routing import Routing
 from pipeline.detection.timeline import Severity
 from pipeline.elastic.client import connect
-from pipeline.elastic.templates import install
 from pipeline.errors import PermanentError, RetryableError
 from pipeline.settings import Settings, load_settings
 from tests.unit.alerts.memory_engine import MemoryEngine, address, detection
@@ -90,7 +89,6 @@ def world(es_ready: str, servers: tuple[Receiver, Receiver]) -> Iterator[World]:
     slack, pager = servers
     clock = ManualClock()
     client = connect(Settings(_env_file=None), es_ready)
-    install(client)
     settings = load_settings(
         None,
         slack_webhook=SecretStr(slack.url),

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from pipeline.elastic.client import connect
-from pipeline.elastic.templates import install
 from pipeline.settings import Settings
 from tests.acceptance.crash import truth, worlds
 from tests.command import COMMAND, environment
@@ -35,7 +34,6 @@ def test_a_file_larger_than_the_disk_is_stored_exactly_once(es_ready: str, tmp_p
     source = tmp_path / "events.jsonl"
     worlds.write_file(source, range(EVENTS), NOW_MS)
     client = connect(Settings(_env_file=None), es_ready)
-    install(client)
     home = tmp_path / "home"
     home.mkdir()
     log = tmp_path / "log"

@@ -7,7 +7,6 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from pipeline.elastic.client import connect
-from pipeline.elastic.templates import install
 from pipeline.scheduler.lease import RENEW_S, TTL_S, Lease
 from pipeline.settings import Settings
 from tests.unit.clocks import ManualClock
@@ -16,7 +15,6 @@ from tests.unit.clocks import ManualClock
 @pytest.fixture
 def client(es_ready: str) -> Iterator[Elasticsearch]:
     client = connect(Settings(_env_file=None), es_ready)
-    install(client)
     yield client
     client.close()
 

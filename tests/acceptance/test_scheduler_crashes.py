@@ -8,7 +8,6 @@ from pathlib import Path
 from pipeline.alerts.search import all_alerts, refresh
 from pipeline.delivery.dispatcher import CLAIM_MS
 from pipeline.elastic.client import connect
-from pipeline.elastic.templates import install
 from pipeline.settings import Settings
 from tests.acceptance.attacks import fail_logins
 from tests.acceptance.crashing import work
@@ -23,7 +22,6 @@ def test_wherever_the_scheduler_is_killed_each_attack_is_one_alert_and_is_told(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.acceptance.crashing"])
     client = connect(Settings(_env_file=None), es_ready)
-    install(client)
     with receiver() as slack:
 
         def run(kill_at: int, ahead_ms: int = 0) -> int | None:

@@ -15,7 +15,6 @@ from pipeline.delivery.routing import Routing
 from pipeline.detection.timeline import Severity
 from pipeline.elastic.client import connect
 from pipeline.elastic.compare_and_set import read_many
-from pipeline.elastic.templates import install
 from pipeline.errors import RetryableError
 from pipeline.scheduler.availability import Availability
 from pipeline.scheduler.local_outbox import LocalOutbox
@@ -46,7 +45,6 @@ class World:
 @pytest.fixture
 def world(es_ready: str, tmp_path: Path) -> Iterator[World]:
     client = connect(Settings(_env_file=None), es_ready)
-    install(client)
     world = World(client, tmp_path)
     yield world
     world.outbox.close()

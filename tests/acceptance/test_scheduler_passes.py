@@ -12,7 +12,6 @@ from pipeline.alerts.ports import ApplyResult
 from pipeline.detection.detection import Detection
 from pipeline.elastic.client import connect
 from pipeline.elastic.compare_and_set import CONTROL_INDEX
-from pipeline.elastic.templates import install
 from pipeline.engine.checkpoint import Checkpoint, Position, SeqRange, ShardId
 from pipeline.engine.finding import Finding
 from pipeline.engine.result import Coverage
@@ -80,7 +79,6 @@ class World:
 @pytest.fixture
 def world(es_ready: str) -> Iterator[World]:
     client = connect(Settings(_env_file=None), es_ready)
-    install(client)
     yield World(client)
     client.close()
 

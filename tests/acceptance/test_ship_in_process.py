@@ -7,7 +7,6 @@ from pathlib import Path
 from elasticsearch import Elasticsearch
 
 from pipeline.elastic.client import connect
-from pipeline.elastic.templates import install
 from pipeline.settings import Settings
 from tests.command import environment, running
 
@@ -24,7 +23,6 @@ sys.stdin.readline()
 
 def test_an_application_may_send_what_it_logs_itself(es_ready: str, tmp_path: Path) -> None:
     client = connect(Settings(_env_file=None), es_ready)
-    install(client)
     env = environment(tmp_path, ELASTICSEARCH_URL=es_ready, SIEMLITE_SHIP_IN_PROCESS="true")
     with subprocess.Popen(
         [sys.executable, "-c", _APPLICATION], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -79,7 +77,6 @@ print("hung", hung, flush=True)
 
 def test_forking_while_threads_log_and_others_send_hangs_no_child(es_ready: str, tmp_path: Path) -> None:
     client = connect(Settings(_env_file=None), es_ready)
-    install(client)
     env = environment(tmp_path, ELASTICSEARCH_URL=es_ready, SIEMLITE_SHIP_IN_PROCESS="true")
     done = subprocess.run(
         [sys.executable, "-c", _FORKING, "80"], env=env, capture_output=True, text=True, timeout=300, check=False

@@ -10,7 +10,6 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from pipeline.elastic.client import connect
-from pipeline.elastic.templates import install
 from pipeline.settings import Settings
 from pipeline.shipping.locks import FileLock
 from pipeline.shipping.spools import Spools
@@ -20,10 +19,8 @@ from tests.command import COMMAND, environment, running, siemlite
 EVENTS = 500
 
 
-def prepared(url: str) -> Elasticsearch:
-    client = connect(Settings(_env_file=None), url)
-    install(client)
-    return client
+def client_of(url: str) -> Elasticsearch:
+    return connect(Settings(_env_file=None), url)
 
 
 def written(path: Path, events: int = EVENTS) -> Path:
@@ -39,7 +36,7 @@ def found(client: Elasticsearch, code: str = "X") -> int:
 
 
 def test_a_spool_that_another_held_for_a_moment_is_sent_from_once_it_is_free(es_ready: str, tmp_path: Path) -> None:
-    client = prepared(es_ready)
+    client = client_of(es_ready)
     home = tmp_path / "home"
     (home / "spool").mkdir(parents=True)
     other = FileLock(home / "spool" / "files-1.send")
@@ -54,7 +51,7 @@ def test_a_spool_that_another_held_for_a_moment_is_sent_from_once_it_is_free(es_
 
 
 def test_what_another_process_sends_counts_as_stored(es_ready: str, tmp_path: Path) -> None:
-    client = prepared(es_ready)
+    client = client_of(es_ready)
     home = tmp_path / "home"
     env = environment(home, ELASTICSEARCH_URL=es_ready)
     assert siemlite(env, "ship", str(written(tmp_path / "a.jsonl", 1))).returncode == 0
@@ -67,7 +64,7 @@ def test_what_another_process_sends_counts_as_stored(es_ready: str, tmp_path: Pa
 
 
 def test_what_another_process_sends_and_elasticsearch_refuses_counts_as_refused(es_ready: str, tmp_path: Path) -> None:
-    client = prepared(es_ready)
+    client = client_of(es_ready)
     data = {"type": "flattened", "depth_limit": 2}
     mappings = {"properties": {"siemlite": {"properties": {"data": data}}}}
     client.indices.create(index="security-logs-2026.11.24", mappings=mappings)
@@ -86,7 +83,7 @@ def test_what_another_process_sends_and_elasticsearch_refuses_counts_as_refused(
 
 
 def test_what_an_earlier_reader_left_is_sent_whichever_file_is_read_next(es_ready: str, tmp_path: Path) -> None:
-    client = prepared(es_ready)
+    client = client_of(es_ready)
     home = tmp_path / "home"
     away = environment(home, ELASTICSEARCH_URL="http://127.0.0.1:9")
     with running(away, "ship", "--follow", str(written(tmp_path / "a.log", 20))) as one:
@@ -102,7 +99,7 @@ def test_what_an_earlier_reader_left_is_sent_whichever_file_is_read_next(es_read
 
 
 def test_a_follower_sends_what_the_applications_of_its_home_log(es_ready: str, tmp_path: Path) -> None:
-    client = prepared(es_ready)
+    client = client_of(es_ready)
     home = tmp_path / "home"
     env = environment(home, ELASTICSEARCH_URL=es_ready)
     log = "from pipeline import *; SecurityLogger(service='x').log(SecurityEvent.{}, user_id='u', durable=True)"
@@ -120,7 +117,7 @@ def test_a_follower_sends_what_the_applications_of_its_home_log(es_ready: str, t
 
 
 def test_more_files_than_descriptors_are_all_followed(es_ready: str, tmp_path: Path) -> None:
-    client = prepared(es_ready)
+    client = client_of(es_ready)
     files = [written(tmp_path / f"{number:03}.log", 1) for number in range(160)]
     env = environment(tmp_path / "home", ELASTICSEARCH_URL=es_ready)
     limited = f"ulimit -n 120; exec {shlex.join([*COMMAND, 'ship', '--follow', str(tmp_path / '*.log')])}"
@@ -143,7 +140,7 @@ def test_more_files_than_descriptors_are_all_followed(es_ready: str, tmp_path: P
 
 
 def test_two_followers_of_a_home_with_different_formats_leave_each_other_alone(es_ready: str, tmp_path: Path) -> None:
-    client = prepared(es_ready)
+    client = client_of(es_ready)
     env = environment(tmp_path / "home", ELASTICSEARCH_URL=es_ready)
     events, auth = written(tmp_path / "app.jsonl", 10), tmp_path / "auth.log"
     attack = "sshd[1]: Failed password for root from 192.0.2.1 port 22 ssh2"

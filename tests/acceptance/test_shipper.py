@@ -99,7 +99,6 @@ def proxy(es_ready: str) -> Iterator[FaultProxy]:
 @pytest.fixture
 def harness(es_ready: str, proxy: FaultProxy, tmp_path: Path) -> Iterator[Harness]:
     built = Harness(proxy.url, tmp_path)
-    install(built.client)
     yield built
     built.shipper.stop(5)
 

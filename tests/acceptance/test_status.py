@@ -41,7 +41,6 @@ def logged(home: Path) -> Iterator[SecurityLogger]:
 
 def test_status_shows_depth_age_rates_dead_letters_and_gaps(es_ready: str, home: Path, logged: SecurityLogger) -> None:
     client = connect(Settings(_env_file=None), es_ready)
-    install(client)
     gap = {"event": "LOG_GAP", "level": "error", "numbers": {"shed": 7, "shed_info": 5, "shed_warn": 2}}
     env = environment(home, ELASTICSEARCH_URL=es_ready)
     (home.parent / "gap.jsonl").write_text(json.dumps(gap))
@@ -70,7 +69,6 @@ def test_status_says_what_it_cannot_know_without_elasticsearch(home: Path, logge
 
 
 def test_status_shows_how_fast_events_leave(es_ready: str, home: Path, tmp_path: Path) -> None:
-    install(connect(Settings(_env_file=None), es_ready))
     env = environment(home, ELASTICSEARCH_URL=es_ready)
     source = tmp_path / "events.log"
     ended = threading.Event()

@@ -28,7 +28,6 @@ from pipeline.detection import (
 from pipeline.detection.implied import takes_all_of
 from pipeline.detection.where import Where, compile_where
 from pipeline.elastic.search import Search, Searcher
-from pipeline.elastic.templates import install
 
 DOCUMENTS, WHERES = 120, 250
 WORDS = ("LOGIN_FAILURE", "LOGIN_SUCCESS", "LOGOUT", "", "login_failure", "ä", "a\u0308", "*", "0", "true", "x" * 300)
@@ -102,7 +101,6 @@ def test_of_two_wheres_the_one_that_is_said_to_takes_all_events_of_the_other() -
 
 def test_a_phrase_finds_words_that_follow_one_another(es_ready: str) -> None:
     client = Elasticsearch(es_ready, request_timeout=60)
-    install(client)
     messages = (
         "Failed password for root from 203.0.113.7 port 22 ssh2",
         "sshd: failed  PASSWORD, for root",
@@ -127,7 +125,6 @@ def test_a_phrase_finds_words_that_follow_one_another(es_ready: str) -> None:
 def test_a_where_finds_in_elasticsearch_what_it_says_in_python(es_ready: str) -> None:
     random = Random(5)
     client = Elasticsearch(es_ready, request_timeout=60)
-    install(client)
     documents = [document(random) for _ in range(DOCUMENTS)]
     lines: list[dict[str, Any]] = []
     for number, event in enumerate(documents):
